@@ -1,0 +1,57 @@
+"""Mistral's image generation for LangChain and LangGraph: typed, stored, referenced.
+
+`ChatMistralConversations` is the chat model, `MistralImageGenerationTool` the tool for any LangChain agent,
+`ToolFileNode` the LangGraph node that downloads pictures into the graph's state. Names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from langchain_mistral_imagegen._version import __version__
+
+if TYPE_CHECKING:
+    from langchain_mistral_imagegen._references import images_of
+    from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+    from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
+    from langchain_mistral_imagegen.nodes import ImageState, ToolFileNode
+    from langchain_mistral_imagegen.stores import FsspecImageStore, ImageStore
+    from langchain_mistral_imagegen.tools import MistralImageGenerationTool
+
+__all__ = [
+    "ChatMistralConversations",
+    "FsspecImageStore",
+    "GeneratedImage",
+    "ImageRef",
+    "ImageState",
+    "ImageStore",
+    "MistralImageGenerationTool",
+    "ToolFileNode",
+    "__version__",
+    "images_of",
+    "merge_images",
+]
+
+_MODULES = {
+    "ChatMistralConversations": "chat_models",
+    "FsspecImageStore": "stores",
+    "GeneratedImage": "images",
+    "ImageRef": "images",
+    "ImageState": "nodes",
+    "ImageStore": "stores",
+    "MistralImageGenerationTool": "tools",
+    "ToolFileNode": "nodes",
+    "images_of": "_references",
+    "merge_images": "images",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

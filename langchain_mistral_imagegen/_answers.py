@@ -1,0 +1,191 @@
+"""What the server answers, as LangChain messages: entries become an `AIMessage`, events become `AIMessageChunk`s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata, add_ai_message_chunks
+from langchain_core.messages.tool import ToolCallChunk
+
+from langchain_mistral_imagegen import _wire
+from langchain_mistral_imagegen._event_blocks import EventBlocks
+from langchain_mistral_imagegen._native_blocks import Block, entry_blocks, function_call_chunk
+from langchain_mistral_imagegen._protocol import stream_error
+from langchain_mistral_imagegen._signed_urls import SignedUrls
+from langchain_mistral_imagegen.errors import APIConnectionError, StreamInterruptedError
+
+MODEL_PROVIDER = "mistralai_conversations"
+
+
+def usage_metadata(usage: _wire.ConversationUsageInfo | None) -> UsageMetadata | None:
+    """Count connector tokens as input, so that input and output sum up to the total that Mistral reports."""
+    if usage is None:
+        return None
+    connector = usage.connector_tokens or 0
+    metadata = UsageMetadata(
+        input_tokens=usage.prompt_tokens + connector,
+        output_tokens=usage.completion_tokens,
+        total_tokens=usage.prompt_tokens + connector + usage.completion_tokens,
+    )
+    if connector:
+        # LangChain allows further keys here, its type does not.
+        metadata["input_token_details"] = InputTokenDetails(connector=connector)  # type: ignore[typeddict-unknown-key]
+    return metadata
+
+
+class _Facts:
+    """What an answer says of itself, gathered from its entries or events."""
+
+    def __init__(self, model: str, extra: dict[str, Any]) -> None:
+        self._model = model
+        self._extra = extra
+        self._entry_ids: dict[str, None] = {}
+        self._seen_model: str | None = None
+        self._agent_id: str | None = None
+        self._calls_functions = False
+
+    def note(self, item: _wire.Wire) -> None:
+        if entry_id := getattr(item, "id", ""):
+            self._entry_ids[entry_id] = None
+        self._seen_model = self._seen_model or getattr(item, "model", None)
+        self._agent_id = getattr(item, "agent_id", None) or self._agent_id
+        self._calls_functions |= isinstance(item, (_wire.FunctionCallEntry, _wire.FunctionCallEvent))
+
+    @property
+    def message_id(self) -> str | None:
+        # The first entry's id, because a stream knows it when its first chunk is due; `head` has the last one's.
+        return next(iter(self._entry_ids), None)
+
+    def metadata(self, usage: _wire.ConversationUsageInfo | None) -> dict[str, Any]:
+        facts = {
+            "model_name": self._seen_model or self._model,
+            "agent_id": self._agent_id,
+            "entry_ids": list(self._entry_ids),
+            "head": next(reversed(self._entry_ids), None),
+            "connectors": usage.connectors if usage else None,
+            "finish_reason": "tool_calls" if self._calls_functions else "stop",
+        }
+        return {name: fact for name, fact in facts.items() if fact is not None} | self._extra
+
+
+def to_message(
+    response: _wire.ConversationResponse, *, model: str, urls: SignedUrls, extra: dict[str, Any]
+) -> AIMessage:
+    """Make the message of a response.
+
+    Args:
+        response: The server's answer.
+        model: Named in `response_metadata` if no entry names a model.
+        urls: Keeps the signed URLs that are taken out.
+        extra: Added to `response_metadata`.
+    """
+    facts, content, calls = _Facts(model, extra), list[Block](), list[ToolCallChunk]()
+    for entry in response.outputs:
+        facts.note(entry)
+        if isinstance(entry, _wire.FunctionCallEntry):
+            arguments = urls.redact(entry.arguments, entry.id)
+            calls.append(function_call_chunk(entry, arguments, len(content) + len(calls)))
+        for block in entry_blocks(entry, urls):
+            content.append({**block, "index": len(content) + len(calls)})
+    # Parsed by the class that parses them in a stream, so that malformed arguments end up the same way.
+    parsed = AIMessageChunk(content="", tool_call_chunks=calls) if calls else AIMessage("")
+    return AIMessage(
+        content=content,  # type: ignore[arg-type]  # list is invariant; blocks are dicts
+        id=facts.message_id,
+        tool_calls=parsed.tool_calls,
+        invalid_tool_calls=parsed.invalid_tool_calls,
+        usage_metadata=usage_metadata(response.usage),
+        response_metadata={
+            "model_provider": MODEL_PROVIDER,
+            "conversation_id": response.conversation_id,
+            **facts.metadata(response.usage),
+        },
+    )
+
+
+class AnswerStream:
+    """Makes message chunks of events.
+
+    Attributes:
+        conversation_id: Known from the first event on.
+    """
+
+    def __init__(self, *, model: str, urls: SignedUrls, extra: dict[str, Any]) -> None:
+        self.conversation_id: str | None = None
+        self._blocks = EventBlocks(urls)
+        self._facts = _Facts(model, extra)
+        self._chunks: list[AIMessageChunk] = []
+        self._is_done = False
+
+    def feed(self, event: _wire.Wire) -> Iterator[AIMessageChunk]:
+        """Yield the chunks that an event makes.
+
+        Raises:
+            APIError: For `conversation.response.error`; its `partial` holds the message so far.
+        """
+        self._facts.note(event)
+        match event:
+            case _wire.ResponseStartedEvent():
+                self.conversation_id = event.conversation_id
+            case _wire.ResponseErrorEvent():
+                error = stream_error(event.message, event.code)
+                error.partial = self.partial
+                raise error
+            case _wire.ResponseDoneEvent():
+                yield from map(self._piece, self._blocks.flush())
+                yield self._last(event)
+            case _:
+                yield from map(self._piece, self._blocks.feed(event))
+
+    @contextmanager
+    def complete(self) -> Iterator[None]:
+        """Check at the end of the stream that the answer is complete.
+
+        Raises:
+            StreamInterruptedError: If it ended before `conversation.response.done`; `partial` holds the message so far.
+        """
+        cause = None
+        try:
+            yield
+        except APIConnectionError as error:
+            if not error.sent:
+                raise
+            cause = error
+        if not self._is_done:
+            interrupted = StreamInterruptedError(
+                "The stream ended before the answer was complete; the server may have finished it",
+                conversation_id=self.conversation_id,
+            )
+            interrupted.partial = self.partial
+            raise interrupted from cause
+
+    @property
+    def partial(self) -> AIMessageChunk | None:
+        """The message so far."""
+        return add_ai_message_chunks(*self._chunks) if self._chunks else None
+
+    def _piece(self, piece: Block | ToolCallChunk) -> AIMessageChunk:
+        if piece.get("type") in {None, "tool_call_chunk"}:
+            return self._chunk(tool_call_chunks=[piece])
+        return self._chunk(content=[piece])
+
+    def _last(self, event: _wire.ResponseDoneEvent) -> AIMessageChunk:
+        self._is_done = True
+        return self._chunk(
+            response_metadata=self._facts.metadata(event.usage),
+            usage_metadata=usage_metadata(event.usage),
+            chunk_position="last",
+        )
+
+    def _chunk(
+        self, *, content: Any = (), response_metadata: dict[str, Any] | None = None, **fields: Any
+    ) -> AIMessageChunk:
+        metadata = {"model_provider": MODEL_PROVIDER, **(response_metadata or {})}
+        if not self._chunks and self.conversation_id:
+            metadata["conversation_id"] = self.conversation_id
+        chunk = AIMessageChunk(content=list(content), id=self._facts.message_id, response_metadata=metadata, **fields)
+        self._chunks.append(chunk)
+        return chunk

@@ -1,0 +1,336 @@
+"""The only module with a socket or a clock: drives flows with httpx, in a thread or on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import json
+import logging
+import re
+import ssl
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from langchain_mistral_imagegen._flows import Blocking, Effect, Flow, Pause, Together, send
+from langchain_mistral_imagegen._protocol import Request, Response, Sink
+from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen._sse import EventStreamDecoder
+from langchain_mistral_imagegen._version import __version__
+from langchain_mistral_imagegen._wire import read_event
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    ImageUnavailableError,
+    InvalidResponseError,
+)
+
+T = TypeVar("T")
+_log = logging.getLogger("langchain_mistral_imagegen")
+_BLOB_HOST = re.compile(r"mistral[a-z0-9-]*\.blob\.core\.windows\.net")
+_PIECE = 256 * 1024  # bytes between two writes; smaller ones cost a thread switch each
+_CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to reach the server.
+
+    Attributes:
+        base_url: Scheme, host and port.
+        api_key: Returns the key; called for each request, so that a key can change.
+        timeout: Seconds between two pieces of an answer; a picture that is being drawn sends none.
+        max_connections: Connections to keep, and so requests at once.
+    """
+
+    base_url: str
+    api_key: Callable[[], str] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 300.0
+    max_connections: int = 64
+
+    def url(self, request: Request) -> str:
+        """Return the absolute URL of a request.
+
+        Raises:
+            ImageUnavailableError: If a picture's URL leads anywhere but to Mistral's blob host (or, over the
+                scheme, host and port of `base_url`, to the server itself).
+        """
+        if request.authorized:
+            return self.base_url.rstrip("/") + request.path
+        url, base = urlsplit(request.path), urlsplit(self.base_url)
+        trusted = url.scheme == "https" and url.port in {None, 443} and _BLOB_HOST.fullmatch(url.hostname or "")
+        if not trusted and (url.scheme, url.netloc) != (base.scheme, base.netloc):
+            raise ImageUnavailableError(f"A picture's URL leads to {url.hostname!r}, which is not a host of Mistral's")
+        return request.path
+
+    def build(self, client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
+        """Make the HTTP library's request."""
+        headers = {"user-agent": f"langchain-mistral-imagegen/{__version__}", **request.headers}
+        if request.authorized:
+            headers |= {**self.headers, "authorization": f"Bearer {self.api_key()}"}
+        content = None if request.json is None else json.dumps(request.json, ensure_ascii=False).encode()
+        if content is not None:
+            headers["content-type"] = "application/json"
+        return client.build_request(
+            request.method,
+            self.url(request),
+            headers=headers,
+            content=content,
+            timeout=httpx.Timeout(self.timeout, connect=min(_CONNECT_SECONDS, self.timeout)),
+        )
+
+    def transport_options(self) -> dict[str, Any]:
+        """Return what both kinds of httpx client take."""
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.max_connections)
+        # For http:// a context that trusts nobody will do: making it is free, and https from there fails closed.
+        plain = self.base_url.startswith("http://")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else _tls()
+        return {"limits": limits, "verify": context, "follow_redirects": False}
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    # 140 ms the first time, 17 ms each time after, so there is one per process.
+    return httpx.create_ssl_context()
+
+
+@contextmanager
+def _translated(request: Request) -> Iterator[None]:
+    """Turn the HTTP library's exceptions into ours; their texts may hold a URL and are left out."""
+    try:
+        yield
+    except (httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise APITimeoutError(f"{request}: no connection in time", sent=False) from error
+    except httpx.ConnectError as error:
+        raise APIConnectionError(f"{request}: cannot connect: {error}", sent=False) from error
+    except httpx.TimeoutException as error:
+        raise APITimeoutError(f"{request}: no answer in time", sent=True) from error
+    except httpx.DecodingError as error:
+        raise InvalidResponseError(f"{request}: the body cannot be decoded") from error
+    except httpx.UnsupportedProtocol as error:
+        raise APIConnectionError(f"{request}: {error}", sent=False) from error
+    except httpx.HTTPError as error:
+        raise APIConnectionError(f"{request}: {type(error).__name__}: {error}", sent=True) from error
+
+
+def _stays_open(request: Request, raw: httpx.Response) -> bool:
+    return request.stream and raw.status_code == httpx.codes.OK
+
+
+def _response(request: Request, raw: httpx.Response, content: bytes = b"") -> Response:
+    _log.debug("%s -> %d", request, raw.status_code)
+    return Response(status=raw.status_code, headers=dict(raw.headers), content=content, stream=raw)
+
+
+class Client:
+    """Drives flows in the calling thread."""
+
+    def __init__(self, settings: Settings, http_client: httpx.Client | None = None) -> None:
+        self._settings = settings
+        self._given = http_client
+        self._stop = threading.Event()
+
+    @functools.cached_property
+    def _http(self) -> httpx.Client:
+        return self._given or httpx.Client(**self._settings.transport_options())
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end."""
+        step: Callable[[], Effect] = functools.partial(next, flow)
+        try:
+            while True:
+                effect = step()
+                try:
+                    result = self._perform(effect)
+                except Exception as error:  # noqa: BLE001  # the flow decides
+                    step = functools.partial(flow.throw, error)
+                else:
+                    step = functools.partial(flow.send, result)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what the generator returns
+        finally:
+            flow.close()
+
+    def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Request():
+                return self._send(effect)
+            case Pause(seconds):
+                return time.sleep(seconds)
+            case Blocking(call):
+                return call()
+            case Together():
+                return self._together(effect)
+
+    def _send(self, request: Request) -> Response:
+        with _translated(request):
+            raw = self._http.send(self._settings.build(self._http, request), stream=True)
+            if _stays_open(request, raw):
+                return _response(request, raw)
+            with closing(raw):
+                if request.sink and raw.status_code == httpx.codes.OK:
+                    self._drain(request, request.sink, raw)
+                    return _response(request, raw)
+                return _response(request, raw, raw.read())
+
+    def _drain(self, request: Request, sink: Sink, raw: httpx.Response) -> None:
+        sink.restart()
+        for piece in raw.iter_bytes(_PIECE):
+            if self._stop.is_set():
+                raise APIConnectionError(f"{request}: interrupted", sent=True)
+            sink.write(piece)
+            request.on_bytes(raw.num_bytes_downloaded)
+
+    def _together(self, effect: Together) -> list[Any]:
+        workers = copy.copy(self)
+        workers._http, workers._stop = self._http, threading.Event()  # noqa: SLF001  # a copy of this very object
+        with ThreadPoolExecutor(effect.limit) as pool:
+            futures = [pool.submit(workers._attempt, flow) for flow in effect.flows]  # noqa: SLF001
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                workers._stop.set()  # noqa: SLF001
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _attempt(self, flow: Flow[Any]) -> Any:
+        try:
+            return self.run(flow)
+        except Exception as error:  # noqa: BLE001  # it takes the place of the result
+            return error
+
+    def stream(self, request: Request, retry: RetryPolicy) -> Generator[Any, None, None]:
+        """Yield the events that a request is answered with, as they come."""
+        raw: httpx.Response = self.run(send(request, retry)).stream
+        decoder = EventStreamDecoder()
+        with closing(raw), _translated(request):
+            for piece in raw.iter_bytes():
+                for data in decoder.feed(piece):
+                    yield read_event(data)
+            for data in decoder.flush():
+                yield read_event(data)
+
+    def close(self) -> None:
+        """Close the connections, unless the HTTP client was given; the next request opens new ones."""
+        if not self._given and (http := self.__dict__.pop("_http", None)):
+            http.close()
+
+
+class AsyncClient:
+    """Drives flows on the running event loop; each loop gets connections of its own."""
+
+    def __init__(self, settings: Settings, http_client: httpx.AsyncClient | None = None) -> None:
+        self._settings = settings
+        self._given = http_client
+        self._by_loop: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+
+    @property
+    def _http(self) -> httpx.AsyncClient:
+        if self._given:
+            return self._given
+        loop = asyncio.get_running_loop()
+        if loop not in self._by_loop:
+            # Connections of a loop that has ended cannot be closed any more, only forgotten.
+            self._by_loop = {old: http for old, http in self._by_loop.items() if not old.is_closed()}
+            self._by_loop[loop] = httpx.AsyncClient(**self._settings.transport_options())
+        return self._by_loop[loop]
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end."""
+        step: Callable[[], Effect] = functools.partial(next, flow)
+        try:
+            while True:
+                effect = step()
+                try:
+                    result = await self._perform(effect)
+                except Exception as error:  # noqa: BLE001  # the flow decides
+                    step = functools.partial(flow.throw, error)
+                else:
+                    step = functools.partial(flow.send, result)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what the generator returns
+        finally:
+            flow.close()
+
+    async def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Request():
+                return await self._send(effect)
+            case Pause(seconds):
+                return await asyncio.sleep(seconds)
+            case Blocking(call):
+                return await _in_thread(call)
+            case Together():
+                return await self._together(effect)
+
+    async def _send(self, request: Request) -> Response:
+        http = self._http
+        with _translated(request):
+            raw = await http.send(self._settings.build(http, request), stream=True)
+            if _stays_open(request, raw):
+                return _response(request, raw)
+            async with aclosing(raw):
+                if request.sink and raw.status_code == httpx.codes.OK:
+                    await self._drain(request, request.sink, raw)
+                    return _response(request, raw)
+                return _response(request, raw, await raw.aread())
+
+    async def _drain(self, request: Request, sink: Sink, raw: httpx.Response) -> None:
+        await _in_thread(sink.restart)
+        async for piece in raw.aiter_bytes(_PIECE):
+            await _in_thread(functools.partial(sink.write, piece))
+            request.on_bytes(raw.num_bytes_downloaded)
+
+    async def _together(self, effect: Together) -> list[Any]:
+        limit = asyncio.Semaphore(effect.limit)
+
+        async def attempt(flow: Flow[Any]) -> Any:
+            async with limit:
+                return await self.run(flow)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_outcome(attempt(flow))) for flow in effect.flows]
+        return [task.result() for task in tasks]
+
+    async def stream(self, request: Request, retry: RetryPolicy) -> AsyncGenerator[Any, None]:
+        """Yield the events that a request is answered with, as they come."""
+        raw: httpx.Response = (await self.run(send(request, retry))).stream
+        decoder = EventStreamDecoder()
+        async with aclosing(raw):
+            with _translated(request):
+                async for piece in raw.aiter_bytes():
+                    for data in decoder.feed(piece):
+                        yield read_event(data)
+                for data in decoder.flush():
+                    yield read_event(data)
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections, unless the HTTP client was given."""
+        if http := self._by_loop.pop(asyncio.get_running_loop(), None):
+            await http.aclose()
+
+
+async def _outcome(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await work
+    except Exception as error:  # noqa: BLE001  # it takes the place of the result
+        return error
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    # Not the loop's default executor: a few slow disks must not starve everybody else's work.
+    return await asyncio.get_running_loop().run_in_executor(_disk_threads(), call)
+
+
+@functools.cache
+def _disk_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(8, thread_name_prefix="mistral-imagegen")

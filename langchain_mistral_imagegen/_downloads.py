@@ -1,0 +1,113 @@
+"""Flows that bring pictures here: into memory, or into an image store without passing through memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypedDict
+
+from langchain_mistral_imagegen._flows import Flow, blocking, download, together
+from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen.errors import InvalidImageError
+from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
+from langchain_mistral_imagegen.stores import DEFAULT_MAX_BYTES, ImageStore, PictureFile
+
+MAX_CONCURRENCY = 16
+OnBytes: TypeAlias = Callable[[ImageRef, int], None]
+
+
+def _unheard(_ref: ImageRef, _received: int) -> None:
+    """Report to nobody."""
+
+
+class DownloadLimits(TypedDict, total=False):
+    """What may be limited; see `Downloads`."""
+
+    max_concurrency: int
+    max_bytes: int
+    on_bytes: OnBytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downloads:
+    """How to download.
+
+    Attributes:
+        signed_urls: The signed URLs that are known, by image id.
+        retry: How often to repeat.
+        max_concurrency: Downloads at once.
+        max_bytes: Bytes one picture may have.
+        on_bytes: Called with a reference and the bytes received of it so far.
+    """
+
+    signed_urls: MutableMapping[str, str] = field(repr=False)
+    retry: RetryPolicy
+    max_concurrency: int = MAX_CONCURRENCY
+    max_bytes: int = DEFAULT_MAX_BYTES
+    on_bytes: OnBytes = _unheard
+
+    def fetch(self, refs: Sequence[ImageRef]) -> Flow[list[GeneratedImage]]:
+        """Bring pictures into memory, in order.
+
+        Raises:
+            ImageError: The first one's that fails.
+            APIError: Likewise.
+        """
+        outcomes = yield from together([self._fetch(ref) for ref in refs], self.max_concurrency)
+        return [_result(outcome) for outcome in outcomes]
+
+    def store(self, refs: Sequence[ImageRef], store: ImageStore) -> Flow[list[ImageRef | Exception]]:
+        """Bring pictures into a store; an error takes the place of a reference, the others are stored all the same."""
+        return (yield from together([self.store_one(ref, store) for ref in refs], self.max_concurrency))
+
+    def store_one(self, ref: ImageRef, store: ImageStore, key: str | None = None) -> Flow[ImageRef]:
+        """Bring one picture into a store.
+
+        Args:
+            ref: The picture.
+            store: Where to.
+            key: Its place without suffix; by default the one its hash gives.
+        """
+        file = PictureFile(store, ref, self.max_bytes)
+        try:
+            yield from self._download(ref, file)
+            return (yield from blocking(lambda: file.finish(key)))
+        finally:
+            file.discard()
+
+    def _fetch(self, ref: ImageRef) -> Flow[GeneratedImage]:
+        memory = _Memory(ref, self.max_bytes)
+        yield from self._download(ref, memory)
+        return GeneratedImage.from_bytes(bytes(memory.data), ref)
+
+    def _download(self, ref: ImageRef, sink: PictureFile | _Memory) -> Flow[None]:
+        return download(
+            ref,
+            sink,
+            signed_urls=self.signed_urls,
+            retry=self.retry,
+            on_bytes=lambda received: self.on_bytes(ref, received),
+        )
+
+
+class _Memory:
+    """A sink in memory."""
+
+    def __init__(self, ref: ImageRef, max_bytes: int) -> None:
+        self._ref = ref
+        self._max_bytes = max_bytes
+        self.data = bytearray()
+
+    def restart(self) -> None:
+        self.data.clear()
+
+    def write(self, piece: bytes) -> None:
+        self.data += piece
+        if len(self.data) > self._max_bytes:
+            raise InvalidImageError(f"Image {self._ref['id']!r} is larger than the {self._max_bytes:,} bytes allowed")
+
+
+def _result(outcome: GeneratedImage | Exception) -> GeneratedImage:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -1,0 +1,122 @@
+"""Events to pieces of native blocks, each with the `index` of the block it belongs to.
+
+LangChain merges pieces of equal index and concatenates their strings, so every field but running text is given once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages.tool import ToolCallChunk
+
+from langchain_mistral_imagegen import _native_blocks, _wire
+from langchain_mistral_imagegen._native_blocks import Block
+from langchain_mistral_imagegen._signed_urls import SignedUrls, TextStream
+
+
+@dataclass
+class _Slot:
+    """A block that is still growing."""
+
+    index: int
+    text: TextStream
+    sent: set[str] = field(default_factory=set)
+
+    def once(self, block: Block) -> Block:
+        """Return a block less the fields that were given before."""
+        fresh = {name: value for name, value in block.items() if name not in self.sent}
+        self.sent |= fresh.keys() - {"type", "text", "thinking", "arguments"}
+        return {"type": block["type"], **fresh, "index": self.index}
+
+
+class EventBlocks:
+    """Turns the events of one stream into pieces of blocks and tool calls."""
+
+    def __init__(self, urls: SignedUrls) -> None:
+        self._urls = urls
+        self._slots: dict[object, _Slot] = {}
+        self._count = 0
+        self._previous: object = None
+        self._runs = 0
+
+    def feed(self, event: _wire.Wire) -> Iterator[Block | ToolCallChunk]:
+        """Yield the pieces of an event."""
+        match event:
+            case _wire.MessageOutputEvent():
+                chunks = [event.content] if isinstance(event.content, str) else event.content
+                for chunk in chunks:
+                    yield from self._chunk(event, chunk)
+            case _wire.ToolExecutionStartedEvent() | _wire.ToolExecutionDeltaEvent():
+                yield self._tool_call(event)
+            case _wire.ToolExecutionDoneEvent():
+                slot = self._slot(("tool", event.id, event.output_index), event.id)
+                call: Block = {} if "name" in slot.sent else {"name": event.name, "arguments": ""}
+                yield slot.once(_native_blocks.tool_result_block(event, self._urls) | call)
+            case _wire.AgentHandoffStartedEvent() | _wire.AgentHandoffDoneEvent():
+                slot = self._slot(("handoff", event.id, event.output_index), event.id)
+                yield slot.once(_native_blocks.handoff_block(event))
+            case _wire.FunctionCallEvent():
+                yield self._function_call(event)
+            case _wire.Unknown():
+                yield self._whole(_native_blocks.unknown_block(event.raw, self._urls))
+
+    def flush(self) -> Iterator[Block | ToolCallChunk]:
+        """Yield the text that was held back, once the stream is complete."""
+        for key, slot in self._slots.items():
+            if not (rest := slot.text.flush()):
+                continue
+            match key:
+                case ("function", *_):
+                    yield ToolCallChunk(name=None, args=rest, id=None, index=slot.index)
+                case ("tool", *_):
+                    yield {"type": "tool.execution", "arguments": rest, "index": slot.index}
+                case (kind, *_):
+                    yield {"type": kind, kind: rest, "index": slot.index}
+
+    def _chunk(self, event: _wire.MessageOutputEvent, chunk: str | _wire.Wire) -> Iterator[Block]:
+        match chunk:
+            case str(text) | _wire.TextChunk(text=text):
+                if text:
+                    slot = self._slot(self._position(event, "text"), event.id)
+                    yield slot.once(_native_blocks.text_block(slot.text.feed(text), event.id))
+            case _wire.ThinkChunk():
+                slot = self._slot(self._position(event, "thinking"), event.id)
+                yield slot.once(_native_blocks.thinking_block(slot.text.feed(chunk.text), chunk.signature))
+            case _:
+                self._previous = None
+                yield self._whole(_native_blocks.chunk_block(chunk, self._urls, event.id))
+
+    def _position(self, event: _wire.MessageOutputEvent, kind: str) -> tuple[object, ...]:
+        """Tell which running text a piece belongs to: by the indexes, or without them by arrival."""
+        if "content_index" in event.model_fields_set:
+            return kind, event.output_index, event.content_index
+        if self._previous != (kind, event.id):
+            self._previous, self._runs = (kind, event.id), self._runs + 1
+        return kind, "run", self._runs
+
+    def _tool_call(self, event: _wire.ToolExecutionStartedEvent | _wire.ToolExecutionDeltaEvent) -> Block:
+        slot = self._slot(("tool", event.id, event.output_index), event.id)
+        block = _native_blocks.tool_call_block(event, self._urls)
+        return slot.once(block | {"arguments": slot.text.feed(event.arguments)})
+
+    def _function_call(self, event: _wire.FunctionCallEvent) -> ToolCallChunk:
+        slot = self._slot(("function", event.tool_call_id, event.output_index), event.id)
+        chunk = _native_blocks.function_call_chunk(event, slot.text.feed(event.arguments), slot.index)
+        if "name" in slot.sent:
+            chunk["name"] = chunk["id"] = None
+        slot.sent.add("name")
+        return chunk
+
+    def _slot(self, key: tuple[Any, ...], entry_id: str) -> _Slot:
+        if key not in self._slots:
+            self._slots[key] = _Slot(self._next_index(), TextStream(self._urls, entry_id))
+        return self._slots[key]
+
+    def _whole(self, block: Block) -> Block:
+        return {**block, "index": self._next_index()}
+
+    def _next_index(self) -> int:
+        self._count += 1
+        return self._count - 1

@@ -1,0 +1,162 @@
+"""Operations that take more than one step, each written once.
+
+A flow is a generator: it yields the next effect (`Request`, `Pause`, `Blocking`, `Together`), is sent what came of
+it, and returns its result. `_client.py` performs the effects, in a thread or on an event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar, cast
+
+from langchain_mistral_imagegen import _protocol
+from langchain_mistral_imagegen._protocol import Request, Response, Sink, unheard
+from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen._signed_urls import SignedUrls
+from langchain_mistral_imagegen._wire import ConversationHistory, ConversationResponse, read_response
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    ImageUnavailableError,
+    MistralImagegenError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+)
+from langchain_mistral_imagegen.images import ImageRef
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait this many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """Call something that blocks (a disk, an object store), away from the event loop if there is one."""
+
+    call: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Together:
+    """Run flows at the same time, `limit` at once; the results come in order, an error in the place of a result."""
+
+    flows: Sequence[Flow[Any]]
+    limit: int
+
+
+Effect: TypeAlias = Request | Pause | Blocking | Together
+Flow: TypeAlias = Generator[Effect, Any, T]
+
+
+def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
+    """Send a request until it succeeds or must not be repeated.
+
+    Raises:
+        APIError: The server's error.
+        APIConnectionError: No answer, and nothing was paid.
+        OutcomeUnknownError: No answer to a request that costs money: it may have been carried out.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            response = cast("Response", (yield request))
+            _protocol.raise_for_status(response)
+        except MistralImagegenError as error:
+            wait = retry.delay(request, attempt, error)
+            if wait is not None:
+                yield Pause(wait)
+            elif request.paid and isinstance(error, APIConnectionError) and error.sent:
+                raise OutcomeUnknownError(
+                    f"{request} got no answer and may have been carried out; it is not repeated, to not pay twice"
+                ) from error
+            else:
+                raise
+        else:
+            return response
+
+
+def converse(request: Request, retry: RetryPolicy) -> Flow[ConversationResponse]:
+    """Have a conversation answer, without streaming.
+
+    Raises:
+        InvalidResponseError: If the answer cannot be read.
+    """
+    response = yield from send(request, retry)
+    return read_response(ConversationResponse, response.content)
+
+
+def history(conversation_id: str, retry: RetryPolicy) -> Flow[ConversationHistory]:
+    """Read all entries of a conversation."""
+    response = yield from send(_protocol.conversation_history(conversation_id), retry)
+    return read_response(ConversationHistory, response.content)
+
+
+def download(
+    ref: ImageRef,
+    sink: Sink,
+    *,
+    signed_urls: MutableMapping[str, str],
+    retry: RetryPolicy,
+    on_bytes: Callable[[int], None] = unheard,
+) -> Flow[None]:
+    """Download a picture into a sink: from the files endpoint, or where there is no file by its signed URL.
+
+    Args:
+        ref: The picture.
+        sink: Takes the bytes; it is restarted when a download is repeated.
+        signed_urls: The signed URLs that are known, by image id.
+        retry: How often to repeat.
+        on_bytes: Called with the bytes received so far.
+
+    Raises:
+        ImageUnavailableError: If there is no URL any more, or it has expired.
+    """
+    if "file_id" in ref:
+        yield from send(_protocol.download_file(ref["file_id"], sink, on_bytes), retry)
+        return
+    url = signed_urls.get(ref["id"]) or (yield from _signed_url(ref, signed_urls, retry))
+    try:
+        yield from send(_protocol.download_url(url, sink, on_bytes), retry)
+    except (PermissionDeniedError, NotFoundError) as error:
+        signed_urls.pop(ref["id"], None)
+        raise _unavailable(ref, f"its signed URL is no longer accepted (status {error.status_code})") from error
+
+
+def _signed_url(ref: ImageRef, signed_urls: MutableMapping[str, str], retry: RetryPolicy) -> Flow[str]:
+    """Find a picture's signed URL in the history of its conversation."""
+    if not ref.get("conversation_id"):
+        raise _unavailable(ref, "its conversation is not known")
+    try:
+        entries = (yield from history(ref["conversation_id"], retry)).entries
+    except NotFoundError as error:
+        raise _unavailable(ref, "its conversation is not kept on the server") from error
+    urls = SignedUrls(signed_urls)
+    for entry in entries:
+        urls.redact(entry.as_sent(), getattr(entry, "id", ""))
+    if ref["id"] not in signed_urls:
+        raise _unavailable(ref, f"conversation {ref['conversation_id']!r} holds no URL for it")
+    return signed_urls[ref["id"]]
+
+
+def _unavailable(ref: ImageRef, reason: str) -> ImageUnavailableError:
+    return ImageUnavailableError(
+        f"Image {ref['id']!r} cannot be fetched: {reason}. Pictures without a file live for about an hour; "
+        "store them as soon as they are generated"
+    )
+
+
+def together(flows: Sequence[Flow[T]], limit: int) -> Flow[list[T | Exception]]:
+    """Run flows at the same time and return results and errors in order."""
+    return cast("list[T | Exception]", (yield Together(flows, limit)))
+
+
+def blocking(call: Callable[[], T]) -> Flow[T]:
+    """Run a blocking call where it does no harm."""
+    return cast("T", (yield Blocking(call)))

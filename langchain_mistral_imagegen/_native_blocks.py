@@ -1,0 +1,99 @@
+"""Native content blocks: what an entry or chunk looks like in a message of this package, without signed URLs.
+
+They keep Mistral's types and field names. Whether an answer is streamed or not, its blocks are made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+
+from langchain_mistral_imagegen import _wire
+from langchain_mistral_imagegen._signed_urls import SignedUrls, image_ids
+
+Block = dict[str, Any]
+
+
+def entry_blocks(entry: _wire.Wire, urls: SignedUrls) -> Iterator[Block]:
+    """Yield the blocks of an entry; a `function.call` has none, it becomes a tool call."""
+    match entry:
+        case _wire.FunctionCallEntry():
+            return
+        case _wire.MessageOutputEntry(content=str(text)):
+            if text:
+                yield text_block(urls.redact(text, entry.id), entry.id)
+        case _wire.MessageOutputEntry(content=list(chunks)):
+            yield from (chunk_block(chunk, urls, entry.id) for chunk in chunks)
+        case _wire.ToolExecutionEntry():
+            yield tool_call_block(entry, urls) | tool_result_block(entry, urls)
+        case _wire.AgentHandoffEntry():
+            yield handoff_block(entry)
+        case _:
+            raw = entry.raw if isinstance(entry, _wire.Unknown) else entry.as_sent()
+            yield unknown_block(raw, urls)
+
+
+def text_block(text: str, entry_id: str) -> Block:
+    """Make a block of text."""
+    return {"type": "text", "text": text} | ({"id": entry_id} if entry_id else {})
+
+
+def thinking_block(text: str, signature: str | None) -> Block:
+    """Make a block of reasoning."""
+    return {"type": "thinking", "thinking": text} | ({"signature": signature} if signature else {})
+
+
+def chunk_block(chunk: _wire.Wire, urls: SignedUrls, entry_id: str) -> Block:
+    """Make a block of a complete chunk."""
+    match chunk:
+        case _wire.TextChunk():
+            return text_block(urls.redact(chunk.text, entry_id), entry_id)
+        case _wire.ThinkChunk():
+            return thinking_block(urls.redact(chunk.text, entry_id), chunk.signature)
+        case _wire.Unknown():
+            return unknown_block(chunk.raw, urls, entry_id)
+        case _:
+            block: Block = urls.redact(chunk.as_sent(), entry_id)
+            return block
+
+
+def tool_call_block(
+    tool: _wire.ToolExecutionEntry | _wire.ToolExecutionStartedEvent | _wire.ToolExecutionDeltaEvent, urls: SignedUrls
+) -> Block:
+    """Make the part of a `tool.execution` block that is known when the server starts the tool."""
+    function = {"function": tool.function} if tool.function else {}
+    arguments = urls.redact(tool.arguments, tool.id)
+    return {"type": "tool.execution", "id": tool.id, "name": tool.name, "arguments": arguments} | function
+
+
+def tool_result_block(tool: _wire.ToolExecutionEntry | _wire.ToolExecutionDoneEvent, urls: SignedUrls) -> Block:
+    """Make the part of a `tool.execution` block that tells how it ended."""
+    info = urls.redact(tool.info or {}, tool.id)
+    result = info.get("result")
+    # A failed attempt is an entry like any other; only its words tell: "Tool call timed out. Please try again."
+    failed = tool.name == "image_generation" and isinstance(result, str) and result and not image_ids(result)
+    status = "error" if failed else "success"
+    return {"type": "tool.execution", "id": tool.id, "tool": tool.name, "info": info, "status": status}
+
+
+def handoff_block(
+    handoff: _wire.AgentHandoffEntry | _wire.AgentHandoffStartedEvent | _wire.AgentHandoffDoneEvent,
+) -> Block:
+    """Make a block of a handoff, or of what one of its two events tells."""
+    names = ("previous_agent_id", "previous_agent_name", "next_agent_id", "next_agent_name")
+    told = {name: getattr(handoff, name, None) for name in ("id", *names)}
+    return {"type": "agent.handoff"} | {name: value for name, value in told.items() if value}
+
+
+def unknown_block(raw: Any, urls: SignedUrls, entry_id: str = "unknown") -> Block:
+    """Make a block of something unknown, as it was sent."""
+    return {"type": "non_standard", "value": urls.redact(raw, entry_id)}
+
+
+def function_call_chunk(
+    call: _wire.FunctionCallEntry | _wire.FunctionCallEvent, arguments: str, index: int
+) -> ToolCallChunk:
+    """Make LangChain's tool call chunk of a function call."""
+    return tool_call_chunk(name=call.name, args=arguments, id=call.tool_call_id, index=index)

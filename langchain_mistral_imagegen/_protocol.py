@@ -1,0 +1,193 @@
+"""Mistral's HTTP API without I/O: `Request` values to send, and what `Response` values mean.
+
+Paths and bodies follow Mistral's OpenAPI document (https://docs.mistral.ai/api).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, Protocol
+from urllib.parse import quote, urlsplit
+
+from langchain_mistral_imagegen._signed_urls import SignedUrls
+from langchain_mistral_imagegen.errors import APIError, QuotaExceededError, RateLimitError, error_class
+
+
+class Sink(Protocol):
+    """Where a streamed body goes."""
+
+    def restart(self) -> None:
+        """Forget what was written: a (new) body starts."""
+
+    def write(self, piece: bytes) -> None:
+        """Take the next piece."""
+
+
+def unheard(_: int) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One HTTP request.
+
+    Attributes:
+        path: Path and query below the base URL, or an absolute URL.
+        paid: Whether carrying it out costs money, so that it must not be repeated lightly.
+        sink: Where the body of a success goes, instead of into memory.
+        stream: Whether to leave the body of a success for the caller to read from `Response.stream`.
+        on_bytes: Called with the bytes received so far while a body goes into a sink.
+    """
+
+    method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+    path: str
+    json: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    authorized: bool = True
+    paid: bool = False
+    stream: bool = False
+    sink: Sink | None = None
+    on_bytes: Callable[[int], None] = unheard
+
+    def __str__(self) -> str:
+        """Name the request without its query, which may be a secret."""
+        return f"{self.method} {urlsplit(self.path).path}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """One HTTP response; `stream` is the HTTP library's, open if the request asked for that."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = field(default=b"", repr=False)
+    stream: Any = None
+
+
+# --- requests ---
+
+
+def _id(identifier: str) -> str:
+    return quote(identifier, safe="")
+
+
+def _converse(path: str, body: Mapping[str, Any], *, stream: bool) -> Request:
+    return Request(
+        method="POST",
+        path=path,
+        json={**body, "stream": stream},
+        headers={"accept": "text/event-stream" if stream else "application/json"},
+        paid=True,
+        stream=stream,
+    )
+
+
+def start_conversation(body: Mapping[str, Any], *, stream: bool = False) -> Request:
+    """Start a conversation."""
+    return _converse("/v1/conversations", body, stream=stream)
+
+
+def append_to_conversation(conversation_id: str, body: Mapping[str, Any], *, stream: bool = False) -> Request:
+    """Continue a conversation; the endpoint takes neither `tools` nor `instructions` nor `model`."""
+    return _converse(f"/v1/conversations/{_id(conversation_id)}", body, stream=stream)
+
+
+def conversation_history(conversation_id: str) -> Request:
+    """Read all entries of a conversation."""
+    return Request(method="GET", path=f"/v1/conversations/{_id(conversation_id)}/history")
+
+
+def download_file(file_id: str, sink: Sink, on_bytes: Callable[[int], None] = unheard) -> Request:
+    """Fetch the bytes behind a `tool_file` chunk."""
+    return Request(method="GET", path=f"/v1/files/{_id(file_id)}/content", sink=sink, on_bytes=on_bytes)
+
+
+def download_url(url: str, sink: Sink, on_bytes: Callable[[int], None] = unheard) -> Request:
+    """Fetch a picture by its signed URL, without the API key: it is for Mistral, not for the blob host."""
+    return Request(method="GET", path=url, authorized=False, sink=sink, on_bytes=on_bytes)
+
+
+# --- responses ---
+
+
+def raise_for_status(response: Response) -> None:
+    """Raise the error that a response reports.
+
+    Raises:
+        APIError: The class that `errors.error_class` gives for any status but 200 and 204.
+    """
+    if response.status in {200, 204}:
+        return
+    body = _json(response.content)
+    kind = error_class(response.status)
+    if kind is RateLimitError and day_quota_exhausted(response.headers):
+        kind = QuotaExceededError
+    raise kind(
+        _clean(_message(body) or _text(response.content) or f"HTTP {response.status}"),
+        status_code=response.status,
+        code=body.get("code"),
+        request_id=response.headers.get("mistral-correlation-id") or response.headers.get("x-kong-request-id"),
+        retry_after=retry_after(response.headers),
+    )
+
+
+def stream_error(message: str, code: int) -> APIError:
+    """Make the error of a `conversation.response.error` event; its `code` is an HTTP status as far as one is."""
+    status = code if 400 <= code < 600 else 500  # noqa: PLR2004
+    return error_class(status)(_clean(message) or "The stream failed", status_code=status, code=code)
+
+
+def day_quota_exhausted(headers: Mapping[str, str]) -> bool:
+    """Tell whether a day's quota is at zero (undocumented `x-ratelimit-remaining-*-day` headers)."""
+    return any(
+        name.startswith("x-ratelimit-remaining-") and name.endswith("-day") and value.strip() == "0"
+        for name, value in headers.items()
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a `Retry-After` header, which is a number or a date."""
+    value = headers.get("retry-after", "").strip()
+    if value.replace(".", "", 1).isdigit():
+        return float(value)
+    try:
+        when, date = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError):
+        return None
+    # Measured against the server's own clock: no clock is read here, and the two machines need not agree.
+    return max(0.0, (when - date).total_seconds())
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    """Find the server's words in one of the shapes that Mistral and its gateways use."""
+    nested = body.get("message"), body.get("error")
+    details = [part.get("detail") or part.get("message") for part in nested if isinstance(part, dict)]
+    candidates = [body.get("message"), body.get("detail"), *details, body.get("error")]
+    found = next((part for part in candidates if part and not isinstance(part, dict)), "")
+    return "; ".join(map(_validation_error, found)) if isinstance(found, list) else str(found)
+
+
+def _validation_error(item: Any) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    return f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', item)}"
+
+
+def _text(content: bytes) -> str:
+    text = " ".join(content[:2000].decode("utf-8", "replace").split())
+    return text if text.isprintable() else ""
+
+
+def _clean(message: str) -> str:
+    return str(SignedUrls().redact(message, "redacted"))[:1000]

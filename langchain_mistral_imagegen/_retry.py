@@ -1,0 +1,55 @@
+"""When to repeat a request, and how long to wait before: a pure decision, no clock and no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from langchain_mistral_imagegen._protocol import Request
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    APIError,
+    MistralImagegenError,
+    QuotaExceededError,
+    RateLimitError,
+)
+
+_TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 529})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """Repeat what cannot cost twice.
+
+    Attributes:
+        max_retries: Repetitions after the first try.
+        wait_initial: Seconds before the first repetition; doubled for each further one.
+        wait_max: Seconds; a server that asks for more than this is not waited for.
+    """
+
+    max_retries: int = 2
+    wait_initial: float = 0.5
+    wait_max: float = 60.0
+
+    def delay(self, request: Request, attempt: int, error: MistralImagegenError) -> float | None:
+        """Return the seconds to wait before repeating a request, or `None` if it must not be repeated.
+
+        Args:
+            request: What failed.
+            attempt: Tries so far, from 1.
+            error: How it failed.
+        """
+        if attempt > self.max_retries or not _may_repeat(request, error):
+            return None
+        asked = error.retry_after if isinstance(error, APIError) else None
+        wait = self.wait_initial * 2.0 ** (attempt - 1) if asked is None else asked
+        return wait if wait <= self.wait_max else None
+
+
+def _may_repeat(request: Request, error: MistralImagegenError) -> bool:
+    if isinstance(error, RateLimitError):
+        return not isinstance(error, QuotaExceededError)  # 429: nothing was generated, so nothing was paid
+    if request.paid:
+        return isinstance(error, APIConnectionError) and not error.sent
+    if isinstance(error, APIError):
+        return error.status_code in _TRANSIENT
+    return isinstance(error, APIConnectionError)

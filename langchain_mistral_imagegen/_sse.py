@@ -1,0 +1,36 @@
+"""Server-sent events without I/O: bytes in, in whatever pieces; the `data` of each event out.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+class EventStreamDecoder:
+    """Splits a body into events; comments, names, ids and `[DONE]` are passed over (the data names its type)."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Yield the data of every event that `piece` completes."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            yield from self._line(line.removesuffix(b"\r"))
+
+    def flush(self) -> Iterator[bytes]:
+        """Yield what is complete but for the final blank line, once the body has ended."""
+        rest, self._rest = self._rest, b""
+        yield from self._line(rest.removesuffix(b"\r"))
+        yield from self._line(b"")
+
+    def _line(self, line: bytes) -> Iterator[bytes]:
+        if line.startswith(b"data:"):
+            self._data.append(line[5:].removeprefix(b" "))
+        elif not line and self._data:
+            data, self._data = b"\n".join(self._data), []
+            if data != b"[DONE]":
+                yield data

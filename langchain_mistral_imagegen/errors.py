@@ -1,0 +1,194 @@
+"""Every error of this package.
+
+    MistralImagegenError
+    ├── APIError                      the server answered with an error status
+    │   ├── AuthenticationError       401: the key is missing or wrong
+    │   ├── PermissionDeniedError     403: blocked by a guardrail, or not allowed
+    │   ├── NotFoundError             404: no such conversation, agent or file
+    │   ├── InvalidRequestError       any other 4xx: the request itself is wrong
+    │   ├── RateLimitError            429: wait, then try again
+    │   │   └── QuotaExceededError    429 whose day quota is at zero: waiting a minute does not help
+    │   └── ServerError               5xx, and errors in the middle of a stream
+    ├── APIConnectionError            no answer: refused, reset or unreachable
+    │   └── APITimeoutError           no answer in time
+    ├── OutcomeUnknownError           a request that costs money got no answer; it may have been carried out
+    │   └── StreamInterruptedError    the stream ended before `conversation.response.done`
+    ├── InvalidResponseError          the server answered with something unreadable
+    ├── MissingAPIKeyError            no key was given
+    └── ImageError
+        ├── NoImageError              the agent answered without a picture
+        ├── ImageUnavailableError     the picture can no longer be fetched
+        ├── InvalidImageError         the bytes are not a picture, or too many
+        └── ImageStoreError           the picture could not be written or read
+
+Each API error also inherits LangChain's matching `Model*Error`, so that LangChain's retry middleware and
+LangGraph's policies understand it. `NoImageError` is a `ToolException`: the calling model gets to read it.
+No error carries the API key, a signed URL or image bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from langchain_core.exceptions import (
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ModelRateLimitError,
+    ModelTimeoutError,
+)
+from langchain_core.tools import ToolException
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
+
+class MistralImagegenError(Exception):
+    """Base of every error this package raises.
+
+    Attributes:
+        partial: What a stream had delivered when the error came, or `None`.
+    """
+
+    partial: AIMessage | None = None
+
+
+class APIError(MistralImagegenError, ModelError):
+    """The server answered with an error.
+
+    Attributes:
+        status_code: HTTP status, or the `code` of a `conversation.response.error` event.
+        code: Mistral's own code (`3001`, `"1300"`), or `None`.
+        request_id: `mistral-correlation-id` of the response, to quote to Mistral's support.
+        retry_after: Seconds the server asks to wait, or `None`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        code: int | str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        details = [f"status {status_code}"]
+        details += [f"code {code}"] if code is not None else []
+        details += [f"request {request_id}"] if request_id else []
+        super().__init__(f"{message} ({', '.join(details)})")
+        self.status_code = status_code
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class AuthenticationError(APIError, ModelAuthenticationError):
+    """401: the API key is missing, wrong or revoked."""
+
+
+class PermissionDeniedError(APIError, ModelPermissionDeniedError):
+    """403: a guardrail blocked the content, or the key may not do this."""
+
+
+class NotFoundError(APIError, ModelNotFoundError):
+    """404: no such conversation, agent, model or file for this key."""
+
+
+class InvalidRequestError(APIError, ModelInvalidRequestError):
+    """400, 422 and other 4xx: the server refuses the request as it stands."""
+
+
+class RateLimitError(APIError, ModelRateLimitError):
+    """429: too many requests, tokens or pictures; nothing was generated."""
+
+
+class QuotaExceededError(RateLimitError):
+    """429 with a day quota at zero: a retry within minutes cannot succeed."""
+
+    is_retryable = False
+
+
+class ServerError(APIError, ModelAPIError):
+    """5xx: the server failed."""
+
+
+class APIConnectionError(MistralImagegenError, ModelConnectionError):
+    """No answer arrived.
+
+    Attributes:
+        sent: Whether the request may have reached the server. `False` means it certainly did not.
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class APITimeoutError(APIConnectionError, ModelTimeoutError):
+    """No answer arrived in time."""
+
+
+class OutcomeUnknownError(MistralImagegenError, ModelError):
+    """A request that costs money was sent and no complete answer came back: it may have been carried out.
+
+    It is not repeated by itself, because that could pay twice.
+
+    Attributes:
+        conversation_id: The conversation, as far as known. Its history on the server tells what happened.
+    """
+
+    def __init__(self, message: str, *, conversation_id: str | None = None) -> None:
+        where = f"; look at conversation {conversation_id!r}" if conversation_id else ""
+        super().__init__(f"{message}{where}")
+        self.conversation_id = conversation_id
+
+
+class StreamInterruptedError(OutcomeUnknownError):
+    """A stream ended before its `conversation.response.done` event; `partial` holds what had arrived."""
+
+
+class InvalidResponseError(MistralImagegenError, ModelError):
+    """The server's answer is not what its API promises, beyond what this package tolerates."""
+
+
+class MissingAPIKeyError(MistralImagegenError):
+    """No API key was given, neither as a parameter nor in the environment."""
+
+
+class ImageError(MistralImagegenError):
+    """Something is wrong with a picture, or there is none."""
+
+
+class NoImageError(ImageError, ToolException):
+    """The agent answered without a picture; the message holds its text and the server's reason."""
+
+
+class ImageUnavailableError(ImageError):
+    """The picture was generated, but can no longer be fetched (its signed URL lives about an hour)."""
+
+
+class InvalidImageError(ImageError):
+    """The downloaded bytes are not a picture, or are more than allowed."""
+
+
+class ImageStoreError(ImageError):
+    """The image store could not write or read a picture; the picture itself is still at Mistral."""
+
+
+ERROR_BY_STATUS: Mapping[int, type[APIError]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    429: RateLimitError,
+}
+
+
+def error_class(status_code: int) -> type[APIError]:
+    """Return the class for an HTTP status; Mistral's own `type` and `code` are not reliable enough for it."""
+    fallback = ServerError if status_code >= 500 else InvalidRequestError  # noqa: PLR2004
+    return ERROR_BY_STATUS.get(status_code, fallback)
