@@ -10,7 +10,7 @@ from langchain_mistral_imagegen._flows import Flow, blocking, download, together
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen.errors import InvalidImageError
 from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
-from langchain_mistral_imagegen.stores import DEFAULT_MAX_BYTES, ImageStore, PictureFile
+from langchain_mistral_imagegen.stores import DEFAULT_MAX_BYTES, ImageStore, PictureFile, content_address
 
 MAX_CONCURRENCY = 16
 OnBytes: TypeAlias = Callable[[ImageRef, int], None]
@@ -20,11 +20,12 @@ def _unheard(_ref: ImageRef, _received: int) -> None:
     """Report to nobody."""
 
 
-class DownloadLimits(TypedDict, total=False):
-    """What may be limited; see `Downloads`."""
+class DownloadOptions(TypedDict, total=False):
+    """What may be chosen; see `Downloads`."""
 
     max_concurrency: int
     max_bytes: int
+    name: Callable[[str], str]
     on_bytes: OnBytes
 
 
@@ -37,6 +38,7 @@ class Downloads:
         retry: How often to repeat.
         max_concurrency: Downloads at once.
         max_bytes: Bytes one picture may have.
+        name: Gives a picture's key in the store, without suffix, for its SHA-256.
         on_bytes: Called with a reference and the bytes received of it so far.
     """
 
@@ -44,6 +46,7 @@ class Downloads:
     retry: RetryPolicy
     max_concurrency: int = MAX_CONCURRENCY
     max_bytes: int = DEFAULT_MAX_BYTES
+    name: Callable[[str], str] = content_address
     on_bytes: OnBytes = _unheard
 
     def fetch(self, refs: Sequence[ImageRef]) -> Flow[list[GeneratedImage]]:
@@ -58,20 +61,13 @@ class Downloads:
 
     def store(self, refs: Sequence[ImageRef], store: ImageStore) -> Flow[list[ImageRef | Exception]]:
         """Bring pictures into a store; an error takes the place of a reference, the others are stored all the same."""
-        return (yield from together([self.store_one(ref, store) for ref in refs], self.max_concurrency))
+        return (yield from together([self._store(ref, store) for ref in refs], self.max_concurrency))
 
-    def store_one(self, ref: ImageRef, store: ImageStore, key: str | None = None) -> Flow[ImageRef]:
-        """Bring one picture into a store.
-
-        Args:
-            ref: The picture.
-            store: Where to.
-            key: Its place without suffix; by default the one its hash gives.
-        """
+    def _store(self, ref: ImageRef, store: ImageStore) -> Flow[ImageRef]:
         file = PictureFile(store, ref, self.max_bytes)
         try:
             yield from self._download(ref, file)
-            return (yield from blocking(lambda: file.finish(key)))
+            return (yield from blocking(lambda: file.finish(self.name)))
         finally:
             file.discard()
 

@@ -52,8 +52,10 @@ class EventBlocks:
                 yield self._tool_call(event)
             case _wire.ToolExecutionDoneEvent():
                 slot = self._slot(("tool", event.id, event.output_index), event.id)
-                call: Block = {} if "name" in slot.sent else {"name": event.name, "arguments": ""}
-                yield slot.once(_native_blocks.tool_result_block(event, self._urls) | call)
+                block = _native_blocks.tool_result_block(event, self._urls)
+                if "name" not in slot.sent:
+                    block |= {"name": event.name, "arguments": ""}
+                yield slot.once(block)
             case _wire.AgentHandoffStartedEvent() | _wire.AgentHandoffDoneEvent():
                 slot = self._slot(("handoff", event.id, event.output_index), event.id)
                 yield slot.once(_native_blocks.handoff_block(event))

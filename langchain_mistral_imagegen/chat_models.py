@@ -23,7 +23,7 @@ from langchain_mistral_imagegen import _protocol
 from langchain_mistral_imagegen._answers import AnswerStream, to_message
 from langchain_mistral_imagegen._client import AsyncClient, Client, Settings
 from langchain_mistral_imagegen._continuation import Append, plan
-from langchain_mistral_imagegen._downloads import DownloadLimits, Downloads
+from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
 from langchain_mistral_imagegen._flows import converse
 from langchain_mistral_imagegen._inputs import to_inputs
 from langchain_mistral_imagegen._references import images_of
@@ -152,20 +152,20 @@ class ChatMistralConversations(BaseChatModel):
         return await self._async_client.run(self._downloads().fetch(images_of(message)))
 
     def store_images(
-        self, refs: Sequence[ImageRef], store: ImageStore, **limits: Unpack[DownloadLimits]
+        self, refs: Sequence[ImageRef], store: ImageStore, **options: Unpack[DownloadOptions]
     ) -> list[ImageRef | Exception]:
         """Download pictures straight into an image store, in order; memory does not grow with their size.
 
         Returns:
             For each picture its reference, `stored`, or the error that kept it from being stored.
         """
-        return self._client.run(self._downloads(**limits).store(refs, store))
+        return self._client.run(self._downloads(**options).store(refs, store))
 
     async def astore_images(
-        self, refs: Sequence[ImageRef], store: ImageStore, **limits: Unpack[DownloadLimits]
+        self, refs: Sequence[ImageRef], store: ImageStore, **options: Unpack[DownloadOptions]
     ) -> list[ImageRef | Exception]:
         """Download pictures straight into an image store; see `store_images`."""
-        return await self._async_client.run(self._downloads(**limits).store(refs, store))
+        return await self._async_client.run(self._downloads(**options).store(refs, store))
 
     # --- LangChain's hooks ---
 
@@ -308,8 +308,8 @@ class ChatMistralConversations(BaseChatModel):
     def _retry(self) -> RetryPolicy:
         return RetryPolicy(max_retries=self.max_retries)
 
-    def _downloads(self, **limits: Unpack[DownloadLimits]) -> Downloads:
-        return Downloads(signed_urls=self._signed_urls, retry=self._retry, **limits)
+    def _downloads(self, **options: Unpack[DownloadOptions]) -> Downloads:
+        return Downloads(signed_urls=self._signed_urls, retry=self._retry, **options)
 
     @property
     def _settings(self) -> Settings:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import MessagesState
 
-from langchain_mistral_imagegen._downloads import MAX_CONCURRENCY, DownloadLimits
+from langchain_mistral_imagegen._downloads import MAX_CONCURRENCY, DownloadOptions
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.images import ImageRef, merge_images
@@ -62,12 +62,12 @@ class ToolFileNode(Runnable[Any, dict[str, dict[str, ImageRef]]]):
     def run(self, state: Mapping[str, Any]) -> dict[str, dict[str, ImageRef]]:
         """Download what is missing and return the update of the state."""
         missing = self._missing(state)
-        return self._update(missing, self._chat_model.store_images(missing, self._store, **self._limits))
+        return self._update(missing, self._chat_model.store_images(missing, self._store, **self._options))
 
     async def arun(self, state: Mapping[str, Any]) -> dict[str, dict[str, ImageRef]]:
         """Download what is missing and return the update of the state."""
         missing = self._missing(state)
-        return self._update(missing, await self._chat_model.astore_images(missing, self._store, **self._limits))
+        return self._update(missing, await self._chat_model.astore_images(missing, self._store, **self._options))
 
     def invoke(
         self,
@@ -102,7 +102,7 @@ class ToolFileNode(Runnable[Any, dict[str, dict[str, ImageRef]]]):
         return {self.images_key: {ref["id"]: ref for ref in refs}}
 
     @property
-    def _limits(self) -> DownloadLimits:
+    def _options(self) -> DownloadOptions:
         return {"max_concurrency": self.max_concurrency, "max_bytes": self.max_bytes}
 
     @cached_property

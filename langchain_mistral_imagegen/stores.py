@@ -10,7 +10,7 @@ import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +128,11 @@ def image_store(store: ImageStore | str | os.PathLike[str] | None) -> ImageStore
     return FsspecImageStore(os.fspath(store)) if isinstance(store, (str, os.PathLike)) else store
 
 
+def content_address(sha256: str) -> str:
+    """Name a picture by its hash, so that the same picture has one place."""
+    return f"{sha256[:2]}/{sha256}"
+
+
 class PictureFile:
     """A picture on its way into a store: takes the bytes as they come, hashes them, and puts them in their place.
 
@@ -164,11 +169,11 @@ class PictureFile:
         with _as_store_error(self._ref):
             self._open_file().write(piece)
 
-    def finish(self, key: str | None = None) -> ImageRef:
+    def finish(self, name: Callable[[str], str]) -> ImageRef:
         """Put the picture in its place and return its reference, `stored`.
 
         Args:
-            key: Where to put it, without suffix; by default the place that its hash gives.
+            name: Gives the key, without suffix, for the SHA-256.
 
         Raises:
             InvalidImageError: If the bytes are not a picture.
@@ -182,7 +187,7 @@ class PictureFile:
                 os.fsync(file.fileno())
                 mime_type, suffix, size = self._describe(file)
                 file.close()
-                place = f"{key or f'{digest[:2]}/{digest}'}{suffix}"
+                place = name(digest) + suffix
                 self._store.put(Path(file.name), place)
         finally:
             self.discard()

@@ -71,7 +71,10 @@ class MistralImageGenerationTool(BaseTool):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     name: str = "generate_image"
-    description: str = "Generate a picture from a description and store it. Returns what was drawn, its size and the id to refer to it."
+    description: str = (
+        "Generate a picture from a description and store it. "
+        "Returns what was drawn, its size and the id to refer to it."
+    )
     args_schema: ArgsSchema | None = GenerateImageInput
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True

@@ -1,0 +1,7 @@
+"""`python -m langchain_mistral_imagegen` is the command `mistral-imagegen`."""
+
+import sys
+
+from langchain_mistral_imagegen._cli import main
+
+sys.exit(main())

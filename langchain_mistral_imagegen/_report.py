@@ -1,0 +1,181 @@
+"""What the command shows: text as it comes and progress on a terminal, plain lines elsewhere, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TransferSpeedColumn
+
+from langchain_mistral_imagegen.images import ImageRef
+
+Stored = Sequence[tuple[ImageRef, str]]
+
+
+class Report:
+    """Tells nothing but what matters in every mode: a notice, and what failed, both on standard error."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop showing progress."""
+
+    def notice(self, text: str) -> None:
+        """Tell something the user should know first."""
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+    def failed(self, reason: str) -> None:
+        """Tell why there is no picture."""
+        print(f"mistral-imagegen: {reason}", file=sys.stderr, flush=True)  # noqa: T201
+
+    def heard(self, chunk: AIMessageChunk) -> None:
+        """Take a piece of the answer."""
+
+    def said(self, text: str) -> None:
+        """Take text of the answer."""
+
+    def received(self, ref: ImageRef, count: int) -> None:
+        """Take the number of bytes received of a picture so far."""
+
+    def finished(self, answer: AIMessage, stored: Stored) -> None:
+        """Tell what came of it."""
+        if not stored:
+            self.say(answer.text)
+        for _, path in stored:
+            self.say(path)
+
+    def say(self, text: str, end: str = "\n") -> None:
+        """Print to standard output, at once."""
+        print(text, end=end, flush=True)  # noqa: T201
+
+
+class JsonReport(Report):
+    """One JSON object on standard output, also for a failure."""
+
+    def failed(self, reason: str) -> None:
+        """Tell why there is no picture."""
+        self.say(json.dumps({"error": reason}, ensure_ascii=False))
+
+    def finished(self, answer: AIMessage, stored: Stored) -> None:
+        """Tell what came of it."""
+        metadata = answer.response_metadata
+        told = {name: metadata.get(name) for name in ("conversation_id", "model_name", "agent_id", "connectors")}
+        images = [{"path": path, **ref} for ref, path in stored]
+        result = {"images": images, "text": answer.text, "usage": answer.usage_metadata, **told}
+        self.say(json.dumps(result, ensure_ascii=False))
+
+
+class TextReport(Report):
+    """Text and results on standard output; a spinner and byte counts on standard error, if that is a terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._status = console.status("Waiting for the answer") if console.is_terminal else None
+        self._tasks: dict[str, TaskID] = {}
+        self._arguments = ""
+        self._at_line_start = True
+
+    def __enter__(self) -> Self:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop showing progress."""
+        self._quiet_down()
+        self._progress.stop()
+        self._end_line()
+
+    def heard(self, chunk: AIMessageChunk) -> None:
+        """Print text, or show that a picture is being drawn."""
+        for block in chunk.content:
+            if isinstance(block, dict) and block["type"] == "tool.execution":
+                self._show_tool(block)
+        self.said(chunk.text)
+
+    def said(self, text: str) -> None:
+        """Print text."""
+        if text:
+            self._quiet_down()
+            self.say(text, end="")
+            self._at_line_start = text.endswith("\n")
+
+    def received(self, ref: ImageRef, count: int) -> None:
+        """Show the bytes received."""
+        self._quiet_down()
+        self._end_line()
+        if not self._tasks:
+            self._progress.start()
+        if ref["id"] not in self._tasks:
+            self._tasks[ref["id"]] = self._progress.add_task(
+                f"Downloading {ref.get('file_name', ref['id'])}", total=None
+            )
+        self._progress.update(self._tasks[ref["id"]], completed=count)
+
+    def finished(self, answer: AIMessage, stored: Stored) -> None:
+        """Tell where the pictures are and what they cost."""
+        self._quiet_down()
+        self._progress.stop()
+        self._end_line()
+        for ref, path in stored:
+            size = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
+            self.say(f"{path} ({size}{ref['size_bytes']:,} bytes)")
+        self.say(_usage(answer))
+
+    def _show_tool(self, block: dict[str, Any]) -> None:
+        self._arguments += block.get("arguments", "")
+        if self._status and "status" not in block:
+            self._end_line()
+            self._status.update(f"Drawing {_drawn(self._arguments)}")
+            self._status.start()
+        if "status" in block:
+            self._arguments = ""
+
+    def _quiet_down(self) -> None:
+        if self._status:
+            self._status.stop()
+
+    def _end_line(self) -> None:
+        if not self._at_line_start:
+            self.say("")
+            self._at_line_start = True
+
+
+def _drawn(arguments: str) -> str:
+    """Return the prompt in a tool's arguments, as far as they are complete."""
+    try:
+        return str(json.loads(arguments)["prompt"])
+    except (ValueError, KeyError, TypeError):
+        return "a picture"
+
+
+def _usage(answer: AIMessage) -> str:
+    usage = answer.usage_metadata
+    calls = answer.response_metadata.get("connectors") or {}
+    tools = "".join(f", {name} called {_times(count)}" for name, count in calls.items())
+    if not usage:
+        return f"Usage: not reported{tools}"
+    return f"Usage: {usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out{tools}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def report_for(*, as_json: bool, quiet: bool) -> Report:
+    """Choose how to report."""
+    if as_json:
+        return JsonReport()
+    return Report() if quiet else TextReport()

@@ -1,0 +1,83 @@
+"""How the sandbox behaves: knobs to answer in every shape the real server was seen to answer in, and to misbehave."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+Operation = Literal["converse", "download", "history", "list", "files", "agents", "any"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behavior:
+    """Knobs; each default means "as usual".
+
+    They can be set for a whole `Sandbox`, queued with `Sandbox.behave`, sent with one request as JSON in the header
+    `x-sandbox-behavior`, or set for one conversation as JSON text in its `metadata["sandbox"]`.
+
+    Attributes:
+        on: Which requests it is for, when queued; `converse` is start, append and restart.
+        shape: How a picture comes back: as a `tool_file` chunk, only as a `url` in the tool's result, as a `markdown`
+            link in the text, or not at all (`text`).
+        images: Pictures in one answer.
+        tool_timeouts: Failed attempts of the tool before the first picture.
+        text: What to say, instead of what the rules say.
+        outputs: Output entries to answer with, as they are.
+        events: A body to stream, as it is.
+        status: HTTP status to answer with instead.
+        body: Its body: JSON, or a string for plain text; by default what Mistral was seen to send.
+        headers: Further headers of the response.
+        quota: Answer that the picture tool's quota of the minute or the day is used up.
+        delay: Seconds before the answer.
+        pace: Seconds between two events, or between two 64 KiB pieces of a download.
+        error_after: End a stream with `conversation.response.error` after this many events.
+        cut_after: Close the connection after this many events of a stream, or bytes of a download.
+        framing: How server-sent events are written.
+        unknown: Add an entry, a chunk, an event and a field of unknown types.
+        documentation: Answer as Mistral's documentation prints it: no `arguments`, `info` empty.
+        thinking: Add reasoning.
+        reference: Add a cited source.
+        expired: Signed URLs are refused as expired.
+        file_bytes: Bytes of every picture, instead of a drawing.
+        file_size: Pad drawings to this many bytes.
+        restart_inclusive: Whether a restarted conversation keeps the entry it is restarted from.
+    """
+
+    on: Operation = "converse"
+    shape: Literal["tool_file", "url", "markdown", "text"] = "tool_file"
+    images: int = 1
+    tool_timeouts: int = 0
+    text: str | None = None
+    outputs: list[dict[str, Any]] | None = None
+    events: str | None = None
+    status: int | None = None
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    quota: Literal["minute", "day"] | None = None
+    delay: float = 0.0
+    pace: float = 0.0
+    error_after: int | None = None
+    cut_after: int | None = None
+    framing: Literal["normal", "crlf", "comments", "no_event_line", "done"] = "normal"
+    unknown: bool = False
+    documentation: bool = False
+    thinking: bool = False
+    reference: bool = False
+    expired: bool = False
+    file_bytes: bytes | None = None
+    file_size: int | None = None
+    restart_inclusive: bool = True
+
+    @classmethod
+    def from_json(cls, text: str) -> Behavior:
+        """Read knobs from JSON.
+
+        Raises:
+            ValueError: If it is not an object with names of knobs.
+        """
+        knobs = json.loads(text)
+        names = {knob.name for knob in fields(cls)}
+        if not isinstance(knobs, dict) or not knobs.keys() <= names:
+            raise ValueError(f"{text!r} must be a JSON object with names out of {sorted(names)}")
+        return cls(**knobs)

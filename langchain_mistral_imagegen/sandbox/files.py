@@ -1,0 +1,110 @@
+"""Files and blobs: generated and uploaded bytes, and the signed URLs that lead to them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from langchain_mistral_imagegen.sandbox import ids
+from langchain_mistral_imagegen.sandbox.behavior import Behavior
+from langchain_mistral_imagegen.sandbox.pictures import draw_picture, padded
+from langchain_mistral_imagegen.sandbox.problems import Problem
+
+_AZURE_REFUSAL = (
+    '<?xml version="1.0" encoding="utf-8"?><Error><Code>AuthenticationFailed</Code>'
+    "<Message>Server failed to authenticate the request.</Message></Error>"
+)
+URL_LIFETIME = 3600  # seconds
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file; `read` gives its bytes, which may first have to be drawn."""
+
+    id: str
+    name: str
+    read: Callable[[], bytes] = field(repr=False)
+    purpose: str = "batch"
+    source: str = "mistral"
+    mimetype: str = "image/jpeg"
+    created_at: int = field(default_factory=lambda: int(time.time()))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return Mistral's file object; what it says of generated files was never recorded, so this is a guess."""
+        return {
+            "id": self.id, "object": "file", "bytes": len(self.read()), "created_at": self.created_at,
+            "filename": self.name, "purpose": self.purpose, "sample_type": "batch_result", "source": self.source,
+            "num_lines": None, "mimetype": self.mimetype, "signature": None, "expires_at": None,
+            "visibility": "workspace",
+        }  # fmt: skip
+
+
+@dataclass
+class Files:
+    """All files and blobs.
+
+    Attributes:
+        base_url: Of the sandbox, for signed URLs.
+        clock: Seconds since the epoch, for their expiry.
+    """
+
+    base_url: str
+    clock: Callable[[], float]
+    by_id: dict[str, StoredFile] = field(default_factory=dict)
+    blobs: dict[str, tuple[Callable[[], bytes], str, float]] = field(default_factory=dict)
+
+    def add_picture(self, prompt: str, number: int, behavior: Behavior) -> StoredFile:
+        """Keep a generated picture; labelled png although its bytes are JPEG, as the real ones are."""
+
+        def read() -> bytes:
+            if behavior.file_bytes is not None:
+                return behavior.file_bytes
+            return padded(draw_picture(prompt), behavior.file_size or 0)
+
+        file = StoredFile(ids.file_id(), f"image_generated_{number}", read)
+        self.by_id[file.id] = file
+        return file
+
+    def add(self, name: str, data: bytes, purpose: str, mimetype: str) -> StoredFile:
+        """Keep an uploaded file."""
+        file = StoredFile(ids.file_id(), name, lambda: data, purpose, "upload", mimetype)
+        self.by_id[file.id] = file
+        return file
+
+    def get(self, file_id: str) -> StoredFile:
+        """Return a file."""
+        if file_id not in self.by_id:
+            raise Problem(404, {"detail": f"File {file_id} not found"})
+        return self.by_id[file_id]
+
+    def sign(self, file: StoredFile, lifetime: float = URL_LIFETIME) -> str:
+        """Return a URL that leads to a file without an API key until it expires."""
+        expires = self.clock() + lifetime
+        digest = hashlib.sha256(f"{file.id} {expires}".encode()).hexdigest()
+        path = f"/blob/images/blackforest/{digest[:4]}/{digest[4:8]}/-{digest[8:11]}/{digest[11:23]}/image.jpg"
+        self.blobs[path] = (file.read, digest[23:], expires)
+        query = {
+            "se": datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "sp": "r",
+            "sv": "2026-02-06",
+            "sr": "b",
+            "sig": digest[23:],
+        }
+        return f"{self.base_url}{path}?{urlencode(query)}"
+
+    def open_blob(self, path: str, signature: str) -> Callable[[], bytes]:
+        """Return the bytes behind a signed URL."""
+        read, expected, expires = self.blobs.get(path, (None, "", 0.0))
+        if read is None or signature != expected or expires < self.clock():
+            raise refusal()
+        return read
+
+
+def refusal() -> Problem:
+    """Make Azure's answer to a URL whose signature is wrong or has expired."""
+    return Problem(403, _AZURE_REFUSAL, {"content-type": "application/xml"})

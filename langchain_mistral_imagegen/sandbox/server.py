@@ -1,0 +1,164 @@
+"""`Sandbox`: the server, in a thread of its own on a loopback port."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from starlette.requests import Request
+
+from langchain_mistral_imagegen.sandbox.agents import Agents
+from langchain_mistral_imagegen.sandbox.app import Api
+from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
+from langchain_mistral_imagegen.sandbox.conversations import Conversations, Quota
+from langchain_mistral_imagegen.sandbox.files import Files
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """A request the sandbox has answered."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """Names in lower case; the value of `authorization` is `***`."""
+    json: Any
+    status: int
+
+
+class Sandbox:
+    """Mistral's API on `127.0.0.1`, for as long as the `with` block lasts; `async with` works too.
+
+    Args:
+        port: Port; a free one by default.
+        api_key: The only key that is accepted; any by default.
+        behavior: How it behaves, unless told otherwise for a request.
+        images_per_minute: Quota of the picture tool.
+        images_per_day: Quota of the picture tool.
+        clock: Seconds since the epoch, for quotas and the expiry of URLs.
+
+    Example:
+        ```python
+        from langchain_mistral_imagegen import ChatMistralConversations
+        from langchain_mistral_imagegen.sandbox import Sandbox
+
+        with Sandbox() as sandbox:
+            model = ChatMistralConversations(base_url=sandbox.url, api_key="sandbox")
+            answer = model.invoke("Draw a blue dog.")
+            assert sandbox.paid == 1
+        ```
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        api_key: str | None = None,
+        behavior: Behavior | None = None,
+        images_per_minute: int | None = None,
+        images_per_day: int | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.api_key = api_key
+        self.behavior = behavior or Behavior()
+        self.agents = Agents()
+        self.files = Files("", clock)
+        self.conversations = Conversations(self.agents, self.files, Quota(images_per_minute, images_per_day, clock))
+        self.requests: list[RecordedRequest] = []
+        self._port = port
+        self._queue: list[tuple[Behavior, int | None]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Base URL, while it runs."""
+        return self.files.base_url
+
+    @property
+    def paid(self) -> int:
+        """Pictures generated so far: what the real API would have billed."""
+        return self.conversations.paid
+
+    def entries(self, conversation_id: str) -> list[dict[str, Any]]:
+        """Return a copy of what the server holds of a conversation.
+
+        Raises:
+            KeyError: If it is not kept.
+        """
+        return copy.deepcopy(self.conversations.by_id[conversation_id].entries)
+
+    def behave(self, behavior: Behavior, times: int | None = 1) -> None:
+        """Queue a behavior for the next requests of its kind.
+
+        Args:
+            behavior: How to behave; `behavior.on` says for which requests.
+            times: For how many of them; `None` for all from now on.
+        """
+        with self._lock:
+            self._queue.append((behavior, times))
+
+    def next_behavior(self, operation: Operation) -> Behavior | None:
+        """Take the next queued behavior for an operation."""
+        with self._lock:
+            for place, (behavior, times) in enumerate(self._queue):
+                if behavior.on not in {operation, "any"}:
+                    continue
+                if times is not None:
+                    self._queue[place : place + 1] = [(behavior, times - 1)] if times > 1 else []
+                return behavior
+        return None
+
+    def record(self, request: Request, body: bytes, status: int) -> None:
+        """Remember a request."""
+        headers = {**request.headers, **({"authorization": "***"} if "authorization" in request.headers else {})}
+        try:
+            content = json.loads(body) if body else None
+        except ValueError:
+            content = None
+        query = dict(request.query_params)
+        self.requests.append(RecordedRequest(request.method, request.url.path, query, headers, content, status))
+
+    def __enter__(self) -> Self:
+        listener = socket.create_server(("127.0.0.1", self._port), backlog=2048)
+        self.files.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        # Quiet on purpose: cutting a connection is something it is asked to do.
+        config = uvicorn.Config(
+            Api(self).app(),
+            log_config=None,
+            log_level=logging.CRITICAL + 1,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+        )
+        self._server = uvicorn.Server(config)
+        self._listener = listener
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="mistral-sandbox", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join()
+        self._listener.close()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
