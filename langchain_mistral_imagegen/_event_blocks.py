@@ -1,6 +1,7 @@
 """Events to pieces of native blocks, each with the `index` of the block it belongs to.
 
-LangChain merges pieces of equal index and concatenates their strings, so every field but running text is given once.
+LangChain merges pieces of equal index and concatenates their strings (equal ids aside), so every other field but
+running text is given once.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class _Slot:
     def once(self, block: Block) -> Block:
         """Return a block less the fields that were given before."""
         fresh = {name: value for name, value in block.items() if name not in self.sent}
-        self.sent |= fresh.keys() - {"type", "text", "thinking", "arguments"}
+        self.sent |= fresh.keys() - {"type", "id", "text", "thinking", "arguments"}
         return {"type": block["type"], **fresh, "index": self.index}
 
 
@@ -74,7 +75,7 @@ class EventBlocks:
                     yield ToolCallChunk(name=None, args=rest, id=None, index=slot.index)
                 case ("tool", *_):
                     yield {"type": "tool.execution", "arguments": rest, "index": slot.index}
-                case (kind, *_):
+                case (str(kind), *_):
                     yield {"type": kind, kind: rest, "index": slot.index}
 
     def _chunk(self, event: _wire.MessageOutputEvent, chunk: str | _wire.Wire) -> Iterator[Block]:

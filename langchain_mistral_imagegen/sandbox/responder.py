@@ -96,8 +96,10 @@ _NO_PICTURE = re.compile(
     r"\b(?:no|without an?y?|don't|do not|not) (?:an? )?(?:picture|image|draw|generate)", re.IGNORECASE
 )
 _GIST = re.compile(
-    r"^(?:please |can you |bitte )*(?:now )?(?:generate|draw|paint|create|make|show|illustrate"
-    r"|g[eé]n[eè]re|dessine|peins|cr[eé]e|zeichne|male|erzeuge|erstelle|dibuja|genera|crea|pinta)(?: me| us|-moi)?(?: this image:?)?\s*"
+    r"^(?:please |can you |bitte )*(?:now )?"
+    r"(?:generate|draw|paint|create|make|show|illustrate|g[eé]n[eè]re|dessine|peins|cr[eé]e"
+    r"|zeichne|male|erzeuge|erstelle|dibuja|genera|crea|pinta)"
+    r"(?: me| us|-moi)?(?: this image:?)?\s*"
     r"(?:an? (?:image|picture|photo|drawing|painting|illustration) (?:of|with|showing)\s*)?",
     re.IGNORECASE,
 )

@@ -1,0 +1,74 @@
+"""The sandbox, a model that talks to it, and one face for the synchronous and asynchronous sides of everything."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, message_chunk_to_message
+
+from langchain_mistral_imagegen import ChatMistralConversations
+from langchain_mistral_imagegen.sandbox import Sandbox
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """No key, no server and no folder of whoever runs the tests."""
+    for name in ("MISTRAL_API_KEY", "MISTRAL_BASE_URL", "MISTRAL_IMAGEGEN_STORE", "LANGSMITH_TRACING"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+class Face:
+    """Does everything either synchronously or asynchronously, so that a test is written once."""
+
+    def __init__(self, kind: str) -> None:
+        self.is_async = kind == "async"
+
+    async def call(self, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+        if self.is_async:
+            return await getattr(owner, f"a{name}")(*args, **kwargs)
+        return getattr(owner, name)(*args, **kwargs)
+
+    async def chunks(self, model: Any, prompt: Any, **kwargs: Any) -> list[Any]:
+        if self.is_async:
+            return [chunk async for chunk in model.astream(prompt, **kwargs)]
+        return list(model.stream(prompt, **kwargs))
+
+    async def streamed(self, model: Any, prompt: Any, **kwargs: Any) -> AIMessage:
+        merged = functools.reduce(lambda left, right: left + right, await self.chunks(model, prompt, **kwargs))
+        return message_chunk_to_message(merged)
+
+
+@pytest.fixture(params=["sync", "async"])
+def face(request: pytest.FixtureRequest) -> Face:
+    return Face(request.param)
+
+
+@pytest.fixture
+async def make_model(sandbox: Sandbox) -> AsyncIterator[Callable[..., ChatMistralConversations]]:
+    """Makes models that talk to the sandbox, and closes their connections in the end."""
+    made: list[ChatMistralConversations] = []
+
+    def make(like: ChatMistralConversations | None = None, **settings: Any) -> ChatMistralConversations:
+        new = like or ChatMistralConversations(**{"base_url": sandbox.url, "api_key": "sandbox-key", **settings})
+        made.append(new)
+        return new
+
+    yield make
+    for model in made:
+        model.close()
+        await model.aclose()
+
+
+@pytest.fixture
+async def model(make_model: Callable[..., ChatMistralConversations]) -> ChatMistralConversations:
+    return make_model(max_retries=0)
