@@ -1,0 +1,178 @@
+"""`ToolFileNode` in graphs."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+
+from langchain_mistral_imagegen import (
+    FsspecImageStore,
+    ImageRef,
+    ImageState,
+    MistralImageGenerationTool,
+    ToolFileNode,
+    merge_images,
+)
+from langchain_mistral_imagegen.errors import NotFoundError
+from langchain_mistral_imagegen.sandbox import Behavior
+
+CAT = "Generate an orange cat in an office."
+
+
+def graph_of(model, node, state: Any = ImageState, key: str = "messages", checkpointer: Any = None):
+    def draw(state: Any) -> dict[str, Any]:
+        return {key: [model.invoke(state[key])]}
+
+    builder = StateGraph(state)
+    builder.add_node("draw", draw)
+    builder.add_node("download", node)
+    builder.add_edge(START, "draw")
+    builder.add_edge("draw", "download")
+    builder.add_edge("download", END)
+    return builder.compile(checkpointer=checkpointer)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FsspecImageStore(str(tmp_path / "pictures"))
+
+
+def asking(prompt: str, key: str = "messages") -> dict[str, Any]:
+    return {key: [HumanMessage(prompt)]}
+
+
+@pytest.mark.parametrize("shape", ["tool_file", "url", "markdown"])
+async def test_pictures_end_up_in_the_store_and_references_in_the_state(face, model, sandbox, store, shape):
+    sandbox.behave(Behavior(shape=shape, images=3))
+    state = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking(CAT))
+    assert len(state["images"]) == 3
+    for image_id, ref in state["images"].items():
+        assert (ref["id"], ref["status"], ref["mime_type"]) == (image_id, "stored", "image/jpeg")
+        assert (ref["width"], ref["height"], ref["attempts"]) == (1024, 768, 1)
+        assert len(store.get(ref["key"])) == ref["size_bytes"]
+    assert sandbox.paid == 3
+
+
+async def test_text_without_pictures_changes_nothing(face, model, store):
+    state = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking("Hello"))
+    assert state["images"] == {}
+
+
+async def test_a_second_turn_downloads_only_what_is_new(face, model, sandbox, store):
+    graph = graph_of(model, ToolFileNode(store, model), checkpointer=InMemorySaver())
+    config = {"configurable": {"thread_id": "1"}}
+    await face.call(graph, "invoke", asking(CAT), config)
+    state = await face.call(graph, "invoke", asking("Make it blue."), config)
+    downloads = [request for request in sandbox.requests if request.path.endswith("/content")]
+    assert len(state["images"]) == len(downloads) == 2
+
+
+def test_state_survives_sqlite(model, store, tmp_path):
+    with SqliteSaver.from_conn_string(str(tmp_path / "checkpoints.db")) as saver:
+        graph = graph_of(model, ToolFileNode(store, model), checkpointer=saver)
+        config = {"configurable": {"thread_id": "1"}}
+        state = graph.invoke(asking(CAT), config)
+        assert graph.get_state(config).values["images"] == state["images"]
+        assert b"JFIF" not in (tmp_path / "checkpoints.db").read_bytes()
+
+
+async def test_keys_can_be_renamed(face, model, store):
+    class Album(TypedDict):
+        chat: Annotated[list[AnyMessage], add_messages]
+        pictures: Annotated[dict[str, ImageRef], merge_images]
+
+    node = ToolFileNode(store, model, messages_key="chat", images_key="pictures")
+    state = await face.call(graph_of(model, node, Album, "chat"), "invoke", asking(CAT, "chat"))
+    assert [ref["status"] for ref in state["pictures"].values()] == ["stored"]
+
+
+async def test_a_failed_picture_is_marked_and_fetched_by_the_next_run(face, model, sandbox, store):
+    sandbox.behave(Behavior(images=2))
+    sandbox.behave(Behavior(on="download", status=404))
+    node = ToolFileNode(store, model, max_concurrency=1)
+    state = await face.call(graph_of(model, node), "invoke", asking(CAT))
+    failed, stored = sorted(state["images"].values(), key=lambda ref: ref["status"])
+    assert (failed["status"], stored["status"]) == ("failed", "stored")
+    assert failed["error"].startswith("NotFoundError")
+    update = await face.call(node, "invoke", state)
+    assert set(update["images"]) == {failed["id"]}
+    again = merge_images(state["images"], update["images"])[failed["id"]]
+    assert (again["status"], again["attempts"], "error" in again) == ("stored", 2, False)
+    assert sandbox.paid == 2
+
+
+async def test_an_error_can_be_raised_once_the_others_are_stored(face, model, sandbox, store, tmp_path):
+    sandbox.behave(Behavior(images=3))
+    sandbox.behave(Behavior(on="download", status=404))
+    node = ToolFileNode(store, model, on_error="raise", max_concurrency=1)
+    with pytest.raises(NotFoundError):
+        await face.call(graph_of(model, node), "invoke", asking(CAT))
+    assert len(list((tmp_path / "pictures").rglob("*.jpg"))) == 2
+
+
+async def test_pictures_that_a_tool_put_into_messages_are_known(face, model, sandbox, store):
+    tool = MistralImageGenerationTool(chat_model=model, image_store=store)
+    artifact = tool.generate("a cat")
+    message = ToolMessage("drawn", tool_call_id="c", artifact=artifact)
+    remote = {"schema_version": 1, "images": [{**artifact["images"][0], "id": "new", "status": "remote"}]}
+    pending = ToolMessage("drawn", tool_call_id="d", artifact=remote)
+    node = ToolFileNode(store, model)
+    requests = len(sandbox.requests)
+    assert await face.call(node, "invoke", {"messages": [message]}) == {"images": {}}
+    assert len(sandbox.requests) == requests
+    update = await face.call(node, "invoke", {"messages": [pending]})
+    assert update["images"]["new"]["status"] == "stored"
+
+
+async def test_a_file_that_is_no_picture_is_marked_and_not_stored(face, model, sandbox, store, tmp_path):
+    sandbox.behave(Behavior(file_bytes=b"<html>not a picture</html>"))
+    state = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking(CAT))
+    (ref,) = state["images"].values()
+    assert (ref["status"], "is not a picture" in ref["error"]) == ("failed", True)
+    assert [path for path in (tmp_path / "pictures").rglob("*") if path.is_file()] == []
+
+
+async def test_a_picture_may_not_be_larger_than_allowed(face, model, sandbox, store):
+    sandbox.behave(Behavior(file_size=300_000))
+    node = ToolFileNode(store, model, max_bytes=200_000)
+    state = await face.call(graph_of(model, node), "invoke", asking(CAT))
+    (ref,) = state["images"].values()
+    assert "larger than the 200,000 bytes allowed" in ref["error"]
+
+
+async def test_many_pictures_are_stored_concurrently_and_in_full(face, model, sandbox, store):
+    sandbox.behave(Behavior(images=40))
+    state = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking(CAT))
+    assert {ref["status"] for ref in state["images"].values()} == {"stored"}
+    assert len({ref["sha256"] for ref in state["images"].values()}) == 40
+
+
+async def test_a_node_can_be_pickled_after_use(face, model, store, make_model):
+    node = ToolFileNode(store, model)
+    message = model.invoke(CAT)
+    await face.call(node, "invoke", {"messages": [message]})
+    twin = pickle.loads(pickle.dumps(node))  # noqa: S301  # our own bytes
+    make_model(twin.model)
+    update = await face.call(twin, "invoke", {"messages": [message]})
+    assert len(update["images"]) == 1
+
+
+def test_run_is_the_plain_function(model, store):
+    update = ToolFileNode(store, model).run({"messages": [model.invoke(CAT)]})
+    assert len(update["images"]) == 1
+
+
+def test_the_default_model_comes_from_the_environment(model, sandbox, store, monkeypatch):
+    monkeypatch.setenv("MISTRAL_API_KEY", "k")
+    monkeypatch.setenv("MISTRAL_BASE_URL", sandbox.url)
+    node = ToolFileNode(store)
+    update = node.run({"messages": [model.invoke(CAT), AIMessage("foreign")]})
+    node._chat_model.close()
+    assert len(update["images"]) == 1

@@ -1,0 +1,141 @@
+"""The tool: by itself, and in an agent whose model is scripted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import ToolRetryMiddleware
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, ToolMessage
+
+from langchain_mistral_imagegen import FsspecImageStore, MistralImageGenerationTool, images_of
+from langchain_mistral_imagegen.errors import ImageStoreError, NoImageError, QuotaExceededError, RateLimitError
+from langchain_mistral_imagegen.sandbox import Behavior
+
+
+class ScriptedModel(GenericFakeChatModel):
+    """Says what it is told to, and takes any tools."""
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> ScriptedModel:
+        return self
+
+
+def scripted(*prompts: str) -> ScriptedModel:
+    calls = [
+        {"name": "generate_image", "args": {"prompt": prompt}, "id": f"call{number}"}
+        for number, prompt in enumerate(prompts)
+    ]
+    return ScriptedModel(messages=iter([AIMessage("", tool_calls=calls), AIMessage("Done.")]))
+
+
+@pytest.fixture
+def tool(model, tmp_path):
+    return MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path / "pictures"))
+
+
+async def run(face, agent):
+    return await face.call(agent, "invoke", {"messages": [("user", "A cat, please.")]})
+
+
+def tool_messages(state) -> list[ToolMessage]:
+    return [message for message in state["messages"] if isinstance(message, ToolMessage)]
+
+
+async def test_an_agent_reads_text_and_the_program_an_artifact(face, tool, sandbox):
+    state = await run(face, create_agent(scripted("an orange cat"), [tool]))
+    (message,) = tool_messages(state)
+    (ref,) = message.artifact["images"]
+    assert "an orange cat" in message.content
+    assert "1024x768 pixels" in message.content
+    assert ref["id"] in message.content
+    assert json.loads(json.dumps(message.artifact)) == message.artifact
+    assert message.artifact["connectors"] == {"image_generation": 1}
+    assert tool.store.get(ref["key"]).startswith(b"\xff\xd8\xff")
+    assert images_of(message) == [ref]
+    assert sandbox.paid == 1
+
+
+async def test_no_bytes_and_no_signature_are_in_the_messages(face, tool, sandbox):
+    sandbox.behave(Behavior(shape="url"))
+    state = await run(face, create_agent(scripted("an orange cat"), [tool]))
+    shown = "".join(message.model_dump_json() for message in state["messages"])
+    assert len(shown) < 5000
+    assert "sig=" not in shown
+    assert images_of(tool_messages(state))[0]["status"] == "stored"
+
+
+async def test_several_calls_at_once_are_several_pictures(face, tool, sandbox):
+    state = await run(face, create_agent(scripted("a red house", "a blue boat"), [tool]))
+    assert len({ref["sha256"] for ref in images_of(tool_messages(state))}) == 2
+    assert sandbox.paid == 2
+
+
+async def test_the_calling_model_reads_why_there_is_no_picture(face, tool, sandbox):
+    sandbox.behave(Behavior(shape="text", text="I cannot draw that."))
+    (message,) = tool_messages(await run(face, create_agent(scripted("something"), [tool])))
+    assert message.status == "error"
+    assert "No image was generated" in message.content
+    assert "I cannot draw that." in message.content
+
+
+async def test_the_reason_of_a_failed_attempt_is_told(face, tool, sandbox):
+    failed = {"type": "tool.execution", "name": "image_generation", "id": "t", "info": {"result": "Tool call timed out."}}
+    sandbox.behave(Behavior(outputs=[failed]))
+    with pytest.raises(NoImageError, match=r"The image tool reported: Tool call timed out\."):
+        await face.call(tool, "generate", "a cat")
+
+
+async def test_a_quota_is_an_error_that_retry_middleware_understands(face, tool, sandbox):
+    retry = ToolRetryMiddleware(max_retries=1, initial_delay=0, jitter=False, on_failure="error")
+    sandbox.behave(Behavior(quota="minute"))
+    state = await run(face, create_agent(scripted("a cat"), [tool], middleware=[retry]))
+    assert tool_messages(state)[0].artifact["images"]
+    assert sandbox.paid == 1
+
+
+async def test_other_errors_keep_their_type(face, tool, sandbox):
+    sandbox.behave(Behavior(quota="day"))
+    with pytest.raises(QuotaExceededError) as caught:
+        await run(face, create_agent(scripted("a cat"), [tool]))
+    assert isinstance(caught.value, RateLimitError)
+    assert not caught.value.is_retryable
+
+
+async def test_generate_gives_the_artifact_directly(face, tool, sandbox):
+    sandbox.behave(Behavior(images=2))
+    artifact = await face.call(tool, "generate", "a cat")
+    assert [ref["status"] for ref in artifact["images"]] == ["stored", "stored"]
+    assert artifact["prompt"] == "a cat"
+    assert artifact["usage"]["total_tokens"] > 0
+    assert artifact["conversation_id"] in sandbox.conversations.by_id
+
+
+async def test_a_style_is_added_to_the_prompt_openly(face, model, sandbox):
+    tool = MistralImageGenerationTool(chat_model=model, style="watercolour")
+    await face.call(tool, "generate", "a cat")
+    (said,) = sandbox.requests[0].json["inputs"]
+    assert said["content"] == "Generate this image: a cat\n\nStyle: watercolour"
+
+
+async def test_the_default_store_is_a_folder_that_the_environment_can_name(face, model, monkeypatch, tmp_path):
+    await face.call(MistralImageGenerationTool(chat_model=model), "generate", "a cat")
+    monkeypatch.setenv("MISTRAL_IMAGEGEN_STORE", str(tmp_path / "elsewhere"))
+    await face.call(MistralImageGenerationTool(chat_model=model), "generate", "a cat")
+    found = sorted(path.parents[1].name for path in Path().rglob("*.jpg"))
+    assert found == ["elsewhere", "generated_images"]
+
+
+async def test_a_picture_that_cannot_be_stored_is_an_error_that_names_it(face, model, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    tool = MistralImageGenerationTool(chat_model=model, image_store=FsspecImageStore(str(tmp_path / "file" / "below")))
+    with pytest.raises(ImageStoreError, match=r"Image '[0-9a-f-]{36}' cannot be stored"):
+        await face.call(tool, "generate", "a cat")
+
+
+def test_the_calling_model_sees_only_the_prompt(tool):
+    assert list(tool.tool_call_schema.model_json_schema()["properties"]) == ["prompt"]
