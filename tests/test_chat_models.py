@@ -180,7 +180,9 @@ async def test_a_second_turn_is_appended_to_the_same_conversation(face, model, s
 async def test_without_storing_the_whole_history_is_sent_anew(face, sandbox, make_model):
     model = make_model(store=False)
     first = await face.call(model, "invoke", "My name is Ada.")
-    second = await face.call(model, "invoke", [HumanMessage("My name is Ada."), first, HumanMessage("What is my name?")])
+    second = await face.call(
+        model, "invoke", [HumanMessage("My name is Ada."), first, HumanMessage("What is my name?")]
+    )
     assert sandbox.requests[-1].path == "/v1/conversations"
     assert second.text == "Your name is Ada."
 
@@ -367,5 +369,3 @@ def test_a_model_works_on_one_event_loop_after_another(sandbox, make_model):
             await model.aclose()
 
     assert asyncio.run(ask()) == asyncio.run(ask())
-
-

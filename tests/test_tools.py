@@ -84,7 +84,12 @@ async def test_the_calling_model_reads_why_there_is_no_picture(face, tool, sandb
 
 
 async def test_the_reason_of_a_failed_attempt_is_told(face, tool, sandbox):
-    failed = {"type": "tool.execution", "name": "image_generation", "id": "t", "info": {"result": "Tool call timed out."}}
+    failed = {
+        "type": "tool.execution",
+        "name": "image_generation",
+        "id": "t",
+        "info": {"result": "Tool call timed out."},
+    }
     sandbox.behave(Behavior(outputs=[failed]))
     with pytest.raises(NoImageError, match=r"The image tool reported: Tool call timed out\."):
         await face.call(tool, "generate", "a cat")

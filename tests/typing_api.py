@@ -1,0 +1,61 @@
+"""A user's program: type-checked, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langgraph.graph import END, START, StateGraph
+
+from langchain_mistral_imagegen import (
+    ChatMistralConversations,
+    FsspecImageStore,
+    GeneratedImage,
+    ImageRef,
+    ImageState,
+    ImageStore,
+    MistralImageGenerationTool,
+    ToolFileNode,
+    images_of,
+    merge_images,
+)
+from langchain_mistral_imagegen.errors import QuotaExceededError
+from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
+from langchain_mistral_imagegen.tools import ImageGenerationArtifact
+
+
+def pictures(model: ChatMistralConversations) -> list[GeneratedImage]:
+    answer: AIMessage = model.invoke("Draw a cat.")
+    refs: list[ImageRef] = images_of(answer)
+    assert refs[0]["status"] == "remote"
+    return model.images(answer)
+
+
+async def streamed(model: ChatMistralConversations) -> AsyncIterator[AIMessageChunk]:
+    async for chunk in model.astream([HumanMessage("Draw a cat.")]):
+        yield chunk
+
+
+def width(tool: MistralImageGenerationTool) -> int:
+    artifact: ImageGenerationArtifact = tool.generate("a cat")
+    return artifact["images"][0].get("width", 0)
+
+
+def graph(store: ImageStore) -> None:
+    builder = StateGraph(ImageState)
+    builder.add_node("download", ToolFileNode(store, on_error="raise", max_concurrency=4))
+    builder.add_edge(START, "download")
+    builder.add_edge("download", END)
+    builder.compile()
+
+
+def offline() -> float:
+    with Sandbox(behavior=Behavior(shape="url")) as sandbox:
+        model = ChatMistralConversations(base_url=sandbox.url, api_key="k", temperature=0.3)
+        try:
+            (image,) = pictures(model)
+        except QuotaExceededError as error:
+            return error.retry_after or 0.0
+        image.save("cat")
+        graph(FsspecImageStore("memory://pictures"))
+        return float(len(merge_images(None, {}))) + sandbox.paid

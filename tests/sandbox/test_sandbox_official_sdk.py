@@ -270,5 +270,3 @@ async def test_the_sdk_rejects_what_the_documentation_prints(call, client, sandb
     with pytest.raises(ResponseValidationError):
         await call(client.beta.conversations, "start", model="m", inputs=CAT, tools=[IMAGE_TOOL])
     assert sandbox.paid == 1
-
-

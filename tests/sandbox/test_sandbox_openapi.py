@@ -75,7 +75,10 @@ def test_every_event_fits(http, sandbox, check, behavior):
     frames = [frame.split("\n") for frame in body.strip().split("\n\n")]
     assert len(frames) > 10
     for name, data in frames:
-        check({"event": name.removeprefix("event: "), "data": json.loads(data.removeprefix("data: "))}, "ConversationEvents")
+        check(
+            {"event": name.removeprefix("event: "), "data": json.loads(data.removeprefix("data: "))},
+            "ConversationEvents",
+        )
 
 
 def test_function_calls_and_agents_fit(http, check):

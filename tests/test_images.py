@@ -1,0 +1,104 @@
+"""References, their reducer, and pictures in hand."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from langchain_mistral_imagegen import GeneratedImage, ImageRef, merge_images
+from langchain_mistral_imagegen.errors import InvalidImageError
+from langchain_mistral_imagegen.images import image_size, sniff_image
+
+REF: ImageRef = {"id": "a", "status": "remote", "file_id": "a"}
+FAILED: ImageRef = {"id": "a", "status": "failed", "file_id": "a", "error": "boom", "attempts": 1}
+STORED: ImageRef = {"id": "a", "status": "stored", "file_id": "a", "key": "aa/a.jpg", "sha256": "aa", "attempts": 2}
+
+
+def picture(kind: str, size: tuple[int, int] = (4, 3)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, "orange").save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([REF, FAILED, STORED, STORED, REF])))
+def test_merging_does_not_depend_on_order_or_number(order):
+    merged: dict[str, ImageRef] = {}
+    for ref in order:
+        merged = merge_images(merged, {"a": ref})
+    assert merged == {"a": STORED}
+
+
+def test_merging_is_associative_over_groups():
+    left = merge_images(merge_images({"a": REF}, {"a": FAILED}), {"a": STORED})
+    right = merge_images({"a": REF}, merge_images({"a": FAILED}, {"a": STORED}))
+    assert left == right == {"a": STORED}
+
+
+def test_a_failure_keeps_its_error_until_the_picture_is_stored():
+    assert merge_images({"a": REF}, {"a": FAILED})["a"]["error"] == "boom"
+    assert "error" not in merge_images({"a": FAILED}, {"a": STORED})["a"]
+
+
+def test_none_removes_and_nothing_is_shared_with_the_inputs():
+    old = {"a": REF, "b": STORED}
+    assert merge_images(old, {"a": None}) == {"b": STORED}
+    assert set(old) == {"a", "b"}
+    assert merge_images(None, None) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("JPEG", ("image/jpeg", ".jpg")),
+        ("PNG", ("image/png", ".png")),
+        ("WEBP", ("image/webp", ".webp")),
+        ("GIF", ("image/gif", ".gif")),
+    ],
+)
+def test_the_bytes_tell_what_a_picture_is(kind, expected):
+    data = picture(kind)
+    assert sniff_image(data[:16]) == expected
+    assert image_size(io.BytesIO(data)) == (4, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b"<svg xmlns=", b"RIFF1234AVI ", b"\x89PNX"])
+def test_other_bytes_are_no_picture(data):
+    assert sniff_image(data) is None
+    with pytest.raises(InvalidImageError, match="'a' is not a picture"):
+        GeneratedImage.from_bytes(data, REF)
+
+
+def test_a_cut_header_has_no_size():
+    image = GeneratedImage.from_bytes(picture("PNG")[:20], REF)
+    assert (image.mime_type, image.width, image.height) == ("image/png", None, None)
+
+
+def test_saving_chooses_the_suffix_from_the_bytes(tmp_path):
+    image = GeneratedImage.from_bytes(picture("JPEG"), {**REF, "file_name": "x.png"})
+    assert image.save(tmp_path / "new" / "cat") == tmp_path / "new" / "cat.jpg"
+    assert image.save(tmp_path / "v1.2") == tmp_path / "v1.2.jpg"
+    assert image.save(tmp_path / "kept.png").name == "kept.png"
+    assert image.save(tmp_path).name == f"{image.sha256[:16]}.jpg"
+    assert (tmp_path / "new" / "cat.jpg").read_bytes() == image.data
+
+
+def test_a_failed_save_leaves_nothing_behind(tmp_path, monkeypatch):
+    def refuse(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        GeneratedImage.from_bytes(picture("JPEG"), REF).save(tmp_path / "cat")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_notebook_shows_it_and_a_log_does_not():
+    image = GeneratedImage.from_bytes(picture("PNG"), REF)
+    bundle, metadata = image._repr_mimebundle_(include=None, exclude=None)
+    assert set(bundle) == {"image/png", "text/plain"}
+    assert metadata == {"image/png": {"width": 4, "height": 3}}
+    assert repr(image) == "GeneratedImage(mime_type='image/png', width=4, height=3)"

@@ -1,0 +1,54 @@
+"""When a request is repeated, as a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_mistral_imagegen._protocol import conversation_history, start_conversation
+from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    InvalidResponseError,
+    NotFoundError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+)
+
+PAID, FREE = start_conversation({}), conversation_history("c")
+REFUSED = APIConnectionError("refused", sent=False)
+RESET = APIConnectionError("reset", sent=True)
+LATE = APITimeoutError("late", sent=True)
+
+
+def limited(seconds: float | None) -> RateLimitError:
+    return RateLimitError("x", status_code=429, retry_after=seconds)
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "attempt", "delay"),
+    [
+        (PAID, REFUSED, 1, 0.5),
+        (PAID, REFUSED, 2, 1.0),
+        (PAID, REFUSED, 3, None),
+        (PAID, RESET, 1, None),
+        (PAID, LATE, 1, None),
+        (PAID, limited(None), 1, 0.5),
+        (PAID, limited(7), 1, 7),
+        (PAID, limited(61), 1, None),
+        (PAID, QuotaExceededError("x", status_code=429), 1, None),
+        (PAID, ServerError("x", status_code=500), 1, None),
+        (PAID, ServerError("x", status_code=503), 1, None),
+        (FREE, REFUSED, 1, 0.5),
+        (FREE, RESET, 2, 1.0),
+        (FREE, LATE, 1, 0.5),
+        (FREE, ServerError("x", status_code=503), 1, 0.5),
+        (FREE, ServerError("x", status_code=501), 1, None),
+        (FREE, NotFoundError("x", status_code=404), 1, None),
+        (FREE, QuotaExceededError("x", status_code=429), 1, None),
+        (FREE, InvalidResponseError("x"), 1, None),
+    ],
+)
+def test_what_cannot_cost_twice_is_repeated(request_, error, attempt, delay):
+    assert RetryPolicy().delay(request_, attempt, error) == delay
