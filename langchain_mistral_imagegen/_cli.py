@@ -7,6 +7,7 @@ import asyncio
 import functools
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -76,18 +77,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _guarded(args, report)
 
 
+class _BadPlaceError(Exception):
+    """The place for the pictures cannot be written to."""
+
+
 def _guarded(args: argparse.Namespace, report: Report) -> int:
     """Run, and turn what goes wrong into words and an exit code."""
-    from langchain_mistral_imagegen.errors import MissingAPIKeyError, MistralImagegenError  # noqa: PLC0415
+    from langchain_mistral_imagegen.errors import (  # noqa: PLC0415  # heavy
+        AuthenticationError,
+        MissingAPIKeyError,
+        MistralImagegenError,
+    )
 
     try:
         return asyncio.run(_Command(args, report).run())
     except KeyboardInterrupt:
         report.failed("Interrupted; nothing half-written was left behind")
         return INTERRUPTED
-    except (MissingAPIKeyError, ValueError, PermissionError, NotADirectoryError) as error:
+    except (MissingAPIKeyError, ValueError, _BadPlaceError) as error:
         report.failed(str(error))
         return BAD_USAGE
+    except AuthenticationError as error:
+        report.failed(f"{error}; check MISTRAL_API_KEY")
+        return FAILED
     except (MistralImagegenError, OSError) as error:
         report.failed(f"{type(error).__name__}: {error}")
         return FAILED
@@ -133,7 +145,7 @@ class _Command:
             refs, store, name=functools.partial(picture_name, self.args.prompt), on_bytes=self.report.received
         )
         stored: list[ImageRef] = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
-        self.report.finished(answer, [(ref, store.location(ref["key"])) for ref in stored])
+        self.report.finished(answer, [(ref, _shown(store.location(ref["key"]))) for ref in stored])
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -153,9 +165,17 @@ class _Command:
 
 def _check_writable(store: ImageStore) -> None:
     """Find out before anything is paid whether a folder can be written to."""
-    folder = store.temporary_folder()
-    if folder and not os.access(folder, os.W_OK):
-        raise PermissionError(f"The folder {str(Path(folder))!r} cannot be written to")
+    try:
+        if folder := store.temporary_folder():
+            tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _BadPlaceError(f"Pictures cannot be written there: {error}; choose another place with -o") from error
+
+
+def _shown(location: str) -> str:
+    """Shorten a path below the current folder."""
+    path = Path(location)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else location
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from rich.progress import DownloadColumn, Progress, SpinnerColumn, TaskID, TextC
 
 from langchain_mistral_imagegen.images import ImageRef
 
-Stored = Sequence[tuple[ImageRef, str]]
+Stored = Sequence[tuple[ImageRef, str]]  # references, and where the pictures are
 
 
 class Report:
@@ -84,6 +84,7 @@ class TextReport(Report):
         self._tasks: dict[str, TaskID] = {}
         self._arguments = ""
         self._at_line_start = True
+        self._held = ""  # line ends, kept back until more text follows
 
     def __enter__(self) -> Self:
         if self._status:
@@ -107,10 +108,13 @@ class TextReport(Report):
 
     def said(self, text: str) -> None:
         """Print text."""
-        if text:
+        text = self._held + text
+        shown = text.rstrip("\n")
+        self._held = text[len(shown) :]
+        if shown:
             self._quiet_down()
-            self.say(text, end="")
-            self._at_line_start = text.endswith("\n")
+            self.say(shown, end="")
+            self._at_line_start = False
 
     def received(self, ref: ImageRef, count: int) -> None:
         """Show the bytes received."""
@@ -150,7 +154,7 @@ class TextReport(Report):
     def _end_line(self) -> None:
         if not self._at_line_start:
             self.say("")
-            self._at_line_start = True
+            self._at_line_start, self._held = True, ""
 
 
 def _drawn(arguments: str) -> str:

@@ -13,6 +13,14 @@ from langchain_mistral_imagegen import ChatMistralConversations
 from langchain_mistral_imagegen.sandbox import Sandbox
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record",
+        choices=["sandbox", "live"],
+        help="record the cassettes anew: from the sandbox, or from the real API (needs MISTRAL_API_KEY, costs money)",
+    )
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """No key, no server and no folder of whoever runs the tests."""

@@ -113,5 +113,5 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 def test_the_chat_model_needs_no_langgraph_storage_or_server():
-    heavy = {"langgraph", "fsspec", "PIL", "starlette", "rich", "mistralai", "langchain"}
+    heavy = {"langgraph", "fsspec", "PIL", "starlette", "mistralai", "langchain"}
     assert not loaded_by(f"from {NAME} import ChatMistralConversations") & heavy
