@@ -11,6 +11,7 @@ import re
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, contextmanager
@@ -141,7 +142,11 @@ class Client:
 
     @functools.cached_property
     def _http(self) -> httpx.Client:
-        return self._given or httpx.Client(**self._settings.transport_options())
+        if self._given:
+            return self._given
+        http = httpx.Client(**self._settings.transport_options())
+        weakref.finalize(self, http.close)
+        return http
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end."""

@@ -1,0 +1,47 @@
+"""The tool in an agent: whatever model drives the agent, it can have pictures drawn.
+
+Costs one picture on the real API, and the driving model's tokens. Run: `python cookbook/tool_in_agent.py`. Without
+MISTRAL_API_KEY the pictures come from the sandbox. The driving model is scripted here, so that the recipe runs without
+any key; put the name of a real one in its place, such as `create_agent("mistralai:mistral-medium-latest", ...)`.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from langchain.agents import create_agent
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from sandbox_or_api import settings
+
+from langchain_mistral_imagegen import ChatMistralConversations, MistralImageGenerationTool, images_of
+
+
+class ScriptedModel(GenericFakeChatModel):
+    """Stands for a real model: it calls the tool once, then answers."""
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> "ScriptedModel":  # noqa: ARG002
+        """Take any tools."""
+        return self
+
+
+def main() -> None:
+    """Let an agent have a picture drawn."""
+    call = {
+        "name": "generate_image",
+        "args": {"prompt": "a blue boat on the sea, flat illustration"},
+        "id": "call00001",
+    }
+    driver = ScriptedModel(messages=iter([AIMessage("", tool_calls=[call]), AIMessage("Here is your boat.")]))
+    with ExitStack() as stack:
+        tool = MistralImageGenerationTool(chat_model=ChatMistralConversations(**settings(stack)))
+        agent = create_agent(driver, tools=[tool])
+        state = agent.invoke({"messages": [("user", "I would like a picture of a boat.")]})
+        for message in state["messages"]:
+            print(f"{message.type}: {message.text}")
+        for ref in images_of(state["messages"]):
+            print("stored:", tool.store.location(ref["key"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Every recipe runs, against the sandbox, and says what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COOKBOOK = Path(__file__).parents[1] / "cookbook"
+SAID = {
+    "first_image": ["Here is your image: an orange cat in an office.", "image/jpeg, 1024x768 pixels"],
+    "tool_in_agent": ["tool: Generated 1 image(s) for: a blue boat", "ai: Here is your boat.", "stored: "],
+    "langgraph_download": ["a red house in the sun, night", "stored ", "1024x768 pixels"],
+}
+PICTURES = {"first_image": 1, "tool_in_agent": 1, "langgraph_download": 2}
+
+
+def test_every_recipe_is_tested():
+    assert {path.stem for path in COOKBOOK.glob("*.py")} == {*SAID, "sandbox_or_api"}
+
+
+@pytest.mark.parametrize("recipe", SAID)
+def test_a_recipe_runs_and_leaves_pictures(recipe, tmp_path):
+    command = [sys.executable, "-W", "error", str(COOKBOOK / f"{recipe}.py")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [said for said in SAID[recipe] if said not in done.stdout] == []
+    assert len(list(tmp_path.rglob("*.jpg"))) == PICTURES[recipe]
+
+
+@pytest.mark.parametrize("recipe", SAID)
+def test_a_recipe_is_short_and_says_what_it_costs(recipe):
+    text = (COOKBOOK / f"{recipe}.py").read_text()
+    assert text.count("\n") <= 60
+    assert "Costs " in text
+    assert f"python cookbook/{recipe}.py" in text

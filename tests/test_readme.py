@@ -1,0 +1,44 @@
+"""The README's code runs, and its commands are the ones CI runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_mistral_imagegen.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def fences(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("code", fences("python"), ids=range(len(fences("python"))))
+def test_python_code_runs(code, sandbox, monkeypatch, tmp_path):
+    monkeypatch.setenv("MISTRAL_API_KEY", "k")
+    monkeypatch.setenv("MISTRAL_BASE_URL", sandbox.url)
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102  # that is the test
+    assert sandbox.paid > 0 or isinstance(names.get("sandbox"), Sandbox)
+    assert bool(list(tmp_path.rglob("*.jpg"))) == any(
+        word in code for word in (".save(", "tool.generate", "ToolFileNode(")
+    )
+    for name in ("model", "tool"):
+        if name in names:
+            getattr(names[name], "chat_model", names[name]).close()
+
+
+def test_the_commands_set_up_everything_in_one_line():
+    first, tests = fences("sh")
+    assert first.startswith("python3 -m venv .venv && .venv/bin/pip install -e '.[cli]' && .venv/bin/mistral-imagegen ")
+    assert tests == "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest\n"
+
+
+def test_links_lead_to_files():
+    for target in re.findall(r"\]\((?!http|#)([^)]+)\)|src=\"([^\"]+)\"", README):
+        assert (ROOT / (target[0] or target[1])).exists()
