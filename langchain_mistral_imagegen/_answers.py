@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata, add_ai_message_chunks
 from langchain_core.messages.tool import ToolCallChunk
 
-from langchain_mistral_imagegen import _wire
+from langchain_mistral_imagegen import _events, _wire
 from langchain_mistral_imagegen._event_blocks import EventBlocks
 from langchain_mistral_imagegen._native_blocks import Block, entry_blocks, function_call_chunk
 from langchain_mistral_imagegen._protocol import stream_error
@@ -52,7 +52,7 @@ class _Facts:
             self._entry_ids[entry_id] = None
         self._seen_model = self._seen_model or getattr(item, "model", None)
         self._agent_id = getattr(item, "agent_id", None) or self._agent_id
-        self._calls_functions |= isinstance(item, (_wire.FunctionCallEntry, _wire.FunctionCallEvent))
+        self._calls_functions |= isinstance(item, (_wire.FunctionCallEntry, _events.FunctionCallEvent))
 
     @property
     def message_id(self) -> str | None:
@@ -128,13 +128,13 @@ class AnswerStream:
         """
         self._facts.note(event)
         match event:
-            case _wire.ResponseStartedEvent():
+            case _events.ResponseStartedEvent():
                 self.conversation_id = event.conversation_id
-            case _wire.ResponseErrorEvent():
+            case _events.ResponseErrorEvent():
                 error = stream_error(event.message, event.code)
                 error.partial = self.partial
                 raise error
-            case _wire.ResponseDoneEvent():
+            case _events.ResponseDoneEvent():
                 yield from map(self._piece, self._blocks.flush())
                 yield self._last(event)
             case _:
@@ -172,7 +172,7 @@ class AnswerStream:
             return self._chunk(tool_call_chunks=[piece])
         return self._chunk(content=[piece])
 
-    def _last(self, event: _wire.ResponseDoneEvent) -> AIMessageChunk:
+    def _last(self, event: _events.ResponseDoneEvent) -> AIMessageChunk:
         self._is_done = True
         return self._chunk(
             response_metadata=self._facts.metadata(event.usage),

@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from langchain_mistral_imagegen._events import read_event
 from langchain_mistral_imagegen._flows import Blocking, Effect, Flow, Pause, Together, send
 from langchain_mistral_imagegen._protocol import Request, Response, Sink
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._sse import EventStreamDecoder
 from langchain_mistral_imagegen._version import __version__
-from langchain_mistral_imagegen._wire import read_event
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     APITimeoutError,

@@ -12,7 +12,7 @@ from typing import Any
 
 from langchain_core.messages.tool import ToolCallChunk
 
-from langchain_mistral_imagegen import _native_blocks, _wire
+from langchain_mistral_imagegen import _events, _native_blocks, _wire
 from langchain_mistral_imagegen._native_blocks import Block
 from langchain_mistral_imagegen._signed_urls import SignedUrls, TextStream
 
@@ -45,22 +45,22 @@ class EventBlocks:
     def feed(self, event: _wire.Wire) -> Iterator[Block | ToolCallChunk]:
         """Yield the pieces of an event."""
         match event:
-            case _wire.MessageOutputEvent():
+            case _events.MessageOutputEvent():
                 chunks = [event.content] if isinstance(event.content, str) else event.content
                 for chunk in chunks:
                     yield from self._chunk(event, chunk)
-            case _wire.ToolExecutionStartedEvent() | _wire.ToolExecutionDeltaEvent():
+            case _events.ToolExecutionStartedEvent() | _events.ToolExecutionDeltaEvent():
                 yield self._tool_call(event)
-            case _wire.ToolExecutionDoneEvent():
+            case _events.ToolExecutionDoneEvent():
                 slot = self._slot(("tool", event.id, event.output_index), event.id)
                 block = _native_blocks.tool_result_block(event, self._urls)
                 if "name" not in slot.sent:
                     block |= {"name": event.name, "arguments": ""}
                 yield slot.once(block)
-            case _wire.AgentHandoffStartedEvent() | _wire.AgentHandoffDoneEvent():
+            case _events.AgentHandoffStartedEvent() | _events.AgentHandoffDoneEvent():
                 slot = self._slot(("handoff", event.id, event.output_index), event.id)
                 yield slot.once(_native_blocks.handoff_block(event))
-            case _wire.FunctionCallEvent():
+            case _events.FunctionCallEvent():
                 yield self._function_call(event)
             case _wire.Unknown():
                 yield self._whole(_native_blocks.unknown_block(event.raw, self._urls))
@@ -78,7 +78,7 @@ class EventBlocks:
                 case (str(kind), *_):
                     yield {"type": kind, kind: rest, "index": slot.index}
 
-    def _chunk(self, event: _wire.MessageOutputEvent, chunk: str | _wire.Wire) -> Iterator[Block]:
+    def _chunk(self, event: _events.MessageOutputEvent, chunk: str | _wire.Wire) -> Iterator[Block]:
         match chunk:
             case str(text) | _wire.TextChunk(text=text):
                 if text:
@@ -91,7 +91,7 @@ class EventBlocks:
                 self._previous = None
                 yield self._whole(_native_blocks.chunk_block(chunk, self._urls, event.id))
 
-    def _position(self, event: _wire.MessageOutputEvent, kind: str) -> tuple[object, ...]:
+    def _position(self, event: _events.MessageOutputEvent, kind: str) -> tuple[object, ...]:
         """Tell which running text a piece belongs to: by the indexes, or without them by arrival."""
         if "content_index" in event.model_fields_set:
             return kind, event.output_index, event.content_index
@@ -99,12 +99,12 @@ class EventBlocks:
             self._previous, self._runs = (kind, event.id), self._runs + 1
         return kind, "run", self._runs
 
-    def _tool_call(self, event: _wire.ToolExecutionStartedEvent | _wire.ToolExecutionDeltaEvent) -> Block:
+    def _tool_call(self, event: _events.ToolExecutionStartedEvent | _events.ToolExecutionDeltaEvent) -> Block:
         slot = self._slot(("tool", event.id, event.output_index), event.id)
         block = _native_blocks.tool_call_block(event, self._urls)
         return slot.once(block | {"arguments": slot.text.feed(event.arguments)})
 
-    def _function_call(self, event: _wire.FunctionCallEvent) -> ToolCallChunk:
+    def _function_call(self, event: _events.FunctionCallEvent) -> ToolCallChunk:
         slot = self._slot(("function", event.tool_call_id, event.output_index), event.id)
         chunk = _native_blocks.function_call_chunk(event, slot.text.feed(event.arguments), slot.index)
         if "name" in slot.sent:

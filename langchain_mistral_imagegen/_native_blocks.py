@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
-from langchain_mistral_imagegen import _wire
+from langchain_mistral_imagegen import _events, _wire
 from langchain_mistral_imagegen._signed_urls import SignedUrls, image_ids
 
 Block = dict[str, Any]
@@ -60,7 +60,8 @@ def chunk_block(chunk: _wire.Wire, urls: SignedUrls, entry_id: str) -> Block:
 
 
 def tool_call_block(
-    tool: _wire.ToolExecutionEntry | _wire.ToolExecutionStartedEvent | _wire.ToolExecutionDeltaEvent, urls: SignedUrls
+    tool: _wire.ToolExecutionEntry | _events.ToolExecutionStartedEvent | _events.ToolExecutionDeltaEvent,
+    urls: SignedUrls,
 ) -> Block:
     """Make the part of a `tool.execution` block that is known when the server starts the tool."""
     function = {"function": tool.function} if tool.function else {}
@@ -68,7 +69,7 @@ def tool_call_block(
     return {"type": "tool.execution", "id": tool.id, "name": tool.name, "arguments": arguments} | function
 
 
-def tool_result_block(tool: _wire.ToolExecutionEntry | _wire.ToolExecutionDoneEvent, urls: SignedUrls) -> Block:
+def tool_result_block(tool: _wire.ToolExecutionEntry | _events.ToolExecutionDoneEvent, urls: SignedUrls) -> Block:
     """Make the part of a `tool.execution` block that tells how it ended."""
     info = urls.redact(tool.info or {}, tool.id)
     result = info.get("result")
@@ -79,7 +80,7 @@ def tool_result_block(tool: _wire.ToolExecutionEntry | _wire.ToolExecutionDoneEv
 
 
 def handoff_block(
-    handoff: _wire.AgentHandoffEntry | _wire.AgentHandoffStartedEvent | _wire.AgentHandoffDoneEvent,
+    handoff: _wire.AgentHandoffEntry | _events.AgentHandoffStartedEvent | _events.AgentHandoffDoneEvent,
 ) -> Block:
     """Make a block of a handoff, or of what one of its two events tells."""
     names = ("previous_agent_id", "previous_agent_name", "next_agent_id", "next_agent_name")
@@ -93,7 +94,7 @@ def unknown_block(raw: Any, urls: SignedUrls, entry_id: str = "unknown") -> Bloc
 
 
 def function_call_chunk(
-    call: _wire.FunctionCallEntry | _wire.FunctionCallEvent, arguments: str, index: int
+    call: _wire.FunctionCallEntry | _events.FunctionCallEvent, arguments: str, index: int
 ) -> ToolCallChunk:
     """Make LangChain's tool call chunk of a function call."""
     return tool_call_chunk(name=call.name, args=arguments, id=call.tool_call_id, index=index)

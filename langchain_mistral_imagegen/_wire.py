@@ -1,4 +1,4 @@
-"""What Mistral sends: entries, chunks, events, conversations, as frozen types named as in its OpenAPI document.
+"""What Mistral sends, as frozen types named as in its OpenAPI document; events are in `_events.py`.
 
 The types are tolerant. A field may be new, missing or null; an entry, chunk or event whose type is unknown, or
 whose fields do not fit, becomes an `Unknown` that keeps what was sent. Nothing is dropped and nothing raises.
@@ -14,7 +14,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -258,126 +257,7 @@ class ConversationHistory(Wire):
     entries: list[Entry] = []
 
 
-# --- events ---
-
-
-class ResponseStartedEvent(Wire):
-    """The first event; it names the conversation."""
-
-    type: Literal["conversation.response.started"]
-    conversation_id: str
-
-
-class ResponseDoneEvent(Wire):
-    """The last event of a complete stream."""
-
-    type: Literal["conversation.response.done"]
-    usage: Usage = None
-
-
-class ResponseErrorEvent(Wire):
-    """The last event of a stream that failed."""
-
-    type: Literal["conversation.response.error"]
-    message: str = ""
-    code: int = 500
-
-
-class OutputEvent(Wire):
-    """An event of one output: `output_index` is its place in the equivalent response's `outputs`."""
-
-    id: str = ""
-    output_index: int = 0
-    model: str | None = None
-    agent_id: str | None = None
-
-
-class MessageOutputEvent(OutputEvent):
-    """A piece of text, or one whole chunk."""
-
-    type: Literal["message.output.delta"]
-    content: Content = ""
-    content_index: int = 0
-
-
-class ToolExecutionStartedEvent(OutputEvent):
-    """The server starts a tool."""
-
-    type: Literal["tool.execution.started"]
-    name: str = ""
-    arguments: JsonText = ""
-    function: str | None = None
-
-
-class ToolExecutionDeltaEvent(OutputEvent):
-    """A piece of the tool's arguments."""
-
-    type: Literal["tool.execution.delta"]
-    name: str = ""
-    arguments: JsonText = ""
-    function: str | None = None
-
-
-class ToolExecutionDoneEvent(OutputEvent):
-    """The tool's result."""
-
-    type: Literal["tool.execution.done"]
-    name: str = ""
-    function: str | None = None
-    info: dict[str, Any] | None = None
-
-
-class AgentHandoffStartedEvent(OutputEvent):
-    """An agent is about to pass the conversation on."""
-
-    type: Literal["agent.handoff.started"]
-    previous_agent_id: str | None = None
-    previous_agent_name: str | None = None
-
-
-class AgentHandoffDoneEvent(OutputEvent):
-    """Another agent has taken over."""
-
-    type: Literal["agent.handoff.done"]
-    next_agent_id: str | None = None
-    next_agent_name: str | None = None
-
-
-class FunctionCallEvent(OutputEvent):
-    """A piece of a function call's arguments; name and id are repeated each time."""
-
-    type: Literal["function.call.delta"]
-    tool_call_id: str
-    name: str
-    arguments: JsonText = ""
-    confirmation_status: str | None = None
-
-
-KnownEvent = Annotated[
-    ResponseStartedEvent
-    | ResponseDoneEvent
-    | ResponseErrorEvent
-    | MessageOutputEvent
-    | ToolExecutionStartedEvent
-    | ToolExecutionDeltaEvent
-    | ToolExecutionDoneEvent
-    | AgentHandoffStartedEvent
-    | AgentHandoffDoneEvent
-    | FunctionCallEvent,
-    Field(discriminator="type"),
-]
-Event = KnownEvent | Unknown
-
-_EVENTS: TypeAdapter[Any] = TypeAdapter(KnownEvent)
 WireT = TypeVar("WireT", bound=Wire)
-
-
-def read_event(data: bytes) -> Any:
-    """Read the `data` of one server-sent event; what is not JSON or not known becomes `Unknown`."""
-    try:
-        return _EVENTS.validate_json(data)
-    except ValidationError:
-        return Unknown.of(_json_or_text(data))
 
 
 def read_response(kind: type[WireT], data: bytes) -> WireT:
@@ -392,10 +272,3 @@ def read_response(kind: type[WireT], data: bytes) -> WireT:
         where = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()[:3])
         # The input is left out on purpose, also from the chained exception: it may hold a signed URL.
         raise InvalidResponseError(f"The server's {kind.__name__} cannot be read: {where}") from None
-
-
-def _json_or_text(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError:
-        return data.decode("utf-8", "replace")

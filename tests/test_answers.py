@@ -10,8 +10,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_
 
 from langchain_mistral_imagegen import images_of
 from langchain_mistral_imagegen._answers import AnswerStream, to_message
+from langchain_mistral_imagegen._events import read_event
 from langchain_mistral_imagegen._signed_urls import SignedUrls
-from langchain_mistral_imagegen._wire import ConversationResponse, read_event, read_response
+from langchain_mistral_imagegen._wire import ConversationResponse, read_response
 from langchain_mistral_imagegen.errors import APIConnectionError, ServerError, StreamInterruptedError
 
 URL = "https://mistralaiblackforestprod.blob.core.windows.net/images/a/image.jpg?se=x&sp=r&sig=SECRET"

@@ -16,7 +16,7 @@ FLOORS = (
     {"_version", "errors"},
     {"images", "_names"},
     {"_signed_urls", "_wire", "_sse", "stores"},
-    {"_protocol"},
+    {"_protocol", "_events"},
     {"_retry", "_native_blocks"},
     {"_flows", "_event_blocks"},
     {"_answers", "_downloads", "_inputs"},

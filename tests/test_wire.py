@@ -8,7 +8,7 @@ import traceback
 import pytest
 
 from langchain_mistral_imagegen import _wire
-from langchain_mistral_imagegen._wire import ConversationResponse, Unknown, read_event, read_response
+from langchain_mistral_imagegen._wire import ConversationResponse, Unknown, read_response
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
 
@@ -104,20 +104,3 @@ def test_an_unreadable_response_is_an_error_without_its_content(body):
     with pytest.raises(InvalidResponseError, match="ConversationResponse cannot be read") as caught:
         read_response(ConversationResponse, body)
     assert "SECRET" not in "".join(traceback.format_exception(caught.value))
-
-
-@pytest.mark.parametrize(
-    ("data", "kind"),
-    [
-        (b'{"type":"conversation.response.started","conversation_id":"c"}', _wire.ResponseStartedEvent),
-        (b'{"type":"tool.execution.started","id":"t","name":"image_generation"}', _wire.ToolExecutionStartedEvent),
-        (b'{"type":"message.output.delta","content":{"type":"tool_file","file_id":"f"}}', _wire.MessageOutputEvent),
-        (b'{"type":"message.output.delta","content":[{"type":"text","text":"x"}]}', _wire.MessageOutputEvent),
-        (b'{"type":"weather.changed"}', Unknown),
-        (b'{"type":"function.call.delta"}', Unknown),
-        (b"[1]", Unknown),
-        (b"not json \xff", Unknown),
-    ],
-)
-def test_events_are_read_or_kept(data, kind):
-    assert type(read_event(data)) is kind

@@ -19,8 +19,9 @@ from starlette.requests import Request
 from langchain_mistral_imagegen.sandbox.agents import Agents
 from langchain_mistral_imagegen.sandbox.app import Api
 from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
-from langchain_mistral_imagegen.sandbox.conversations import Conversations, Quota
+from langchain_mistral_imagegen.sandbox.conversations import Conversations
 from langchain_mistral_imagegen.sandbox.files import Files
+from langchain_mistral_imagegen.sandbox.quota import Quota
 
 
 @dataclass(frozen=True)

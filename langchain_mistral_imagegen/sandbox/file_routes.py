@@ -1,0 +1,96 @@
+"""Routes of files, and of the blob host behind signed URLs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from langchain_mistral_imagegen.sandbox.behavior import Behavior
+from langchain_mistral_imagegen.sandbox.files import refusal
+from langchain_mistral_imagegen.sandbox.problems import unprocessable
+from langchain_mistral_imagegen.sandbox.requests import ConnectionCut, Table, page
+
+if TYPE_CHECKING:
+    from langchain_mistral_imagegen.sandbox.server import Sandbox
+
+
+_PIECE = 64 * 1024
+
+
+class FileRoutes:
+    """Upload, read, sign and delete files."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._files = sandbox.files
+
+    def table(self) -> Table:
+        """Return the routes."""
+        return [
+            ("POST", "/v1/files", "files", self.upload),
+            ("GET", "/v1/files", "files", self.list_files),
+            ("GET", "/v1/files/{id}", "files", self.get_file),
+            ("DELETE", "/v1/files/{id}", "files", self.delete_file),
+            ("GET", "/v1/files/{id}/url", "files", self.sign_file),
+            ("GET", "/v1/files/{id}/content", "download", self.content),
+            ("GET", "/blob/{path:path}", "download", self.blob),
+        ]
+
+    async def upload(self, request: Request, _: Behavior) -> Response:
+        """Keep an uploaded file."""
+        async with request.form() as form:
+            upload = form.get("file")
+            if upload is None or isinstance(upload, str):
+                raise unprocessable("missing", ("file",), "Field required")
+            data, name = await upload.read(), upload.filename or "file"
+            file = self._files.add(name, data, str(form.get("purpose") or "batch"), upload.content_type or "")
+        return JSONResponse(file.as_json())
+
+    async def list_files(self, request: Request, _: Behavior) -> Response:
+        """List files."""
+        files = [await asyncio.to_thread(file.as_json) for file in list(self._files.by_id.values())]
+        return JSONResponse({"object": "list", "data": page(request, files, 100), "total": len(files)})
+
+    async def get_file(self, request: Request, _: Behavior) -> Response:
+        """Return what is known of a file."""
+        described = await asyncio.to_thread(self._files.get(request.path_params["id"]).as_json)
+        return JSONResponse({**described, "deleted": False})
+
+    async def delete_file(self, request: Request, _: Behavior) -> Response:
+        """Delete a file."""
+        file = self._files.get(request.path_params["id"])
+        del self._files.by_id[file.id]
+        return JSONResponse({"id": file.id, "object": "file", "deleted": True})
+
+    async def sign_file(self, request: Request, _: Behavior) -> Response:
+        """Return a signed URL."""
+        hours = int(request.query_params.get("expiry", 24))
+        if not 1 <= hours <= 168:  # noqa: PLR2004  # the documented bounds
+            raise unprocessable("value_error", ("expiry",), "Input should be between 1 and 168", hours)
+        return JSONResponse({"url": self._files.sign(self._files.get(request.path_params["id"]), hours * 3600)})
+
+    async def content(self, request: Request, behavior: Behavior) -> Response:
+        """Send the bytes of a file, without saying how many."""
+        data = await asyncio.to_thread(self._files.get(request.path_params["id"]).read)
+        return StreamingResponse(_body(data, behavior), media_type="application/octet-stream")
+
+    async def blob(self, request: Request, behavior: Behavior) -> Response:
+        """Send the bytes behind a signed URL."""
+        if behavior.expired:
+            raise refusal()
+        read = self._files.open_blob(request.url.path, request.query_params.get("sig", ""))
+        data = await asyncio.to_thread(read)
+        headers = {"content-length": str(len(data))}
+        return StreamingResponse(_body(data, behavior), media_type="application/octet-stream", headers=headers)
+
+
+async def _body(data: bytes, behavior: Behavior) -> AsyncIterator[bytes]:
+    end = len(data) if behavior.cut_after is None else min(behavior.cut_after, len(data))
+    for start in range(0, end, _PIECE):
+        yield data[start : min(start + _PIECE, end)]
+        await asyncio.sleep(behavior.pace)
+    if end < len(data):
+        raise ConnectionCut

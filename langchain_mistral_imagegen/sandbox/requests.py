@@ -1,0 +1,74 @@
+"""What the routes read of requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
+from langchain_mistral_imagegen.sandbox.problems import Problem, quota_exceeded, typical, unprocessable
+
+Json = dict[str, Any]
+Handler = Callable[[Request, Behavior], Awaitable[Response]]
+Table = list[tuple[str, str, Operation, Handler]]
+"""Method, path, what a queued behavior calls it, and who answers."""
+
+
+class ConnectionCut(Exception):  # noqa: N818  # not an error: it is what was asked for
+    """Ends a response in the middle; the server closes the connection."""
+
+
+def misbehave(behavior: Behavior) -> None:
+    """Raise the error that a behavior asks for."""
+    if behavior.quota:
+        raise quota_exceeded(behavior.quota)
+    if behavior.status:
+        usual = typical(behavior.status)
+        body = usual.body if behavior.body is None else behavior.body
+        raise Problem(behavior.status, body, behavior.headers)
+
+
+def read_behavior(text: str) -> Behavior:
+    """Read knobs from a header or from metadata."""
+    try:
+        return Behavior.from_json(text)
+    except ValueError as error:
+        raise Problem(400, {"detail": str(error)}) from error
+
+
+async def read_json(request: Request) -> Json:
+    """Read a body that must be a JSON object."""
+    try:
+        body = await request.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise unprocessable("model_attributes_type", (), "Input should be a valid dictionary")
+    return body
+
+
+def metadata_filter(request: Request) -> Json | None:
+    """Read the metadata filter; the official SDK sends a string where it means "no filter"."""
+    try:
+        wanted = json.loads(request.query_params.get("metadata", "null"))
+    except ValueError:
+        return None
+    return wanted if isinstance(wanted, dict) else None
+
+
+def page(request: Request, items: list[Json], size: int) -> list[Json]:
+    """Return the page that is asked for, of `size` items unless said otherwise."""
+    size = int(request.query_params.get("page_size", size))
+    start = int(request.query_params.get("page", 0)) * size
+    return items[start : start + size]
+
+
+def required(request: Request, name: str) -> str:
+    """Return a query parameter that must be there."""
+    if name not in request.query_params:
+        raise unprocessable("missing", (name,), "Field required")
+    return request.query_params[name]
