@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import re
-import tempfile
+import secrets
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -115,15 +115,20 @@ def image_size(source: IO[bytes]) -> tuple[int, int] | None:
         return None
 
 
+def incoming_file(folder: Path) -> Path:
+    """Name a hidden file for bytes that are still arriving; opened with mode `x`, it has a user's usual permissions."""
+    return folder / f".incoming-{secrets.token_hex(8)}"
+
+
 def write_file(target: Path, data: bytes) -> None:
     """Write a file completely or not at all: whoever looks sees the old file, the new one, or none."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".")
+    incoming = incoming_file(target.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with incoming.open("xb") as file:
             file.write(data)
-        Path(name).replace(target)
+        incoming.replace(target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        incoming.unlink(missing_ok=True)
         raise
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, runtime_checkable
 
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError
-from langchain_mistral_imagegen.images import ImageRef, image_size, sniff_image
+from langchain_mistral_imagegen.images import ImageRef, image_size, incoming_file, sniff_image
 
 DEFAULT_FOLDER = "generated_images"
 STORE_VARIABLE = "MISTRAL_IMAGEGEN_STORE"
@@ -151,8 +151,8 @@ class PictureFile:
         """Start with an empty file."""
         self.discard()
         with _as_store_error(self._ref):
-            folder = self._store.temporary_folder()
-            self._file = tempfile.NamedTemporaryFile(dir=folder, prefix=".incoming-", delete=False)  # noqa: SIM115
+            folder = self._store.temporary_folder() or Path(tempfile.gettempdir())
+            self._file = incoming_file(folder).open("xb")
         self._hash, self._size = hashlib.sha256(), 0
 
     def write(self, piece: bytes) -> None:
@@ -223,4 +223,7 @@ def _as_store_error(ref: ImageRef) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ImageStoreError(f"Image {ref['id']!r} cannot be stored: {error}") from error
+        where = f" (conversation {ref['conversation_id']!r})" if "conversation_id" in ref else ""
+        raise ImageStoreError(
+            f"Image {ref['id']!r} cannot be stored: {error}; it is still at Mistral{where}"
+        ) from error

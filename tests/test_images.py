@@ -84,6 +84,8 @@ def test_saving_chooses_the_suffix_from_the_bytes(tmp_path):
     assert image.save(tmp_path / "kept.png").name == "kept.png"
     assert image.save(tmp_path).name == f"{image.sha256[:16]}.jpg"
     assert (tmp_path / "new" / "cat.jpg").read_bytes() == image.data
+    (tmp_path / "usual").write_bytes(b"")
+    assert (tmp_path / "new" / "cat.jpg").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_a_failed_save_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -67,6 +67,12 @@ def test_a_picture_appears_complete_under_its_hash(store):
     assert store.location(KEY).endswith(KEY)
 
 
+def test_a_stored_picture_has_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "usual").write_bytes(b"")
+    key = written(FsspecImageStore(str(tmp_path)), DATA).finish(content_address)["key"]
+    assert (tmp_path / key).stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
 def test_the_same_picture_is_stored_once(store):
     for _ in range(2):
         written(store, DATA).finish(content_address)
