@@ -25,6 +25,7 @@ from langchain_mistral_imagegen._events import read_event
 from langchain_mistral_imagegen._flows import Blocking, Effect, Flow, Pause, Together, send
 from langchain_mistral_imagegen._protocol import Request, Response, Sink
 from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen._signed_urls import is_signed
 from langchain_mistral_imagegen._sse import EventStreamDecoder
 from langchain_mistral_imagegen._version import __version__
 from langchain_mistral_imagegen.errors import (
@@ -98,6 +99,23 @@ class Settings:
         return {"limits": limits, "verify": context, "follow_redirects": False}
 
 
+class _WithoutSignatures(logging.Filter):
+    """Takes signed URLs out of the HTTP library's own log lines, which name the URL of each request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Redact a record and let it pass."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(_unsigned(arg) if isinstance(arg, httpx.URL) else arg for arg in record.args)
+        return True
+
+
+def _unsigned(url: httpx.URL) -> httpx.URL:
+    return url.copy_with(query=None) if is_signed(str(url)) else url
+
+
+logging.getLogger("httpx").addFilter(_WithoutSignatures())
+
+
 @functools.cache
 def _tls() -> ssl.SSLContext:
     # 140 ms the first time, 17 ms each time after, so there is one per process.
@@ -117,7 +135,7 @@ def _translated(request: Request) -> Iterator[None]:
         raise APITimeoutError(f"{request}: no answer in time", sent=True) from error
     except httpx.DecodingError as error:
         raise InvalidResponseError(f"{request}: the body cannot be decoded") from error
-    except httpx.UnsupportedProtocol as error:
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise APIConnectionError(f"{request}: {error}", sent=False) from error
     except httpx.HTTPError as error:
         raise APIConnectionError(f"{request}: {type(error).__name__}: {error}", sent=True) from error

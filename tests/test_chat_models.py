@@ -166,6 +166,16 @@ async def test_no_key_is_sent_to_the_blob_host(face, model, sandbox):
     assert "authorization" not in blob.headers
 
 
+async def test_no_log_shows_a_signature_or_the_key(face, model, sandbox, caplog):
+    caplog.set_level("DEBUG")
+    sandbox.behave(Behavior(shape="url"))
+    await face.call(model, "images", await face.call(model, "invoke", CAT))
+    assert "HTTP Request: GET" in caplog.text
+    assert "GET /blob/images" in caplog.text
+    assert "sig=" not in caplog.text
+    assert "sandbox-key" not in caplog.text
+
+
 async def test_a_second_turn_is_appended_to_the_same_conversation(face, model, sandbox):
     first = await face.call(model, "invoke", CAT)
     history = [HumanMessage(CAT), first, HumanMessage("Make it blue.")]

@@ -103,6 +103,16 @@ async def test_a_refused_connection_was_certainly_not_sent(kind):
     await driver.close()
 
 
+@pytest.mark.parametrize("url", ["localhost:8080", "http://[::1", "ftp://x"])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_base_url_that_is_none_is_a_connection_error(kind, url):
+    driver = Driver(kind, settings(url))
+    with pytest.raises(APIConnectionError) as caught:
+        await driver.run(send(LIST, NO_RETRY))
+    assert not caught.value.sent
+    await driver.close()
+
+
 @pytest.mark.parametrize(
     ("url", "trusted"),
     [
