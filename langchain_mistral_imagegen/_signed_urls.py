@@ -16,6 +16,7 @@ _REST = r"(?:[^\s<>\"'()\[\]{}|\\^`]|\\u0026)"  # `\u0026` is how some JSON writ
 _URL = re.compile(rf"https?://{_REST}+", re.IGNORECASE)
 _UNFINISHED = re.compile(rf"(?:h|ht|htt|https?|https?:/?|https?://{_REST}*(?:\\u?0{{0,2}}2?)?)\Z", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(?:[?&;]|\\u0026)(?:sig|signature|x-amz-signature|x-goog-signature|token)=", re.IGNORECASE)
+_REMEMBERED = 1000  # URLs; the oldest is forgotten first, and has most likely expired by then
 _IMAGE_URI = re.compile(re.escape(IMAGE_URI_SCHEME) + r"([\w.:-]*\w)")
 
 
@@ -67,6 +68,8 @@ class SignedUrls:
             self._id_by_picture[picture] = f"{entry_id}:{count}" if count else entry_id
         image_id = self._id_by_picture[picture]
         self.memory[image_id] = url.replace(r"\u0026", "&")
+        if len(self.memory) > _REMEMBERED:
+            del self.memory[next(iter(self.memory))]
         return IMAGE_URI_SCHEME + image_id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
@@ -336,11 +337,21 @@ class ChatMistralConversations(BaseChatModel):
         """Close the connections of the running event loop."""
         await self._async_client.aclose()
 
+    # Connections belong to the settings they were made with: a copy, changed or unpickled, makes its own.
+
     def __getstate__(self) -> dict[Any, Any]:
-        # Connections are not pickled with the settings; the copy makes its own.
         state = super().__getstate__()
         kept = {name: value for name, value in state["__dict__"].items() if name in type(self).model_fields}
         return {**state, "__dict__": kept}
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        for connection in ("_client", "_async_client"):
+            copied.__dict__.pop(connection, None)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return BaseChatModel.__deepcopy__(copy.copy(self), memo)
 
     # --- what LangChain wants to know ---
 

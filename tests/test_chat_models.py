@@ -135,7 +135,7 @@ async def test_pictures_of_every_shape_download_and_leak_no_signature(face, mode
 async def test_a_forgotten_signed_url_is_found_in_the_history(face, model, sandbox, shape, make_model):
     sandbox.behave(Behavior(shape=shape))
     answer = await face.call(model, "invoke", CAT)
-    stranger = make_model(pickle.loads(pickle.dumps(model)))  # noqa: S301  # our own bytes
+    stranger = make_model(pickle.loads(pickle.dumps(model)))
     (image,) = await face.call(stranger, "images", loads(dumps(answer), allowed_objects="messages"))
     assert image.width == 1024
     assert sandbox.requests[-2].path.endswith("/history")
@@ -145,7 +145,7 @@ async def test_a_picture_without_file_or_conversation_is_gone(face, sandbox, mak
     model = make_model(store=False)
     sandbox.behave(Behavior(shape="url"))
     answer = await face.call(model, "invoke", CAT)
-    stranger = make_model(pickle.loads(pickle.dumps(model)))  # noqa: S301  # our own bytes
+    stranger = make_model(pickle.loads(pickle.dumps(model)))
     with pytest.raises(ImageUnavailableError, match=r"tool_exec_\w+.*not kept on the server"):
         await face.call(stranger, "images", answer)
 
@@ -361,10 +361,17 @@ def test_the_key_is_serialised_as_a_reference():
     assert '"MISTRAL_API_KEY"' in text
 
 
-async def test_a_used_model_can_be_copied_and_pickled(model, make_model):
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_used_model_can_be_copied_and_pickled(model, make_model, copied):
     model.invoke("Hello")
-    for twin in (make_model(pickle.loads(pickle.dumps(model))), copy.copy(model)):  # noqa: S301  # our own bytes
-        assert twin.invoke("Hello").text.startswith("Hello!")
+    assert make_model(copied(model)).invoke("Hello").text.startswith("Hello!")
+
+
+def test_a_changed_copy_of_a_used_model_uses_its_own_settings(model, make_model):
+    model.invoke("Hello")
+    with Sandbox() as other:
+        make_model(model.model_copy(update={"base_url": other.url})).invoke("Hello")
+        assert len(other.requests) == 1
 
 
 def test_a_model_works_on_one_event_loop_after_another(sandbox, make_model):

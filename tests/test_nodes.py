@@ -158,7 +158,7 @@ async def test_a_node_can_be_pickled_after_use(face, model, store, make_model):
     node = ToolFileNode(store, model)
     message = model.invoke(CAT)
     await face.call(node, "invoke", {"messages": [message]})
-    twin = pickle.loads(pickle.dumps(node))  # noqa: S301  # our own bytes
+    twin = pickle.loads(pickle.dumps(node))
     make_model(twin.model)
     update = await face.call(twin, "invoke", {"messages": [message]})
     assert len(update["images"]) == 1

@@ -30,6 +30,14 @@ def test_json_text_stays_json_and_escaped_ampersands_are_seen_through():
     assert urls.memory["e"] == URL
 
 
+def test_the_memory_is_bounded_and_forgets_the_oldest():
+    urls = SignedUrls()
+    for number in range(1200):
+        urls.redact(URL.replace("/a/", f"/{number}/"), f"e{number}")
+    assert len(urls.memory) == 1000
+    assert next(iter(urls.memory)) == "e200"
+
+
 @pytest.mark.parametrize(
     "text",
     ["https://docs.mistral.ai/x?page=2", "http and https:// are schemes", "the signature=x", "", "designs=3 http://a"],

@@ -136,7 +136,7 @@ def test_what_is_not_there_is_a_file_not_found_error(store):
 
 def test_stores_are_pickled_by_their_url(store):
     written(store, DATA).finish(content_address)
-    twin = pickle.loads(pickle.dumps(store))  # noqa: S301  # our own bytes
+    twin = pickle.loads(pickle.dumps(store))
     assert twin == store
     assert twin.get(KEY) == DATA
 
