@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from langchain_mistral_imagegen.sandbox.behavior import Behavior
-from langchain_mistral_imagegen.sandbox.requests import Json, Table, metadata_filter, page, read_json, required
+from langchain_mistral_imagegen.sandbox.requests import Json, Table, metadata_filter, number, page, read_json, required
 
 if TYPE_CHECKING:
     from langchain_mistral_imagegen.sandbox.server import Sandbox
@@ -48,8 +48,8 @@ class AgentRoutes:
     async def list_agent_pages(self, request: Request, _: Behavior) -> Response:
         """List agents by page token, which here is a place in the list."""
         found = self._find_agents(request)
-        start = int(request.query_params.get("page_token") or 0)
-        end = start + int(request.query_params.get("page_size", 20))
+        start = number(request, "page_token", 0)
+        end = start + number(request, "page_size", 20, least=1)
         token = str(end) if end < len(found) else None
         return JSONResponse({"object": "list", "data": found[start:end], "next_page_token": token})
 

@@ -76,7 +76,8 @@ class Agents:
     def put_alias(self, agent_id: str, alias: str, version: str) -> Json:
         """Name a version."""
         if not _ALIAS.fullmatch(alias):
-            raise unprocessable("string_pattern_mismatch", ("alias",), "String should match pattern", alias)
+            message = f"String should match pattern '{_ALIAS.pattern}'"
+            raise unprocessable("string_pattern_mismatch", ("alias",), message, alias, "query")
         number = self.version(agent_id, version)["version"]
         aliases = self.get(agent_id).aliases
         created_at = aliases.get(alias, {}).get("created_at", ids.now())
@@ -100,6 +101,8 @@ class Agents:
 def _check(body: Json) -> None:
     check_keys(body, AGENT_KEYS)
     check_tools(body.get("tools") or [], body.get("model") or "", body.get("completion_args") or {})
+    if body.get("handoffs") == []:
+        raise unprocessable("too_short", ("handoffs",), "List should have at least 1 item after validation", [])
 
 
 def _defaults() -> Json:

@@ -41,7 +41,7 @@ class Api:
             for group in groups
             for method, path, on, handler in group.table()
         ]
-        return Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route})
+        return Starlette(routes=routes, exception_handlers={404: self._no_route, 405: self._no_route})
 
     def _endpoint(self, operation: Operation, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -59,6 +59,11 @@ class Api:
             return response
 
         return endpoint
+
+    async def _no_route(self, request: Request, _: Exception) -> Response:
+        self._sandbox.record(request, await request.body(), 404)
+        body = {"message": "no Route matched with those values", "request_id": ids.new_id("")[1:]}
+        return JSONResponse(body, 404)
 
     def _authorize(self, request: Request) -> None:
         given = request.headers.get("authorization", "")
@@ -92,7 +97,3 @@ def _problem(problem: Problem) -> Response:
     response: Response = kind(problem.body, problem.status)
     response.headers.update(headers)
     return response
-
-
-async def _no_route(_: Request, __: Exception) -> Response:
-    return JSONResponse({"message": "no Route matched with those values", "request_id": ids.new_id("")[1:]}, 404)

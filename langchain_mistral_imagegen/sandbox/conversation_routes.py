@@ -28,7 +28,9 @@ from langchain_mistral_imagegen.sandbox.validation import (
     RESTART_KEYS,
     as_entries,
     check_completion_args,
+    check_confirmations,
     check_function_results,
+    check_image_inputs,
     check_keys,
     check_start,
 )
@@ -73,6 +75,7 @@ class ConversationRoutes:
         body = await read_json(request)
         check_keys(body, APPEND_KEYS)
         check_completion_args(body.get("completion_args") or {})
+        check_confirmations(body.get("tool_confirmations") or [])
         return await self._converse(self._conversations.get(request.path_params["id"]), body, behavior)
 
     async def restart(self, request: Request, behavior: Behavior) -> Response:
@@ -94,6 +97,8 @@ class ConversationRoutes:
             if conversation.pending:
                 raise Problem(400, typical(400).body)
             check_function_results(conversation.entries, inputs)
+        check_image_inputs(inputs, str(conversation.settings.get("model") or ""))
+        conversation = conversation.draft()
         conversation.listen(inputs)
         response = self._conversations.answer(conversation, body, behavior)
         if not body.get("stream"):

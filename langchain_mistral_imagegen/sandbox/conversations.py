@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_mistral_imagegen.sandbox import ids
@@ -43,6 +43,10 @@ class Conversation:
         chosen = {name: self.settings[name] for name in whom if self.settings.get(name) is not None}
         times = {"created_at": self.created_at, "updated_at": self.updated_at}
         return {"object": "conversation", "id": self.id, **times, **kept, **chosen}
+
+    def draft(self) -> Conversation:
+        """Return a copy to answer in, so that a refusal in the middle leaves no trace."""
+        return replace(self, entries=list(self.entries), pending=dict(self.pending))
 
     def listen(self, entries: Sequence[Json]) -> None:
         """Keep what was said."""
@@ -88,7 +92,7 @@ class Conversations:
         """Answer a request and return Mistral's conversation response.
 
         Args:
-            conversation: To which `said`'s inputs were added.
+            conversation: A draft, to which `said`'s inputs were added.
             said: The request's body.
             behavior: How to.
         """

@@ -12,13 +12,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from langchain_mistral_imagegen.sandbox.behavior import Behavior
 from langchain_mistral_imagegen.sandbox.files import refusal
 from langchain_mistral_imagegen.sandbox.problems import unprocessable
-from langchain_mistral_imagegen.sandbox.requests import ConnectionCut, Table, page
+from langchain_mistral_imagegen.sandbox.requests import ConnectionCut, Table, number, page
 
 if TYPE_CHECKING:
     from langchain_mistral_imagegen.sandbox.server import Sandbox
 
 
 _PIECE = 64 * 1024
+_LONGEST_EXPIRY = 168  # hours
 
 
 class FileRoutes:
@@ -51,8 +52,13 @@ class FileRoutes:
 
     async def list_files(self, request: Request, _: Behavior) -> Response:
         """List files."""
-        files = [await asyncio.to_thread(file.as_json) for file in list(self._files.by_id.values())]
-        return JSONResponse({"object": "list", "data": page(request, files, 100), "total": len(files)})
+        query = request.query_params
+        fields = {"purpose": "purpose", "source": "source", "mimetypes": "mimetype", "sample_type": "sample_type"}
+        wanted = {field: query.getlist(name) for name, field in fields.items() if name in query}
+        found = self._files.find(wanted, query.get("search", ""))
+        described = [await asyncio.to_thread(file.as_json) for file in page(request, found, 100)]
+        total = None if query.get("include_total") == "false" else len(found)
+        return JSONResponse({"object": "list", "data": described, "total": total})
 
     async def get_file(self, request: Request, _: Behavior) -> Response:
         """Return what is known of a file."""
@@ -67,9 +73,10 @@ class FileRoutes:
 
     async def sign_file(self, request: Request, _: Behavior) -> Response:
         """Return a signed URL."""
-        hours = int(request.query_params.get("expiry", 24))
-        if not 1 <= hours <= 168:  # noqa: PLR2004  # the documented bounds
-            raise unprocessable("value_error", ("expiry",), "Input should be between 1 and 168", hours)
+        hours = number(request, "expiry", 24, least=1)
+        if hours > _LONGEST_EXPIRY:
+            message = f"Input should be less than or equal to {_LONGEST_EXPIRY}"
+            raise unprocessable("less_than_equal", ("expiry",), message, hours, "query")
         return JSONResponse({"url": self._files.sign(self._files.get(request.path_params["id"]), hours * 3600)})
 
     async def content(self, request: Request, behavior: Behavior) -> Response:
@@ -81,7 +88,7 @@ class FileRoutes:
         """Send the bytes behind a signed URL."""
         if behavior.expired:
             raise refusal()
-        read = self._files.open_blob(request.url.path, request.query_params.get("sig", ""))
+        read = self._files.open_blob(request.url.path, request.query_params)
         data = await asyncio.to_thread(read)
         headers = {"content-length": str(len(data))}
         return StreamingResponse(_body(data, behavior), media_type="application/octet-stream", headers=headers)

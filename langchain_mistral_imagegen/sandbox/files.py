@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -32,13 +32,14 @@ class StoredFile:
     purpose: str = "batch"
     source: str = "mistral"
     mimetype: str = "image/jpeg"
+    sample_type: str = "batch_result"
     created_at: int = field(default_factory=lambda: int(time.time()))
 
     def as_json(self) -> dict[str, Any]:
         """Return Mistral's file object; what it says of generated files was never recorded, so this is a guess."""
         return {
             "id": self.id, "object": "file", "bytes": len(self.read()), "created_at": self.created_at,
-            "filename": self.name, "purpose": self.purpose, "sample_type": "batch_result", "source": self.source,
+            "filename": self.name, "purpose": self.purpose, "sample_type": self.sample_type, "source": self.source,
             "num_lines": None, "mimetype": self.mimetype, "signature": None, "expires_at": None,
             "visibility": "workspace",
         }  # fmt: skip
@@ -56,7 +57,7 @@ class Files:
     base_url: str
     clock: Callable[[], float]
     by_id: dict[str, StoredFile] = field(default_factory=dict)
-    blobs: dict[str, tuple[Callable[[], bytes], str, float]] = field(default_factory=dict)
+    blobs: dict[str, tuple[Callable[[], bytes], dict[str, str], float]] = field(default_factory=dict)
 
     def add_picture(self, prompt: str, number: int, behavior: Behavior) -> StoredFile:
         """Keep a generated picture; labelled png although its bytes are JPEG, as the real ones are."""
@@ -82,12 +83,16 @@ class Files:
             raise Problem(404, {"detail": f"File {file_id} not found"})
         return self.by_id[file_id]
 
+    def find(self, wanted: Mapping[str, Sequence[str]], search: str) -> list[StoredFile]:
+        """Return the files that have one of the wanted values in each field, and the search in their name."""
+        found = [file for file in self.by_id.values() if search.lower() in file.name.lower()]
+        return [file for file in found if all(getattr(file, name) in values for name, values in wanted.items())]
+
     def sign(self, file: StoredFile, lifetime: float = URL_LIFETIME) -> str:
         """Return a URL that leads to a file without an API key until it expires."""
         expires = self.clock() + lifetime
         digest = hashlib.sha256(f"{file.id} {expires}".encode()).hexdigest()
         path = f"/blob/images/blackforest/{digest[:4]}/{digest[4:8]}/-{digest[8:11]}/{digest[11:23]}/image.jpg"
-        self.blobs[path] = (file.read, digest[23:], expires)
         query = {
             "se": datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "sp": "r",
@@ -95,12 +100,13 @@ class Files:
             "sr": "b",
             "sig": digest[23:],
         }
+        self.blobs[path] = (file.read, query, expires)
         return f"{self.base_url}{path}?{urlencode(query)}"
 
-    def open_blob(self, path: str, signature: str) -> Callable[[], bytes]:
-        """Return the bytes behind a signed URL."""
-        read, expected, expires = self.blobs.get(path, (None, "", 0.0))
-        if read is None or signature != expected or expires < self.clock():
+    def open_blob(self, path: str, query: Mapping[str, str]) -> Callable[[], bytes]:
+        """Return the bytes behind a signed URL, whose signature covers the whole query."""
+        read, signed, expires = self.blobs.get(path, (None, {}, 0.0))
+        if read is None or dict(query) != signed or expires < self.clock():
             raise refusal()
         return read
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from PIL import Image, ImageDraw, ImageFont
 
 SIZE = (1024, 768)
+_LONGEST_CAPTION = 120  # characters; measuring a longer text would take longer than drawing the picture
 Color = tuple[int, int, int]
 Draw = ImageDraw.ImageDraw
 
@@ -19,15 +20,18 @@ _COLORS: dict[str, Color] = {
     "orange": (238, 138, 44), "red|rouge|rot|rojo": (208, 60, 52), "blue|bleu|blau|azul": (62, 118, 200),
     "green|vert|grün|verde": (86, 154, 88), "yellow|jaune|gelb|amarillo": (244, 200, 66),
     "purple|violet|lila|morado": (136, 92, 178), "pink|rose|rosa": (236, 140, 172), "brown|brun|braun": (140, 96, 64),
-    "black|noir|schwarz|negro": (52, 52, 58), "white|blanc|weiß|blanco": (240, 238, 232),
+    "black|noir|schwarz|negro": (52, 52, 58), "white|blanc|blanche|weiß|blanco": (240, 238, 232),
     "gr[ae]y|gris|grau": (140, 144, 150), "gold|doré": (212, 168, 60),
 }  # fmt: skip
 
 
+def _find(words: str, prompt: str) -> re.Match[str] | None:
+    """Find one of the words, with the endings that plurals, French and German give them."""
+    return re.search(rf"\b(?:{words})e?[mnrs]?\b", prompt, re.IGNORECASE)
+
+
 def _color(prompt: str, otherwise: Color) -> Color:
-    found = [
-        (m.start(), c) for words, c in _COLORS.items() if (m := re.search(rf"\b(?:{words})", prompt, re.IGNORECASE))
-    ]
+    found = [(match.start(), color) for words, color in _COLORS.items() if (match := _find(words, prompt))]
     return min(found)[1] if found else otherwise
 
 
@@ -148,7 +152,7 @@ def _office(draw: Draw, shade: Color) -> None:
 
 def _caption(draw: Draw, prompt: str) -> None:
     font = ImageFont.load_default(size=26)
-    text = " ".join(prompt.split())
+    text = " ".join(prompt[:_LONGEST_CAPTION].split())
     while draw.textlength(text, font=font) > SIZE[0] - 60:
         text = text.removesuffix("…")[:-2].rstrip() + "…"
     draw.rectangle((0, 712, 1024, 768), fill=(24, 26, 32))
@@ -164,9 +168,7 @@ def draw_picture(prompt: str) -> bytes:
     dice = random.Random(hashlib.sha256(prompt.encode()).digest())  # noqa: S311  # the prompt decides
     _scene(draw, prompt)
     subjects = [
-        (found.start(), ordinary, paint)
-        for words, ordinary, paint in _SUBJECTS
-        if (found := re.search(rf"\b(?:{words})", prompt, re.IGNORECASE))
+        (found.start(), ordinary, paint) for words, ordinary, paint in _SUBJECTS if (found := _find(words, prompt))
     ]
     if subjects:
         _, ordinary, paint = min(subjects, key=lambda subject: subject[0])

@@ -26,14 +26,16 @@ def not_found(what: str, identifier: str) -> Problem:
     return invalid_request(f"{what} {identifier} not found.", 3000, 404)
 
 
-def unprocessable(kind: str, location: tuple[str | int, ...], message: str, value: Any = None) -> Problem:
-    """Make a 422 with one validation error."""
-    return Problem(422, {"detail": [{"type": kind, "loc": ["body", *location], "msg": message, "input": value}]})
+def unprocessable(
+    kind: str, location: tuple[str | int, ...], message: str, value: Any = None, part: str = "body"
+) -> Problem:
+    """Make a 422 with one validation error, in the body or another part of the request."""
+    return Problem(422, {"detail": [{"type": kind, "loc": [part, *location], "msg": message, "input": value}]})
 
 
-def quota_exceeded(period: str) -> Problem:
+def quota_exceeded(period: str, headers: Mapping[str, str] | None = None) -> Problem:
     """Make the 429 of the picture tool, whose headers tell which quota is used up."""
-    headers = {
+    headers = headers or {
         "x-ratelimit-limit-image-generation-minute": "10",
         "x-ratelimit-remaining-image-generation-minute": "0",
         "x-ratelimit-limit-image-generation-day": "10000",

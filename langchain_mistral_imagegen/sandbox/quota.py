@@ -19,7 +19,7 @@ class Quota:
         """Count pictures that are about to be drawn, or refuse them."""
         for period, (seconds, limit) in self._limits.items():
             if limit is not None and self._used(seconds) + count > limit:
-                raise quota_exceeded(period)
+                raise quota_exceeded(period, self.headers())
         self._drawn += [self._clock()] * count
 
     def headers(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
 from langchain_mistral_imagegen.sandbox.problems import Problem, quota_exceeded, typical, unprocessable
 
 Json = dict[str, Any]
+Item = TypeVar("Item")
 Handler = Callable[[Request, Behavior], Awaitable[Response]]
 Table = list[tuple[str, str, Operation, Handler]]
 """Method, path, what a queued behavior calls it, and who answers."""
@@ -36,7 +37,7 @@ def read_behavior(text: str) -> Behavior:
     """Read knobs from a header or from metadata."""
     try:
         return Behavior.from_json(text)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise Problem(400, {"detail": str(error)}) from error
 
 
@@ -60,15 +61,24 @@ def metadata_filter(request: Request) -> Json | None:
     return wanted if isinstance(wanted, dict) else None
 
 
-def page(request: Request, items: list[Json], size: int) -> list[Json]:
+def page(request: Request, items: list[Item], size: int) -> list[Item]:
     """Return the page that is asked for, of `size` items unless said otherwise."""
-    size = int(request.query_params.get("page_size", size))
-    start = int(request.query_params.get("page", 0)) * size
+    size = number(request, "page_size", size, least=1)
+    start = number(request, "page", 0) * size
     return items[start : start + size]
+
+
+def number(request: Request, name: str, usual: int, least: int = 0) -> int:
+    """Return a query parameter that must be a whole number."""
+    given = request.query_params.get(name) or str(usual)
+    if not given.isdecimal() or int(given) < least:
+        message = f"Input should be an integer greater than or equal to {least}"
+        raise unprocessable("greater_than_equal", (name,), message, given, "query")
+    return int(given)
 
 
 def required(request: Request, name: str) -> str:
     """Return a query parameter that must be there."""
     if name not in request.query_params:
-        raise unprocessable("missing", (name,), "Field required")
+        raise unprocessable("missing", (name,), "Field required", part="query")
     return request.query_params[name]

@@ -178,10 +178,10 @@ def _draw(turn: Turn) -> list[Step]:
         return []
     before = [json.loads(e["arguments"])["prompt"] for e in turn.entries if _is_drawing(e)]
     if before and _REFINEMENT.search(turn.said.strip()):
-        change = re.sub(r"^(?:and )?now\b,?\s*|^make it\s*", "", turn.said.strip(), flags=re.IGNORECASE).rstrip(".!")
+        change = re.sub(r"^(?:and )?now\b,?\s*|^make it\s*", "", turn.said.strip(), flags=re.IGNORECASE).rstrip(".!?")
         prompt = f"{before[-1]}, {change}"
     elif _PICTURE.search(turn.said):
-        prompt = _GIST.sub("", turn.said.strip()).rstrip(".!") or turn.said
+        prompt = _GIST.sub("", turn.said.strip()).rstrip(".!?") or turn.said
     else:
         return []
     return [DrawPicture(prompt), _say(turn, f"Here is your image: {prompt}.")]

@@ -37,6 +37,7 @@ class Speaker:
         self._outputs: list[Json] = []
         self._chunks: list[Json] = []
         self._links: list[str] = []
+        self._asked: set[str] = set()
 
     def outputs(self) -> list[Json]:
         """Return the output entries."""
@@ -59,7 +60,11 @@ class Speaker:
 
     def _decide(self) -> list[Step]:
         settings = self._settings
-        handoffs = {one: self._world.agents.get(one).as_json()["name"] for one in settings.get("handoffs") or ()}
+        handoffs = {
+            one: self._world.agents.get(one).as_json()["name"]
+            for one in settings.get("handoffs") or ()
+            if one not in self._asked  # two agents may name each other
+        }
         args = {**(settings.get("completion_args") or {}), **(self._said.get("completion_args") or {})}
         turn = Turn(
             entries=self._conversation.entries,
@@ -133,7 +138,8 @@ class Speaker:
         old, new = self._settings, self._world.agents.get(agent_id).as_json()
         self._add("handoff", type="agent.handoff", previous_agent_id=old["id"], previous_agent_name=old["name"],
                   next_agent_id=new["id"], next_agent_name=new["name"])  # fmt: skip
-        self._conversation.settings = {**self._conversation.settings, "agent_id": agent_id}
+        self._conversation.settings = {**self._conversation.settings, "agent_id": agent_id, "agent_version": None}
+        self._asked |= {old["id"], new["id"]}
         if self._said.get("handoff_execution") != "client":
             for step in self._decide():
                 self._carry_out(step)
