@@ -111,7 +111,7 @@ def test_an_error_in_a_stream_has_the_class_of_its_code(code, kind):
 
 def test_ids_are_escaped_and_secrets_are_not_shown():
     assert _protocol.conversation_history("a/../b").path == "/v1/conversations/a%2F..%2Fb/history"
-    request = _protocol.download_url("https://h/x.jpg?sig=SECRET", sink=None)  # type: ignore[arg-type]
+    request = _protocol.download_url("https://h/x.jpg?sig=SECRET", sink=None)
     assert (str(request), request.authorized) == ("GET /x.jpg", False)
 
 
