@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from langchain_mistral_imagegen.chat_models import ChatMistralConversations
     from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
     from langchain_mistral_imagegen.nodes import ImageState, ToolFileNode
+    from langchain_mistral_imagegen.portable import to_portable_messages
     from langchain_mistral_imagegen.stores import FsspecImageStore, ImageStore
     from langchain_mistral_imagegen.tools import MistralImageGenerationTool
 
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "images_of",
     "merge_images",
+    "to_portable_messages",
 ]
 
 _MODULES = {
@@ -44,6 +46,7 @@ _MODULES = {
     "ToolFileNode": "nodes",
     "images_of": "_references",
     "merge_images": "images",
+    "to_portable_messages": "portable",
 }
 
 

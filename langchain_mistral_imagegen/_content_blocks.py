@@ -35,7 +35,8 @@ def image_type(tool_file: Mapping[str, Any]) -> str | None:
 
 
 def _index(prefix: str, block: Block) -> Block:
-    return {"index": f"lc_{prefix}_{block['index']}"} if "index" in block else {}
+    # A string is the index of a block that is standard already.
+    return {"index": f"lc_{prefix}_{block['index']}"} if isinstance(block.get("index"), int) else {}
 
 
 def _extras(block: Block, *names: str) -> Block:
@@ -44,8 +45,7 @@ def _extras(block: Block, *names: str) -> Block:
 
 
 def _text(block: Block) -> Iterator[Block]:
-    entry_id = {"id": block["id"]} if "id" in block else {}
-    yield {"type": "text", "text": block.get("text", ""), **entry_id, **_index("txt", block)}
+    yield {"text": "", **block, **_index("txt", block)}
 
 
 def _thinking(block: Block) -> Iterator[Block]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +18,7 @@ _UNFINISHED = re.compile(rf"(?:h|ht|htt|https?|https?:/?|https?://{_REST}*(?:\\u
 _SIGNATURE = re.compile(r"(?:[?&;]|\\u0026)(?:sig|signature|x-amz-signature|x-goog-signature|token)=", re.IGNORECASE)
 _REMEMBERED = 1000  # URLs; the oldest is forgotten first, and has most likely expired by then
 _IMAGE_URI = re.compile(re.escape(IMAGE_URI_SCHEME) + r"([\w.:-]*\w)")
+_IMAGE_LINK = re.compile(rf"!?\[([^\[\]]*)\]\(\s*<?{_IMAGE_URI.pattern}[^()]*\)|<?{_IMAGE_URI.pattern}>?")
 
 
 def is_signed(url: str) -> bool:
@@ -28,6 +29,16 @@ def is_signed(url: str) -> bool:
 def image_ids(text: str) -> list[str]:
     """Return the ids of the `mistral-image:` URIs in a text, in their order."""
     return list(dict.fromkeys(_IMAGE_URI.findall(text)))
+
+
+def replace_image_links(text: str, replacement: Callable[[str, str], str]) -> str:
+    """Replace what leads to a picture: Markdown links and images with a `mistral-image:` URI, and such URIs alone.
+
+    Args:
+        text: Any text.
+        replacement: Gets the picture's id and the link's label, `""` for a URI alone.
+    """
+    return _IMAGE_LINK.sub(lambda found: replacement(found[2] or found[3], found[1] or ""), text)
 
 
 def expiry(url: str) -> str | None:

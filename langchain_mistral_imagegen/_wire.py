@@ -29,7 +29,8 @@ class Wire(BaseModel):
 
     def as_sent(self) -> dict[str, Any]:
         """Return the JSON object the server sent, less its nulls."""
-        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        # No warnings: pydantic gives one for each `Unknown` that stands where the type names only known chunks.
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, warnings=False)
 
 
 class Unknown(Wire):

@@ -22,8 +22,8 @@ FLOORS = (
     {"_answers", "_downloads", "_inputs"},
     {"_content_blocks", "_continuation", "_client"},
     {"_references"},
-    {"chat_models"},
-    {"tools", "nodes"},
+    {"chat_models", "portable"},
+    {"tools", "nodes", "middleware"},
     {"_report"},
     {"_cli"},
     {"__init__", "__main__"},
@@ -90,6 +90,7 @@ def test_the_public_names_are_these():
         "__version__",
         "images_of",
         "merge_images",
+        "to_portable_messages",
     ]
     assert dir(package) == sorted(package.__all__)
     for name in package.__all__:

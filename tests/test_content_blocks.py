@@ -58,6 +58,10 @@ def blocks(*content, kind=AIMessage, **fields):
             {"type": "non_standard", "value": {"type": "new"}, "index": "lc_oth_2"},
         ),
         (
+            {"type": "text", "text": "", "annotations": [{"type": "citation", "title": "already standard"}]},
+            {"type": "text", "text": "", "annotations": [{"type": "citation", "title": "already standard"}]},
+        ),
+        (
             {"type": "reasoning", "reasoning": "already standard"},
             {"type": "reasoning", "reasoning": "already standard"},
         ),
@@ -66,6 +70,7 @@ def blocks(*content, kind=AIMessage, **fields):
 def test_each_native_block_has_its_standard_form(native, standard):
     assert blocks(native) == blocks(native) == [standard]
     assert blocks(native, kind=AIMessageChunk) == [standard]
+    assert blocks(standard) == [standard]
 
 
 @pytest.mark.parametrize(

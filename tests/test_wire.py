@@ -73,6 +73,12 @@ def test_what_is_unknown_or_does_not_fit_is_kept_as_it_was_sent(entry):
     assert (type(kept), kept.raw) == (Unknown, entry)
 
 
+def test_an_unknown_chunk_among_known_ones_can_be_written_again():
+    content = [{"type": "thinking", "thinking": "hm"}, {"type": "hologram", "beams": [1]}]
+    sent = output(type="message.output", content=content).as_sent()
+    assert [chunk["type"] for chunk in sent["content"]] == ["thinking", "hologram"]
+
+
 def test_new_fields_are_kept():
     assert output(type="message.output", content="x", mood="good").as_sent()["mood"] == "good"
 

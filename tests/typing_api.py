@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langgraph.graph import END, START, StateGraph
 
 from langchain_mistral_imagegen import (
@@ -18,8 +18,10 @@ from langchain_mistral_imagegen import (
     ToolFileNode,
     images_of,
     merge_images,
+    to_portable_messages,
 )
 from langchain_mistral_imagegen.errors import QuotaExceededError
+from langchain_mistral_imagegen.middleware import PortableMessagesMiddleware
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 from langchain_mistral_imagegen.tools import ImageGenerationArtifact
 
@@ -39,6 +41,11 @@ async def streamed(model: ChatMistralConversations) -> AsyncIterator[AIMessageCh
 def width(tool: MistralImageGenerationTool) -> int:
     artifact: ImageGenerationArtifact = tool.generate("a cat")
     return artifact["images"][0].get("width", 0)
+
+
+def elsewhere(model: ChatMistralConversations, answer: AIMessage) -> list[BaseMessage]:
+    PortableMessagesMiddleware(images="inline", image_model=model)
+    return to_portable_messages([answer], images="inline", pictures=model.images(answer))
 
 
 def graph(store: ImageStore) -> None:
