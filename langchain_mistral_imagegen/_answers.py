@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -11,8 +14,8 @@ from langchain_core.messages.ai import InputTokenDetails, UsageMetadata, add_ai_
 from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_mistral_imagegen import _events, _wire
-from langchain_mistral_imagegen._event_blocks import EventBlocks
-from langchain_mistral_imagegen._native_blocks import Block, entry_blocks, function_call_chunk
+from langchain_mistral_imagegen._event_blocks import EventBlocks, Piece
+from langchain_mistral_imagegen._native_blocks import Block, entry_blocks, function_call_chunk, placed
 from langchain_mistral_imagegen._protocol import stream_error
 from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import APIConnectionError, StreamInterruptedError
@@ -36,74 +39,104 @@ def usage_metadata(usage: _wire.ConversationUsageInfo | None) -> UsageMetadata |
     return metadata
 
 
+def fingerprint(asked: str, answer: AIMessage) -> str:
+    """Digest an answer and what it answers to: whoever finds another one later has a changed history.
+
+    Of the answer itself only its text and calls count, because they are the same in all forms that a message can take.
+
+    Args:
+        asked: Digest of what stood before.
+        answer: The answer, whole.
+    """
+    calls = [[call["name"], call["args"], call["id"]] for call in (*answer.tool_calls, *answer.invalid_tool_calls)]
+    said = json.dumps([asked, str(answer.text), calls], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the request says of its answer.
+
+    Attributes:
+        model: Named in `response_metadata` if the answer names no model.
+        urls: Keeps the signed URLs that are taken out.
+        fingerprint: Digest of what is answered.
+        stored: Whether the server keeps the conversation.
+    """
+
+    model: str
+    urls: SignedUrls
+    fingerprint: str = ""
+    stored: bool = True
+
+
 class _Facts:
     """What an answer says of itself, gathered from its entries or events."""
 
-    def __init__(self, model: str, extra: dict[str, Any]) -> None:
-        self._model = model
-        self._extra = extra
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
         self._entry_ids: dict[str, None] = {}
         self._seen_model: str | None = None
         self._agent_id: str | None = None
-        self._calls_functions = False
+        self._finish_reason = "stop"
 
     def note(self, item: _wire.Wire) -> None:
         if entry_id := getattr(item, "id", ""):
             self._entry_ids[entry_id] = None
         self._seen_model = self._seen_model or getattr(item, "model", None)
         self._agent_id = getattr(item, "agent_id", None) or self._agent_id
-        self._calls_functions |= isinstance(item, (_wire.FunctionCallEntry, _events.FunctionCallEvent))
+        match item:
+            case _wire.FunctionCallEntry() | _events.FunctionCallEvent():
+                self._finish_reason = "confirmation" if item.is_pending else "tool_calls"
+            case _wire.AgentHandoffEntry() | _events.AgentHandoffDoneEvent():
+                self._finish_reason = "handoff"
+            case _wire.MessageOutputEntry() | _events.MessageOutputEvent() if self._finish_reason == "handoff":
+                self._finish_reason = "stop"  # the server went on with the next agent
 
     @property
     def message_id(self) -> str | None:
         # The first entry's id, because a stream knows it when its first chunk is due; `head` has the last one's.
         return next(iter(self._entry_ids), None)
 
-    def metadata(self, usage: _wire.ConversationUsageInfo | None) -> dict[str, Any]:
+    def metadata(self, usage: _wire.ConversationUsageInfo | None, answer: AIMessage) -> dict[str, Any]:
         facts = {
-            "model_name": self._seen_model or self._model,
+            "model_name": self._seen_model or self._asked.model,
             "agent_id": self._agent_id,
             "entry_ids": list(self._entry_ids),
             "head": next(reversed(self._entry_ids), None),
             "connectors": usage.connectors if usage else None,
-            "finish_reason": "tool_calls" if self._calls_functions else "stop",
+            "finish_reason": self._finish_reason,
+            "fingerprint": fingerprint(self._asked.fingerprint, answer),
+            "store": None if self._asked.stored else False,
         }
-        return {name: fact for name, fact in facts.items() if fact is not None} | self._extra
+        return {name: fact for name, fact in facts.items() if fact is not None}
 
 
-def to_message(
-    response: _wire.ConversationResponse, *, model: str, urls: SignedUrls, extra: dict[str, Any]
-) -> AIMessage:
-    """Make the message of a response.
-
-    Args:
-        response: The server's answer.
-        model: Named in `response_metadata` if no entry names a model.
-        urls: Keeps the signed URLs that are taken out.
-        extra: Added to `response_metadata`.
-    """
-    facts, content, calls = _Facts(model, extra), list[Block](), list[ToolCallChunk]()
+def to_message(response: _wire.ConversationResponse, asked: Asked) -> AIMessage:
+    """Make the message of a response."""
+    facts, content, calls = _Facts(asked), list[Block](), list[ToolCallChunk]()
     for entry in response.outputs:
         facts.note(entry)
-        if isinstance(entry, _wire.FunctionCallEntry):
-            arguments = urls.redact(entry.arguments, entry.id)
+        if isinstance(entry, _wire.FunctionCallEntry) and not entry.is_pending:
+            arguments = asked.urls.redact(entry.arguments, entry.id)
             calls.append(function_call_chunk(entry, arguments, len(content) + len(calls)))
-        for block in entry_blocks(entry, urls):
-            content.append({**block, "index": len(content) + len(calls)})
+        text_index = None
+        for block in entry_blocks(entry, asked.urls):
+            index = len(content) + len(calls)
+            text_index = index if block["type"] == "text" else text_index
+            content.append(placed(block, index, text_index))
     # Parsed by the class that parses them in a stream, so that malformed arguments end up the same way.
     parsed = AIMessageChunk(content="", tool_call_chunks=calls) if calls else AIMessage("")
-    return AIMessage(
+    message = AIMessage(
         content=content,  # type: ignore[arg-type]  # list is invariant; blocks are dicts
         id=facts.message_id,
         tool_calls=parsed.tool_calls,
         invalid_tool_calls=parsed.invalid_tool_calls,
         usage_metadata=usage_metadata(response.usage),
-        response_metadata={
-            "model_provider": MODEL_PROVIDER,
-            "conversation_id": response.conversation_id,
-            **facts.metadata(response.usage),
-        },
+        response_metadata={"model_provider": MODEL_PROVIDER, "conversation_id": response.conversation_id},
     )
+    message.response_metadata |= facts.metadata(response.usage, message)
+    return message
 
 
 class AnswerStream:
@@ -113,10 +146,10 @@ class AnswerStream:
         conversation_id: Known from the first event on.
     """
 
-    def __init__(self, *, model: str, urls: SignedUrls, extra: dict[str, Any]) -> None:
+    def __init__(self, asked: Asked) -> None:
         self.conversation_id: str | None = None
-        self._blocks = EventBlocks(urls)
-        self._facts = _Facts(model, extra)
+        self._blocks = EventBlocks(asked.urls)
+        self._facts = _Facts(asked)
         self._chunks: list[AIMessageChunk] = []
         self._is_done = False
 
@@ -167,17 +200,31 @@ class AnswerStream:
         """The message so far."""
         return add_ai_message_chunks(*self._chunks) if self._chunks else None
 
-    def _piece(self, piece: Block | ToolCallChunk) -> AIMessageChunk:
-        if piece.get("type") in {None, "tool_call_chunk"}:
-            return self._chunk(tool_call_chunks=[piece])
-        return self._chunk(content=[piece])
+    def _piece(self, piece: Piece) -> AIMessageChunk:
+        if isinstance(piece, list):
+            return self._chunk(content=piece)
+        return self._chunk(tool_call_chunks=[piece])
 
     def _last(self, event: _events.ResponseDoneEvent) -> AIMessageChunk:
         self._is_done = True
         return self._chunk(
-            response_metadata=self._facts.metadata(event.usage),
+            response_metadata=self._facts.metadata(event.usage, self._said()),
             usage_metadata=usage_metadata(event.usage),
             chunk_position="last",
+        )
+
+    def _said(self) -> AIMessage:
+        """Return the answer's text and calls; merging all of its chunks for that would double the work."""
+        texts: dict[int, list[str]] = {}
+        for block in (block for chunk in self._chunks for block in chunk.content):
+            if isinstance(block, dict) and block["type"] == "text":
+                texts.setdefault(block["index"], []).append(block["text"])
+        calling = [chunk for chunk in self._chunks if chunk.tool_call_chunks]
+        parsed = add_ai_message_chunks(*calling) if calling else AIMessage("")
+        return AIMessage(
+            "".join(piece for index in sorted(texts) for piece in texts[index]),
+            tool_calls=parsed.tool_calls,
+            invalid_tool_calls=parsed.invalid_tool_calls,
         )
 
     def _chunk(

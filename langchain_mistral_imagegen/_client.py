@@ -22,9 +22,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from langchain_mistral_imagegen._events import read_event
-from langchain_mistral_imagegen._flows import Blocking, Effect, Flow, Pause, Together, send
+from langchain_mistral_imagegen._flows import Blocking, Effect, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol import Request, Response, Sink
-from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._signed_urls import is_signed
 from langchain_mistral_imagegen._sse import EventStreamDecoder
 from langchain_mistral_imagegen._version import __version__
@@ -123,7 +122,7 @@ def _tls() -> ssl.SSLContext:
 
 
 @contextmanager
-def _translated(request: Request) -> Iterator[None]:
+def _translated(request: Request | str) -> Iterator[None]:
     """Turn the HTTP library's exceptions into ours; their texts may hold a URL and are left out."""
     try:
         yield
@@ -231,11 +230,11 @@ class Client:
         except Exception as error:  # noqa: BLE001  # it takes the place of the result
             return error
 
-    def stream(self, request: Request, retry: RetryPolicy) -> Generator[Any, None, None]:
-        """Yield the events that a request is answered with, as they come."""
-        raw: httpx.Response = self.run(send(request, retry)).stream
+    def stream(self, flow: Flow[Response]) -> Generator[Any, None, None]:
+        """Yield the events of the response that a flow ends with, as they come."""
+        raw: httpx.Response = self.run(flow).stream
         decoder = EventStreamDecoder()
-        with closing(raw), _translated(request):
+        with closing(raw), _translated(f"{raw.request.method} {raw.request.url.path}"):
             for piece in raw.iter_bytes():
                 for data in decoder.feed(piece):
                     yield read_event(data)
@@ -324,12 +323,12 @@ class AsyncClient:
             tasks = [group.create_task(_outcome(attempt(flow))) for flow in effect.flows]
         return [task.result() for task in tasks]
 
-    async def stream(self, request: Request, retry: RetryPolicy) -> AsyncGenerator[Any, None]:
-        """Yield the events that a request is answered with, as they come."""
-        raw: httpx.Response = (await self.run(send(request, retry))).stream
+    async def stream(self, flow: Flow[Response]) -> AsyncGenerator[Any, None]:
+        """Yield the events of the response that a flow ends with, as they come."""
+        raw: httpx.Response = (await self.run(flow)).stream
         decoder = EventStreamDecoder()
         async with aclosing(raw):
-            with _translated(request):
+            with _translated(f"{raw.request.method} {raw.request.url.path}"):
                 async for piece in raw.aiter_bytes():
                     for data in decoder.feed(piece):
                         yield read_event(data)

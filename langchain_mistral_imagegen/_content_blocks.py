@@ -88,9 +88,11 @@ def _document_url(block: Block) -> Iterator[Block]:
 
 
 def _tool_reference(block: Block) -> Iterator[Block]:
+    """Yield a text with nothing but a citation; `_translate` joins it to the text that cites."""
     citation = {"type": "citation", **{name: block[name] for name in ("url", "title") if block.get(name)}}
     citation |= _extras(block, "tool", "favicon", "description", "source")
-    yield {"type": "text", "text": "", "annotations": [citation], **_index("cit", block)}
+    index = _index("txt", {"index": block["cites"]}) if "cites" in block else _index("cit", block)
+    yield {"type": "text", "text": "", "annotations": [citation], **index}
 
 
 def _tool_call_chunk(block: Block) -> Iterator[Block]:
@@ -101,7 +103,7 @@ def _tool_call_chunk(block: Block) -> Iterator[Block]:
             "id": block.get("id", ""),
             **named,
             "args": block.get("arguments", ""),
-            **_extras(block, "function"),
+            **_extras(block, "function", "confirmation_status"),
             **_index("stc", block),
         }
     yield from _tool_result(block)
@@ -115,7 +117,7 @@ def _tool_call(block: Block) -> Iterator[Block]:
         "id": block.get("id", ""),
         "name": block.get("name", ""),
         "args": args or {},
-        **_extras({**block, **unread}, "function", *unread),
+        **_extras({**block, **unread}, "function", "confirmation_status", *unread),
         **_index("stc", block),
     }
     yield from _tool_result(block)
@@ -161,8 +163,9 @@ _TRANSLATIONS: dict[str, Callable[[Block], Iterator[Block]]] = {
     "document_url": _document_url,
     "tool_reference": _tool_reference,
     "tool.execution": _tool_call,
+    "function.call": _tool_call,
 }
-_PARTIAL_TRANSLATIONS = {**_TRANSLATIONS, "tool.execution": _tool_call_chunk}
+_PARTIAL_TRANSLATIONS = {**_TRANSLATIONS, "tool.execution": _tool_call_chunk, "function.call": _tool_call_chunk}
 
 
 def _translate(content: Any, translations: dict[str, Callable[[Block], Iterator[Block]]]) -> list[Block]:
@@ -172,8 +175,18 @@ def _translate(content: Any, translations: dict[str, Callable[[Block], Iterator[
     for part in content:
         block = {"type": "text", "text": part} if isinstance(part, str) else part
         translate = translations.get(block.get("type", ""), _other)
-        blocks.extend(translate(block))
+        for new in translate(block):
+            _add(blocks, new)
     return blocks
+
+
+def _add(blocks: list[Block], new: Block) -> None:
+    cites = "annotations" in new and "index" in new and not new["text"]
+    text = next((block for block in blocks if cites and block.get("index") == new["index"]), None)
+    if text is None:
+        blocks.append(new)
+    else:
+        text["annotations"] = [*text.get("annotations", ()), *new["annotations"]]
 
 
 def translate_message(message: AIMessage) -> list[ContentBlock]:

@@ -1,52 +1,101 @@
-"""How to make the remote conversation equal to the local history: start a new one, or append to the last."""
+"""How a turn reaches the server: by whatever makes the remote conversation equal to the local history.
+
+- Nothing to continue, or settings or history have changed: start, with the whole history.
+- The remote conversation ends with our last answer: append.
+- It has gone on elsewhere, or is being continued: restart a copy of it, from our last answer.
+- It is gone, or does not know our answer: start, with the whole history.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_mistral_imagegen._flows import Flow, history, send
+from langchain_mistral_imagegen._protocol import Response
+from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen._turns import Answer, Turn
+from langchain_mistral_imagegen.errors import InvalidInputError, InvalidRequestError, NotFoundError
 
-from langchain_mistral_imagegen._answers import MODEL_PROVIDER
-
-
-@dataclass(frozen=True)
-class Start:
-    """Start a conversation with these messages."""
-
-    messages: Sequence[BaseMessage]
-
-
-@dataclass(frozen=True)
-class Append:
-    """Append these messages to a conversation."""
-
-    conversation_id: str
-    messages: Sequence[BaseMessage]
+_log = logging.getLogger("langchain_mistral_imagegen")
 
 
-def plan(messages: Sequence[BaseMessage], *, store: bool) -> Start | Append:
-    """Decide from the messages alone.
+class Claims:
+    """The conversations that are being continued right now: of two branches, only one may append."""
 
-    The last AI message names its conversation; what came after it is appended. Without one, or when nothing is kept on
-    the server, the whole history is sent.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: set[str] = set()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Claims:
+        """Return the same: a model's copy continues the same conversations."""
+        return self
+
+    @contextmanager
+    def claim(self, turn: Turn) -> Iterator[bool]:
+        """Tell whether nobody else continues the conversation of a turn, and keep others from it meanwhile."""
+        claimed = {turn.continues.conversation_id} if turn.continues else set()
+        with self._lock:
+            is_free = not claimed & self._taken
+            if is_free:
+                self._taken |= claimed
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                with self._lock:
+                    self._taken -= claimed
+
+
+def ask(turn: Turn, retry: RetryPolicy, *, is_alone: bool = True) -> Flow[Response]:
+    """Have a turn answered.
 
     Args:
-        messages: The local history, oldest first.
-        store: Whether the server is asked to keep the conversation.
+        turn: What to say, and how.
+        retry: How often to repeat.
+        is_alone: Whether no other turn is being added to the same conversation.
+
+    Raises:
+        InvalidInputError: If a call is confirmed that no longer waits.
+        APIError: The server's error.
     """
-    for place in range(len(messages) - 1, -1, -1):
-        message = messages[place]
-        if isinstance(message, AIMessage):
-            conversation_id = _conversation(message)
-            if store and conversation_id and place + 1 < len(messages):
-                return Append(conversation_id, messages[place + 1 :])
-            break
-    return Start(messages)
+    answer = turn.continues
+    if answer and turn.continuation == "append":
+        return (yield from send(turn.append(answer), retry))
+    remote = (yield from _entry_ids(answer, retry)) if answer else []
+    way = how(answer, remote, is_alone=is_alone)
+    if turn.confirms and way != "append":
+        raise InvalidInputError("The calls that are confirmed here do not wait any more: the conversation went on")
+    if answer and way == "append":
+        return (yield from send(turn.append(answer), retry))
+    if answer and way == "restart":
+        try:
+            return (yield from send(turn.restart(answer), retry))
+        except (InvalidRequestError, NotFoundError) as error:
+            _log.warning("Conversation %s cannot be restarted, the history is replayed: %s", answer, error)
+    return (yield from send(turn.start(), retry))
 
 
-def _conversation(message: AIMessage) -> str | None:
-    metadata = message.response_metadata
-    if metadata.get("model_provider") != MODEL_PROVIDER or metadata.get("store") is False:
-        return None
-    return metadata.get("conversation_id")
+def how(answer: Answer | None, remote: Sequence[str], *, is_alone: bool) -> Literal["start", "append", "restart"]:
+    """Decide how to continue after an answer.
+
+    Args:
+        answer: What to continue from, if there is anything.
+        remote: Ids of the entries of its conversation on the server.
+        is_alone: Whether no other turn is being added to it.
+    """
+    if answer is None or answer.head not in remote:
+        return "start"
+    return "append" if remote[-1] == answer.head and is_alone else "restart"
+
+
+def _entry_ids(answer: Answer, retry: RetryPolicy) -> Flow[list[str]]:
+    try:
+        entries = (yield from history(answer.conversation_id, retry)).entries
+    except NotFoundError:
+        _log.warning("Conversation %s is gone, its history is replayed into a new one", answer.conversation_id)
+        return []
+    return [getattr(entry, "id", "") for entry in entries]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_mistral_imagegen import _events, _native_blocks, _wire
 from langchain_mistral_imagegen._native_blocks import Block
 from langchain_mistral_imagegen._signed_urls import SignedUrls, TextStream
+
+Piece: TypeAlias = list[Block] | ToolCallChunk
 
 
 @dataclass
@@ -41,32 +43,38 @@ class EventBlocks:
         self._count = 0
         self._previous: object = None
         self._runs = 0
+        self._text: tuple[str, int] | None = None
+        self._references: list[Block] = []
 
-    def feed(self, event: _wire.Wire) -> Iterator[Block | ToolCallChunk]:
+    def feed(self, event: _wire.Wire) -> Iterator[Piece]:
         """Yield the pieces of an event."""
         match event:
             case _events.MessageOutputEvent():
                 chunks = [event.content] if isinstance(event.content, str) else event.content
                 for chunk in chunks:
                     yield from self._chunk(event, chunk)
+                return
+        yield from self._cited()
+        match event:
             case _events.ToolExecutionStartedEvent() | _events.ToolExecutionDeltaEvent():
-                yield self._tool_call(event)
+                yield [self._tool_call(event)]
             case _events.ToolExecutionDoneEvent():
                 slot = self._slot(("tool", event.id, event.output_index), event.id)
                 block = _native_blocks.tool_result_block(event, self._urls)
                 if "name" not in slot.sent:
                     block |= {"name": event.name, "arguments": ""}
-                yield slot.once(block)
+                yield [slot.once(block)]
             case _events.AgentHandoffStartedEvent() | _events.AgentHandoffDoneEvent():
                 slot = self._slot(("handoff", event.id, event.output_index), event.id)
-                yield slot.once(_native_blocks.handoff_block(event))
+                yield [slot.once(_native_blocks.handoff_block(event))]
             case _events.FunctionCallEvent():
                 yield self._function_call(event)
             case _wire.Unknown():
-                yield self._whole(_native_blocks.unknown_block(event.raw, self._urls))
+                yield [self._whole(_native_blocks.unknown_block(event.raw, self._urls))]
 
-    def flush(self) -> Iterator[Block | ToolCallChunk]:
-        """Yield the text that was held back, once the stream is complete."""
+    def flush(self) -> Iterator[Piece]:
+        """Yield what was held back, once the stream is complete."""
+        yield from self._cited()
         for key, slot in self._slots.items():
             if not (rest := slot.text.flush()):
                 continue
@@ -74,22 +82,40 @@ class EventBlocks:
                 case ("function", *_):
                     yield ToolCallChunk(name=None, args=rest, id=None, index=slot.index)
                 case ("tool", *_):
-                    yield {"type": "tool.execution", "arguments": rest, "index": slot.index}
+                    yield [{"type": "tool.execution", "arguments": rest, "index": slot.index}]
+                case ("pending", *_):
+                    yield [{"type": "function.call", "arguments": rest, "index": slot.index}]
                 case (str(kind), *_):
-                    yield {"type": kind, kind: rest, "index": slot.index}
+                    yield [{"type": kind, kind: rest, "index": slot.index}]
 
-    def _chunk(self, event: _events.MessageOutputEvent, chunk: str | _wire.Wire) -> Iterator[Block]:
+    def _chunk(self, event: _events.MessageOutputEvent, chunk: str | _wire.Wire) -> Iterator[Piece]:
+        if isinstance(chunk, _wire.ToolReferenceChunk):
+            block = _native_blocks.chunk_block(chunk, self._urls, event.id)
+            cited = self._text[1] if self._text and self._text[0] == event.id else None
+            self._references.append(_native_blocks.placed(block, self._next_index(), cited))
+            return
+        yield from self._cited()
         match chunk:
             case str(text) | _wire.TextChunk(text=text):
                 if text:
                     slot = self._slot(self._position(event, "text"), event.id)
-                    yield slot.once(_native_blocks.text_block(slot.text.feed(text), event.id))
+                    self._text = event.id, slot.index
+                    yield [slot.once(_native_blocks.text_block(slot.text.feed(text), event.id))]
             case _wire.ThinkChunk():
                 slot = self._slot(self._position(event, "thinking"), event.id)
-                yield slot.once(_native_blocks.thinking_block(slot.text.feed(chunk.text), chunk.signature))
+                yield [slot.once(_native_blocks.thinking_block(slot.text.feed(chunk.text), chunk.signature))]
             case _:
                 self._previous = None
-                yield self._whole(_native_blocks.chunk_block(chunk, self._urls, event.id))
+                yield [self._whole(_native_blocks.chunk_block(chunk, self._urls, event.id))]
+
+    def _cited(self) -> Iterator[Piece]:
+        """Yield the sources that came one after another as one piece.
+
+        LangChain's event stream keeps only the last annotations that a text was given.
+        """
+        if self._references:
+            yield self._references
+            self._references, self._previous = [], None
 
     def _position(self, event: _events.MessageOutputEvent, kind: str) -> tuple[object, ...]:
         """Tell which running text a piece belongs to: by the indexes, or without them by arrival."""
@@ -104,7 +130,10 @@ class EventBlocks:
         block = _native_blocks.tool_call_block(event, self._urls)
         return slot.once(block | {"arguments": slot.text.feed(event.arguments)})
 
-    def _function_call(self, event: _events.FunctionCallEvent) -> ToolCallChunk:
+    def _function_call(self, event: _events.FunctionCallEvent) -> Piece:
+        if event.is_pending:
+            slot = self._slot(("pending", event.tool_call_id, event.output_index), event.id)
+            return [slot.once(_native_blocks.pending_call_block(event, slot.text.feed(event.arguments)))]
         slot = self._slot(("function", event.tool_call_id, event.output_index), event.id)
         chunk = _native_blocks.function_call_chunk(event, slot.text.feed(event.arguments), slot.index)
         if "name" in slot.sent:

@@ -101,6 +101,11 @@ class FunctionCallEvent(OutputEvent):
     arguments: JsonText = ""
     confirmation_status: str | None = None
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether the server waits for the call to be allowed or denied."""
+        return self.confirmation_status == "pending"
+
 
 KnownEvent = Annotated[
     ResponseStartedEvent

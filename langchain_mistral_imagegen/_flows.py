@@ -14,7 +14,7 @@ from langchain_mistral_imagegen import _protocol
 from langchain_mistral_imagegen._protocol import Request, Response, Sink, unheard
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._signed_urls import SignedUrls
-from langchain_mistral_imagegen._wire import ConversationHistory, ConversationResponse, read_response
+from langchain_mistral_imagegen._wire import ConversationHistory, read_response
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     ImageUnavailableError,
@@ -80,16 +80,6 @@ def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
                 raise
         else:
             return response
-
-
-def converse(request: Request, retry: RetryPolicy) -> Flow[ConversationResponse]:
-    """Have a conversation answer, without streaming.
-
-    Raises:
-        InvalidResponseError: If the answer cannot be read.
-    """
-    response = yield from send(request, retry)
-    return read_response(ConversationResponse, response.content)
 
 
 def history(conversation_id: str, retry: RetryPolicy) -> Flow[ConversationHistory]:

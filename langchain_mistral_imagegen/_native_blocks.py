@@ -17,15 +17,17 @@ Block = dict[str, Any]
 
 
 def entry_blocks(entry: _wire.Wire, urls: SignedUrls) -> Iterator[Block]:
-    """Yield the blocks of an entry; a `function.call` has none, it becomes a tool call."""
+    """Yield the blocks of an entry; a `function.call` has none unless it waits: it becomes a tool call."""
     match entry:
         case _wire.FunctionCallEntry():
-            return
+            if entry.is_pending:
+                yield pending_call_block(entry, urls.redact(entry.arguments, entry.id))
         case _wire.MessageOutputEntry(content=str(text)):
             if text:
                 yield text_block(urls.redact(text, entry.id), entry.id)
         case _wire.MessageOutputEntry(content=list(chunks)):
-            yield from (chunk_block(chunk, urls, entry.id) for chunk in chunks)
+            said = (chunk for chunk in chunks if not (isinstance(chunk, _wire.TextChunk) and not chunk.text))
+            yield from (chunk_block(chunk, urls, entry.id) for chunk in said)
         case _wire.ToolExecutionEntry():
             yield tool_call_block(entry, urls) | tool_result_block(entry, urls)
         case _wire.AgentHandoffEntry():
@@ -33,6 +35,12 @@ def entry_blocks(entry: _wire.Wire, urls: SignedUrls) -> Iterator[Block]:
         case _:
             raw = entry.raw if isinstance(entry, _wire.Unknown) else entry.as_sent()
             yield unknown_block(raw, urls)
+
+
+def placed(block: Block, index: int, text_index: int | None) -> Block:
+    """Give a block its index in the message, and a source the index of the text that cites it."""
+    cites = {"cites": text_index} if block["type"] == "tool_reference" and text_index is not None else {}
+    return {**block, **cites, "index": index}
 
 
 def text_block(text: str, entry_id: str) -> Block:
@@ -86,6 +94,12 @@ def handoff_block(
     names = ("previous_agent_id", "previous_agent_name", "next_agent_id", "next_agent_name")
     told = {name: getattr(handoff, name, None) for name in ("id", *names)}
     return {"type": "agent.handoff"} | {name: value for name, value in told.items() if value}
+
+
+def pending_call_block(call: _wire.FunctionCallEntry | _events.FunctionCallEvent, arguments: str) -> Block:
+    """Make a block of a call that waits to be allowed or denied; it is not yet anybody's to run."""
+    status = {"confirmation_status": call.confirmation_status}
+    return {"type": "function.call", "id": call.tool_call_id, "name": call.name, "arguments": arguments} | status
 
 
 def unknown_block(raw: Any, urls: SignedUrls, entry_id: str = "unknown") -> Block:

@@ -95,6 +95,14 @@ def append_to_conversation(conversation_id: str, body: Mapping[str, Any], *, str
     return _converse(f"/v1/conversations/{_id(conversation_id)}", body, stream=stream)
 
 
+def restart_conversation(
+    conversation_id: str, from_entry_id: str, body: Mapping[str, Any], *, stream: bool = False
+) -> Request:
+    """Continue a copy of a conversation that ends with one of its entries; the answer names the copy."""
+    path = f"/v1/conversations/{_id(conversation_id)}/restart"
+    return _converse(path, {"from_entry_id": from_entry_id, **body}, stream=stream)
+
+
 def conversation_history(conversation_id: str) -> Request:
     """Read all entries of a conversation."""
     return Request(method="GET", path=f"/v1/conversations/{_id(conversation_id)}/history")
@@ -112,6 +120,12 @@ def download_url(url: str, sink: Sink, on_bytes: Callable[[int], None] = unheard
 
 # --- responses ---
 
+_HINTS = {
+    "3003": ". This model is not available to the key's workspace: choose another `model`",
+    "3004": ". Choose a model that takes built-in tools, such as 'mistral-medium-latest', or pass tools=[]",
+    "3051": ". Choose a model that sees pictures, such as 'mistral-medium-latest', or send text only",
+}
+
 
 def raise_for_status(response: Response) -> None:
     """Raise the error that a response reports.
@@ -122,11 +136,12 @@ def raise_for_status(response: Response) -> None:
     if response.status in {200, 204}:
         return
     body = _json(response.content)
+    hint = _HINTS.get(str(body.get("code")), "")
     kind = error_class(response.status)
     if kind is RateLimitError and day_quota_exhausted(response.headers):
         kind = QuotaExceededError
     raise kind(
-        _clean(_message(body) or _text(response.content) or f"HTTP {response.status}"),
+        _clean(_message(body) or _text(response.content) or f"HTTP {response.status}") + hint,
         status_code=response.status,
         code=body.get("code"),
         request_id=response.headers.get("mistral-correlation-id") or response.headers.get("x-kong-request-id"),

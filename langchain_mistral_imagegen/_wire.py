@@ -188,6 +188,11 @@ class FunctionCallEntry(Wire):
     model: str | None = None
     agent_id: str | None = None
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether the server waits for the call to be allowed or denied."""
+        return self.confirmation_status == "pending"
+
 
 class FunctionResultEntry(Wire):
     """What a function returned."""

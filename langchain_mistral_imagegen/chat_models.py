@@ -4,42 +4,42 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing, contextmanager
 from typing import Any, Literal, Self, Unpack
 
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
+from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
 from langchain_core.utils import from_env, secret_from_env
-from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import ConfigDict, Field, SecretStr, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-import langchain_mistral_imagegen._content_blocks  # noqa: F401  # registers the translator
-from langchain_mistral_imagegen import _protocol
-from langchain_mistral_imagegen._answers import AnswerStream, to_message
+from langchain_mistral_imagegen import _structured_output as structured_output
+from langchain_mistral_imagegen import _tool_schemas as tool_schemas
+from langchain_mistral_imagegen._answers import AnswerStream, Asked, to_message
 from langchain_mistral_imagegen._client import AsyncClient, Client, Settings
-from langchain_mistral_imagegen._continuation import Append, plan
+from langchain_mistral_imagegen._continuation import Claims, ask
 from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
-from langchain_mistral_imagegen._flows import converse
-from langchain_mistral_imagegen._inputs import to_inputs
+from langchain_mistral_imagegen._flows import Flow
+from langchain_mistral_imagegen._protocol import Response
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._signed_urls import SignedUrls
+from langchain_mistral_imagegen._turns import Continuation, Turn
 from langchain_mistral_imagegen._version import __version__
-from langchain_mistral_imagegen._wire import ConversationResponse
-from langchain_mistral_imagegen.errors import MissingAPIKeyError
+from langchain_mistral_imagegen._wire import ConversationResponse, read_response
+from langchain_mistral_imagegen.errors import InvalidInputError, MissingAPIKeyError
 from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
 
 DEFAULT_BASE_URL = "https://api.mistral.ai"
 DEFAULT_MODEL = "mistral-medium-latest"
 
-# What a call or `bind` may override, and what of it goes into `completion_args`.
+# Fields that go into `completion_args`.
 _COMPLETION_ARGS = (
     "temperature",
     "top_p",
@@ -48,9 +48,10 @@ _COMPLETION_ARGS = (
     "presence_penalty",
     "frequency_penalty",
     "reasoning_effort",
-    "response_format",
-    "tool_choice",
+    "stop",
 )
+# What a call or `bind` may set besides completion arguments.
+_CALL_SETTINGS = {"model", "agent_id", "agent_version", "tools", "tool_choice"}
 
 
 class ChatMistralConversations(BaseChatModel):
@@ -110,10 +111,24 @@ class ChatMistralConversations(BaseChatModel):
     """Most tokens of one answer."""
     random_seed: int | None = None
     """For repeatable text; the picture tool has no seed."""
+    presence_penalty: float | None = None
+    """-2 to 2."""
+    frequency_penalty: float | None = None
+    """-2 to 2."""
+    reasoning_effort: str | None = None
+    """`none`, `high`, or what else the model takes."""
     stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
     """Strings that end the text."""
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Further completion arguments, such as `prediction`."""
+    guardrails: list[dict[str, Any]] | None = None
+    """Moderation of a started conversation. Not sent with `agent_id`."""
     store: bool = True
     """Whether Mistral keeps the conversation, which continuing it needs. (Where pictures go is `image_store`.)"""
+    continuation: Continuation = "auto"
+    """How a history with answers of this model goes on: `auto` makes the remote conversation equal to the local history
+    (append, restart or replay, after a look at the server); `replay` sends the whole history each time and stores
+    nothing; `append` appends without looking, for those who know that nobody else does."""
     handoff_execution: Literal["client", "server"] | None = None
     """Who runs handoffs between agents; the server by default. Only with `agent_id`."""
     conversation_metadata: dict[str, Any] | None = None
@@ -177,7 +192,8 @@ class ChatMistralConversations(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,
     ) -> ChatResult:
-        return self._result(self._client.run(converse(self._request(messages, stop, kwargs), self._retry)))
+        with self._turn(messages, stop, kwargs) as (asking, asked):
+            return _result(self._client.run(asking), asked)
 
     async def _agenerate(
         self,
@@ -186,8 +202,8 @@ class ChatMistralConversations(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,
     ) -> ChatResult:
-        request = self._request(messages, stop, kwargs)
-        return self._result(await self._async_client.run(converse(request, self._retry)))
+        with self._turn(messages, stop, kwargs) as (asking, asked):
+            return _result(await self._async_client.run(asking), asked)
 
     def _stream(
         self,
@@ -196,14 +212,14 @@ class ChatMistralConversations(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        request = self._request(messages, stop, kwargs, stream=True)
-        answer = AnswerStream(**self._answer_options)
-        with answer.complete(), closing(self._client.stream(request, self._retry)) as events:
-            for chunk in (chunk for event in events for chunk in answer.feed(event)):
-                generation = ChatGenerationChunk(message=chunk)
-                if run_manager:
-                    run_manager.on_llm_new_token(chunk.text, chunk=generation)
-                yield generation
+        with self._turn(messages, stop, kwargs, stream=True) as (asking, asked):
+            answer = AnswerStream(asked)
+            with answer.complete(), closing(self._client.stream(asking)) as events:
+                for chunk in (chunk for event in events for chunk in answer.feed(event)):
+                    generation = ChatGenerationChunk(message=chunk)
+                    if run_manager:
+                        run_manager.on_llm_new_token(chunk.text, chunk=generation)
+                    yield generation
 
     async def _astream(
         self,
@@ -212,94 +228,141 @@ class ChatMistralConversations(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        request = self._request(messages, stop, kwargs, stream=True)
-        answer = AnswerStream(**self._answer_options)
-        async with aclosing(self._async_client.stream(request, self._retry)) as events:
-            with answer.complete():
-                async for event in events:
-                    for chunk in answer.feed(event):
-                        generation = ChatGenerationChunk(message=chunk)
-                        if run_manager:
-                            await run_manager.on_llm_new_token(chunk.text, chunk=generation)
-                        yield generation
+        with self._turn(messages, stop, kwargs, stream=True) as (asking, asked):
+            answer = AnswerStream(asked)
+            async with aclosing(self._async_client.stream(asking)) as events:
+                with answer.complete():
+                    async for event in events:
+                        for chunk in answer.feed(event):
+                            generation = ChatGenerationChunk(message=chunk)
+                            if run_manager:
+                                await run_manager.on_llm_new_token(chunk.text, chunk=generation)
+                            yield generation
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[tool_schemas.ToolLike],
         *,
-        tool_choice: str | bool | None = None,
+        tool_choice: tool_schemas.ToolChoice | None = None,
+        strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Give the model tools, besides those of `self.tools`.
 
         Args:
-            tools: Functions, pydantic classes, LangChain tools, or Mistral's built-in tools as dicts.
-            tool_choice: `"auto"`, `"none"`, or `"any"`, `"required"` or `True` (which Mistral refuses together with a
-                built-in tool).
+            tools: Functions, pydantic classes, LangChain tools, or Mistral's built-in tools as dicts
+                (`image_generation`, `web_search`, `web_search_premium`, `code_interpreter`, `document_library`,
+                `connector`).
+            tool_choice: `"auto"`, `"none"`, a function's name, or `"any"`, `"required"` or `True`. Mistral cannot be
+                forced to use a built-in tool, and not be forced at all while it has one: for a forced call those of
+                `self.tools` are left out, and a named function is sent alone.
+            strict: Whether arguments must fit a function's schema.
             **kwargs: Passed on to each call.
+
+        Raises:
+            InvalidInputError: If the tools or the choice cannot be had together, or an agent brings its own tools.
         """
-        if tool_choice is not None:
-            required = tool_choice in {True, "any", "required"}
-            kwargs["tool_choice"] = "required" if required else tool_choice or "none"
-        return self.bind(tools=[_tool(tool) for tool in tools], **kwargs)
+        if self.agent_id:
+            raise InvalidInputError(
+                f"Agent {self.agent_id!r} brings its own tools: give them to the agent, for example with "
+                "`ensure_agent`, or use `model=` instead of `agent_id=`"
+            )
+        converted = [tool_schemas.to_mistral_tool(tool, strict=strict) for tool in tools]
+        tool_schemas.check_forced(converted, tool_choice)
+        tool_schemas.resolve([*self.tools, *converted], tool_choice)
+        choice = {} if tool_choice is None else {"tool_choice": tool_choice}
+        return self.bind(tools=converted, **choice, **kwargs)
 
-    # --- requests and answers ---
-
-    def _request(
+    def with_structured_output(
         self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        overrides: dict[str, Any],
+        schema: structured_output.Schema | None = None,
         *,
-        stream: bool = False,
-    ) -> _protocol.Request:
-        todo = plan(messages, store=self.store)
-        inputs = to_inputs(todo.messages)
-        body = {"store": self.store, **self._completion_args(stop, overrides)}
-        if isinstance(todo, Append):
-            body["inputs"] = inputs.as_entries()
-            return _protocol.append_to_conversation(todo.conversation_id, body, stream=stream)
-        if self.conversation_metadata:
-            body["metadata"] = self.conversation_metadata
+        include_raw: bool = False,
+        method: structured_output.Method = "json_schema",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Make the model answer with an object of a schema.
+
+        Args:
+            schema: A pydantic class, `TypedDict` or JSON schema; `None` only with `"json_mode"`.
+            include_raw: Return `{"raw": message, "parsed": ..., "parsing_error": ...}` instead of the object.
+            method: `"json_schema"` has the server enforce the schema; `"function_calling"` has it call a function of
+                that shape (built-in tools are left out then); `"json_mode"` has it write any JSON, so the prompt must
+                name the keys.
+            strict: Whether the answer must fit the schema; yes by default.
+            **kwargs: Passed on to each call.
+
+        Returns:
+            A runnable that yields partial objects when it is streamed.
+
+        Warning:
+            JSON modes suppress the text in which Mistral puts file chunks. A picture that is drawn all the same is
+            found in the tool's result: take `raw` and pass it to `images`, soon, for without a file it lives an hour.
+
+        Raises:
+            InvalidInputError: If the model is an agent, whose completion arguments are its own.
+        """
         if self.agent_id:
-            body |= self._agent() | {"inputs": inputs.as_entries()}
+            raise InvalidInputError(
+                f"Agent {self.agent_id!r} has completion arguments of its own: give it a response_format when it is "
+                "created, or use `model=` instead of `agent_id=`"
+            )
+        traced: dict[str, Any] = {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}}
+        if method == "function_calling":
+            function = structured_output.function(schema, strict=strict)
+            asking = self.bind_tools([function], tool_choice=function["function"]["name"], **traced, **kwargs)
         else:
-            body |= self._model(inputs.instructions, overrides) | {"inputs": inputs.entries}
-        return _protocol.start_conversation(body, stream=stream)
+            wanted = structured_output.response_format(schema, method, strict=strict)
+            asking = self.bind(response_format=wanted, **traced, **kwargs)
+        reading = structured_output.parser(schema, method)
+        return structured_output.with_raw(asking, reading) if include_raw else asking | reading
 
-    def _agent(self) -> dict[str, Any]:
-        options = {"agent_version": self.agent_version, "handoff_execution": self.handoff_execution}
-        return {"agent_id": self.agent_id} | {name: value for name, value in options.items() if value is not None}
+    # --- turns ---
 
-    def _model(self, system: str, overrides: dict[str, Any]) -> dict[str, Any]:
-        instructions = "\n\n".join(text for text in (self.instructions, system) if text)
-        body = {
-            "model": overrides.get("model", self.model),
-            "tools": [*self.tools, *overrides.get("tools", ())],
-        }
-        return body | ({"instructions": instructions} if instructions else {})
+    @contextmanager
+    def _turn(
+        self, messages: list[BaseMessage], stop: list[str] | None, overrides: dict[str, Any], *, stream: bool = False
+    ) -> Iterator[tuple[Flow[Response], Asked]]:
+        """Say what is to be done, and what its answer is to be told; nobody else continues the same place meanwhile."""
+        if stop:
+            overrides = {**overrides, "stop": stop}
+        store = self.store and self.continuation != "replay"
+        agent_id = overrides.get("agent_id", self.agent_id)
+        settings = self._of_agent(agent_id, overrides) if agent_id else self._of_model(overrides)
+        settings["options"]["store"] = store
+        turn = Turn(messages=messages, continuation=self.continuation, stream=stream, **settings)
+        model = agent_id or turn.whom["model"]
+        asked = Asked(model=model, urls=SignedUrls(self._signed_urls), fingerprint=turn.fingerprint, stored=store)
+        with self._claims.claim(turn) as is_alone:
+            yield ask(turn, self._retry, is_alone=is_alone), asked
 
-    def _completion_args(self, stop: list[str] | None, overrides: dict[str, Any]) -> dict[str, Any]:
-        if self.agent_id:
-            return {}  # the server refuses them, with code 3001: they are the agent's
-        given = {name: overrides.get(name, getattr(self, name, None)) for name in _COMPLETION_ARGS}
-        given["stop"] = stop or self.stop
-        args = {name: value for name, value in given.items() if value not in (None, [])}
-        return {"completion_args": args} if args else {}
-
-    @property
-    def _answer_options(self) -> dict[str, Any]:
+    def _of_agent(self, agent_id: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        # Completion arguments are the agent's: the server refuses them, with code 3001.
+        version = overrides.get("agent_version", self.agent_version)
         return {
-            "model": self.agent_id or self.model,
-            "urls": SignedUrls(self._signed_urls),
-            "extra": {} if self.store else {"store": False},
+            "whom": _given(agent_id=agent_id, agent_version=version),
+            "options": _given(handoff_execution=self.handoff_execution),
+            "labels": _given(metadata=self.conversation_metadata),
         }
 
-    def _result(self, response: ConversationResponse) -> ChatResult:
-        message = to_message(response, **self._answer_options)
-        return ChatResult(generations=[ChatGeneration(message=message)])
+    def _of_model(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        tools = [*self.tools, *overrides.get("tools", ())]
+        tools, choice = tool_schemas.resolve(tools, overrides.get("tool_choice"))
+        args = {name: getattr(self, name) for name in _COMPLETION_ARGS} | self.model_kwargs
+        args |= {name: value for name, value in overrides.items() if name not in _CALL_SETTINGS}
+        return {
+            "whom": {"model": overrides.get("model", self.model), "tools": tools},
+            "instructions": self.instructions or "",
+            "options": _given(completion_args=_given(**args, tool_choice=choice)),
+            "labels": _given(metadata=self.conversation_metadata, guardrails=self.guardrails),
+        }
 
     # --- connections, made when first used ---
+
+    @functools.cached_property
+    def _claims(self) -> Claims:
+        return Claims()
 
     @functools.cached_property
     def _signed_urls(self) -> dict[str, str]:
@@ -355,11 +418,21 @@ class ChatMistralConversations(BaseChatModel):
 
     # --- what LangChain wants to know ---
 
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _convert_tools(cls, tools: Any) -> Any:
+        return [tool_schemas.to_mistral_tool(tool) for tool in tools] if isinstance(tools, Sequence) else tools
+
     @model_validator(mode="after")
     def _check_mistral_settings(self) -> Self:
         if self.agent_id and "model" in self.model_fields_set:
             raise ValueError(
                 f"Give either model={self.model!r} or agent_id={self.agent_id!r}: an agent brings its own model"
+            )
+        if self.continuation == "append" and self.cache:
+            raise InvalidInputError(
+                "continuation='append' cannot be combined with a cache, because two hits would continue in one place; "
+                "use continuation='auto', which looks first"
             )
         if not self._api_key():
             raise MissingAPIKeyError(
@@ -381,9 +454,22 @@ class ChatMistralConversations(BaseChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "mistral"
-        if self.agent_id:
-            params["ls_model_name"] = self.agent_id
+        if agent_id := kwargs.get("agent_id", self.agent_id):
+            params["ls_model_name"] = agent_id
         return params
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        return ModelProfile(
+            text_inputs=True,
+            image_inputs=True,
+            image_url_inputs=True,
+            pdf_inputs=True,
+            text_outputs=True,
+            image_outputs=True,
+            tool_calling=not self.agent_id,
+            tool_choice=not self.agent_id,
+            structured_output=not self.agent_id,
+        )
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -396,6 +482,11 @@ class ChatMistralConversations(BaseChatModel):
         return {"mistral_api_key": "MISTRAL_API_KEY"}
 
 
-def _tool(tool: dict[str, Any] | type | Callable[..., Any] | BaseTool) -> dict[str, Any]:
-    is_builtin = isinstance(tool, dict) and tool.get("type") not in {None, "function"} and "properties" not in tool
-    return tool if is_builtin else convert_to_openai_tool(tool)  # type: ignore[return-value]  # a dict, if built in
+def _result(response: Response, asked: Asked) -> ChatResult:
+    message = to_message(read_response(ConversationResponse, response.content), asked)
+    return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def _given(**settings: Any) -> dict[str, Any]:
+    """Leave out what is not set."""
+    return {name: value for name, value in settings.items() if value not in (None, [], {})}

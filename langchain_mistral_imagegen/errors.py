@@ -14,6 +14,7 @@
     ├── OutcomeUnknownError           a request that costs money got no answer; it may have been carried out
     │   └── StreamInterruptedError    the stream ended before `conversation.response.done`
     ├── InvalidResponseError          the server answered with something unreadable
+    ├── InvalidInputError             messages, tools or settings that cannot be sent; nothing was sent
     ├── MissingAPIKeyError            no key was given
     └── ImageError
         ├── NoImageError              the agent answered without a picture
@@ -154,6 +155,10 @@ class StreamInterruptedError(OutcomeUnknownError):
 
 class InvalidResponseError(MistralImagegenError, ModelError):
     """The server's answer is not what its API promises, beyond what this package tolerates."""
+
+
+class InvalidInputError(MistralImagegenError, ModelInvalidRequestError, ValueError):
+    """Messages, tools or settings that Mistral's conversations do not take; found before anything was sent."""
 
 
 class MissingAPIKeyError(MistralImagegenError):

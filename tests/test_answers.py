@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
 from langchain_mistral_imagegen import images_of
-from langchain_mistral_imagegen._answers import AnswerStream, to_message
+from langchain_mistral_imagegen._answers import AnswerStream, Asked, fingerprint, to_message
 from langchain_mistral_imagegen._events import read_event
 from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen._wire import ConversationResponse, read_response
@@ -68,6 +68,16 @@ def call(place, name, arguments):
     return {"type": "function.call", **common, "arguments": arguments}, events
 
 
+def pending(place, name, arguments):
+    entry, events = call(place, name, arguments)
+    waiting = {"confirmation_status": "pending"}
+    return {**entry, **waiting}, [{**event, **waiting} for event in events]
+
+
+def source(title):
+    return {"type": "tool_reference", "tool": "web_search", "title": title, "url": f"https://e.x/{title}"}
+
+
 def handoff(place):
     previous = {"previous_agent_id": "ag_1", "previous_agent_name": "Host"}
     following = {"next_agent_id": "ag_2", "next_agent_name": "Painter"}
@@ -104,14 +114,14 @@ ANSWERS = {
     "parallel calls": [message(0, text("Let me see.")), call(1, "add", '{"a": 1}'), call(2, "add", '{"a": 2}')],
     "malformed call": [call(0, "add", '{"a": [1, '), call(1, "add", "not json"), call(2, "add", "")],
     "handoff": [handoff(0), execution(1, RESULT), message(2, text("Done."), FILE)],
-    "citation": [
-        message(
-            0,
-            text("Cats."),
-            {"type": "tool_reference", "tool": "web_search", "title": "T", "url": "https://e.x"},
-            text("!"),
-        )
+    "citations": [
+        message(0, source("A"), text("Cats."), source("B"), source("C"), text(" Dogs."), source("D")),
+        message(1, source("E")),
     ],
+    "a citation before a tool": [message(0, text("Cats."), source("A")), execution(1, RESULT)],
+    "reasoning": [message(0, {"type": "thinking", "thinking": [text("Hm.")], "closed": True}, text("Yes."))],
+    "calls that wait": [pending(0, "image_generation", '{"prompt": "a cat"}'), pending(1, "add", '{"a": 1}')],
+    "a handoff at the end": [message(0, text("I ask the painter.")), handoff(1)],
     "unknown chunk": [message(0, text("Look:"), {"type": "hologram", "beams": [1]}, FILE)],
     "other pictures": [
         message(
@@ -123,14 +133,18 @@ ANSWERS = {
 }
 
 
+def asked() -> Asked:
+    return Asked(model="asked", urls=SignedUrls(), fingerprint="before")
+
+
 def whole(answer) -> AIMessage:
     body = {"conversation_id": "conv_1", "outputs": [entry for entry, _ in answer], "usage": USAGE}
     response = read_response(ConversationResponse, json.dumps(body).encode())
-    return to_message(response, model="asked", urls=SignedUrls(), extra={})
+    return to_message(response, asked())
 
 
 def chunks_of(*events) -> list[AIMessageChunk]:
-    stream = AnswerStream(model="asked", urls=SignedUrls(), extra={})
+    stream = AnswerStream(asked())
     with stream.complete():
         return [chunk for event in events for chunk in stream.feed(read_event(json.dumps(event).encode()))]
 
@@ -188,7 +202,57 @@ def test_the_metadata_tells_what_continuing_needs():
         "head": "msg_1",
         "connectors": {"image_generation": 1},
         "finish_reason": "stop",
+        "fingerprint": fingerprint("before", answer),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("shape A", "stop"),
+        ("parallel calls", "tool_calls"),
+        ("calls that wait", "confirmation"),
+        ("handoff", "stop"),
+        ("a handoff at the end", "handoff"),
+    ],
+)
+def test_the_finish_reason_tells_whose_turn_it_is(name, reason):
+    assert whole(ANSWERS[name]).response_metadata["finish_reason"] == reason
+
+
+def test_a_fingerprint_changes_with_what_was_said_before_the_text_and_the_calls():
+    answer, calls = AIMessage("x"), [{"name": "add", "args": {"a": 1}, "id": "c"}]
+    different = [
+        fingerprint("a", answer),
+        fingerprint("b", answer),
+        fingerprint("a", AIMessage("y")),
+        fingerprint("a", AIMessage("x", tool_calls=calls)),
+        fingerprint("a", AIMessage("x", tool_calls=[{**calls[0], "args": {"a": 2}}])),
+    ]
+    assert len(set(different)) == 5
+    assert fingerprint("a", AIMessage([{"type": "text", "text": "x"}])) == fingerprint("a", answer)
+
+
+def test_sources_belong_to_the_text_that_cites_them():
+    blocks = whole(ANSWERS["citations"]).content_blocks
+    assert [(b["text"], [c["title"] for c in b.get("annotations", ())]) for b in blocks] == [
+        ("", ["A"]),
+        ("Cats.", ["B", "C"]),
+        (" Dogs.", ["D"]),
+        ("", ["E"]),
+    ]
+
+
+def test_a_call_that_waits_is_nobodys_to_run():
+    answer = whole(ANSWERS["calls that wait"])
+    assert answer.tool_calls == []
+    first, second = answer.content_blocks
+    assert (first["type"], first["name"], first["args"]) == (
+        "server_tool_call",
+        "image_generation",
+        {"prompt": "a cat"},
+    )
+    assert (second["id"], second["extras"]) == ("call00001", {"confirmation_status": "pending"})
 
 
 def test_connector_tokens_are_input_tokens():
@@ -238,7 +302,7 @@ def test_reasoning_in_pieces_is_one_block():
 
 
 def test_a_cut_stream_raises_with_what_had_arrived():
-    stream = AnswerStream(model="m", urls=SignedUrls(), extra={})
+    stream = AnswerStream(asked())
     lost = APIConnectionError("reset", sent=True)
     with pytest.raises(StreamInterruptedError, match="'conv_1'") as caught, stream.complete():
         for event in [STARTED, *message(0, text("Here"))[1]]:
@@ -251,7 +315,7 @@ def test_a_cut_stream_raises_with_what_had_arrived():
 def test_a_stream_that_never_began_raises_the_connection_error():
     with (
         pytest.raises(APIConnectionError, match="refused"),
-        AnswerStream(model="m", urls=SignedUrls(), extra={}).complete(),
+        AnswerStream(asked()).complete(),
     ):
         raise APIConnectionError("refused", sent=False)
 

@@ -6,13 +6,12 @@ import json
 
 import pytest
 
-from langchain_mistral_imagegen._flows import Pause, converse, download, send
+from langchain_mistral_imagegen._flows import Pause, download, send
 from langchain_mistral_imagegen._protocol import Response, conversation_history, start_conversation
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     ImageUnavailableError,
-    InvalidResponseError,
     OutcomeUnknownError,
     ServerError,
 )
@@ -64,16 +63,6 @@ def test_an_error_status_is_raised_for_a_paid_request_and_repeated_for_a_free_on
     with pytest.raises(ServerError):
         paid.send(BUSY)
     assert free.send(BUSY) == Pause(0.5)
-
-
-def test_an_answer_is_read():
-    flow = converse(START, RETRY)
-    next(flow)
-    assert result_of(flow, OK).conversation_id == "c"
-    broken = converse(START, RETRY)
-    next(broken)
-    with pytest.raises(InvalidResponseError):
-        broken.send(Response(status=200, headers={}, content=b"<html>"))
 
 
 def test_a_file_is_downloaded_by_its_id():

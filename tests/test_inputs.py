@@ -5,27 +5,127 @@ from __future__ import annotations
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_mistral_imagegen._inputs import to_inputs
+from langchain_mistral_imagegen._inputs import check_results, join, read
+from langchain_mistral_imagegen.errors import InvalidInputError
+
+PROVIDER = {"model_provider": "mistralai_conversations"}
+CALL = {"name": "add", "args": {"a": 1}, "id": "call00001"}
+
+
+def to_inputs(messages, **options):
+    return join([read(message, **options) for message in messages])
 
 
 def content(*blocks):
     return to_inputs([HumanMessage(list(blocks))]).entries[0]["content"]
 
 
+def said(entries):
+    """Return entries in short."""
+    values = {
+        "message.input": lambda e: (e["role"], e["content"]),
+        "message.output": lambda e: ("says", e["content"][0]["text"]),
+        "function.call": lambda e: ("calls", e["name"], e["arguments"], e["tool_call_id"]),
+        "function.result": lambda e: ("gets", e["result"], e["tool_call_id"]),
+    }
+    return [values[entry["type"]](entry) for entry in entries]
+
+
 def test_system_messages_are_instructions_wherever_they_stand():
     inputs = to_inputs([SystemMessage("A"), HumanMessage("x"), SystemMessage("B")])
     assert inputs.instructions == "A\n\nB"
-    assert inputs.entries == [{"object": "entry", "type": "message.input", "role": "user", "content": "x"}]
-    assert [entry["content"] for entry in inputs.as_entries()] == ["A\n\nB", "x"]
+    assert said(inputs.entries) == [("user", "x")]
+
+
+def test_to_an_agent_they_are_a_users_in_their_places():
+    inputs = to_inputs([SystemMessage("A"), HumanMessage("x"), SystemMessage("B")], system_as_user=True)
+    assert inputs.instructions == ""
+    assert said(inputs.entries) == [("user", "A"), ("user", "x"), ("user", "B")]
 
 
 def test_a_history_is_replayed_in_order():
-    call = {"name": "add", "args": {"a": 1}, "id": "call00001"}
-    history = [HumanMessage("x"), AIMessage("y", tool_calls=[call]), ToolMessage("1", tool_call_id="call00001")]
-    _, said, called, result = to_inputs(history).entries
-    assert (said["role"], said["content"]) == ("assistant", "y")
-    assert called == {"type": "function.call", "tool_call_id": "call00001", "name": "add", "arguments": '{"a": 1}'}
-    assert result == {"type": "function.result", "tool_call_id": "call00001", "result": "1"}
+    history = [HumanMessage("x"), AIMessage("y", tool_calls=[CALL]), ToolMessage("1", tool_call_id="call00001")]
+    assert said(to_inputs(history).entries) == [
+        ("user", "x"),
+        ("says", "y"),
+        ("calls", "add", '{"a": 1}', "call00001"),
+        ("gets", "1", "call00001"),
+    ]
+
+
+NATIVE = [
+    {"type": "thinking", "thinking": "Hm.", "index": 0},
+    {"type": "text", "text": "Let me draw.", "index": 1},
+    {
+        "type": "tool.execution",
+        "id": "tool_exec_1",
+        "name": "image_generation",
+        "function": "generate_image",
+        "arguments": '{"prompt":"a cat"}',
+        "tool": "image_generation",
+        "info": {"result": '{"url": "mistral-image:tool_exec_1"}'},
+        "status": "success",
+        "index": 2,
+    },
+    {"type": "text", "text": "Here.", "index": 3},
+    {"type": "tool_file", "tool": "image_generation", "file_id": "f", "index": 4},
+    {"type": "agent.handoff", "id": "h", "index": 5},
+]
+
+
+def test_a_tool_that_the_server_ran_is_replayed_as_a_call_with_its_result():
+    answer = AIMessage(NATIVE, response_metadata=PROVIDER)
+    one, call, result, two = said(to_inputs([answer]).entries)
+    assert (one, two) == (("says", "Let me draw."), ("says", "Here."))
+    assert call[:3] == ("calls", "generate_image", '{"prompt": "a cat"}')
+    assert result == ("gets", "The picture was generated and shown to the user.", call[3])
+    assert call[3].isalnum()
+    assert len(call[3]) == 9
+
+
+def test_standard_blocks_are_replayed_like_native_ones():
+    native = AIMessage(NATIVE, response_metadata=PROVIDER)
+    standard = AIMessage(native.content_blocks, response_metadata={**PROVIDER, "output_version": "v1"})
+    assert to_inputs([standard]) == to_inputs([native])
+
+
+def test_a_failed_tool_is_replayed_with_its_reason():
+    failed = {**NATIVE[2], "info": {"result": "Tool call timed out."}, "status": "error"}
+    _, result = said(to_inputs([AIMessage([failed], response_metadata=PROVIDER)]).entries)
+    assert result[:2] == ("gets", "Tool call timed out.")
+
+
+def test_of_another_providers_answer_text_and_calls_are_replayed():
+    foreign = AIMessage(
+        [{"type": "text", "text": "Yes."}, {"type": "web_search_call", "id": "ws_1", "status": "completed"}],
+        response_metadata={"model_provider": "openai"},
+        tool_calls=[CALL],
+    )
+    assert said(to_inputs([foreign]).entries) == [("says", "Yes."), ("calls", "add", '{"a": 1}', "call00001")]
+
+
+def test_pictures_that_functions_return_come_after_the_last_result():
+    picture = {"type": "image", "base64": "AA==", "mime_type": "image/png"}
+    history = [
+        ToolMessage([{"type": "text", "text": "one"}, picture], tool_call_id="a"),
+        ToolMessage("two", tool_call_id="b"),
+        HumanMessage("And?"),
+    ]
+    chunk = {"type": "image_url", "image_url": "data:image/png;base64,AA=="}
+    assert said(to_inputs(history).entries) == [
+        ("gets", "one", "a"),
+        ("gets", "two", "b"),
+        ("user", [chunk]),
+        ("user", "And?"),
+    ]
+    assert said(to_inputs(history[:1]).entries) == [("gets", "one", "a"), ("user", [chunk])]
+
+
+def test_confirmations_are_no_entries():
+    block = {"type": "tool_confirmation", "tool_call_id": "c", "confirmation": "allow"}
+    inputs = to_inputs([HumanMessage([block])])
+    assert inputs.entries == []
+    assert inputs.confirmations == [{"tool_call_id": "c", "confirmation": "allow"}]
 
 
 @pytest.mark.parametrize(
@@ -33,9 +133,10 @@ def test_a_history_is_replayed_in_order():
     [
         ({"type": "text", "text": "x"}, {"type": "text", "text": "x"}),
         ("x", {"type": "text", "text": "x"}),
+        ({"type": "image_url", "image_url": {"url": "https://x"}}, {"type": "image_url", "image_url": "https://x"}),
         (
-            {"type": "image_url", "image_url": {"url": "https://x"}},
-            {"type": "image_url", "image_url": {"url": "https://x"}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+            {"type": "image_url", "image_url": "data:image/png;base64,AA=="},
         ),
         ({"type": "image", "url": "https://x"}, {"type": "image_url", "image_url": "https://x"}),
         (
@@ -47,6 +148,16 @@ def test_a_history_is_replayed_in_order():
             {"type": "file", "base64": "AA==", "mime_type": "application/pdf"},
             {"type": "document_url", "document_url": "data:application/pdf;base64,AA=="},
         ),
+        (
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA=="}},
+            {
+                "type": "document_url",
+                "document_url": "data:application/pdf;base64,AA==",
+                "document_name": "a.pdf",
+            },
+        ),
+        ({"type": "text-plain", "text": "x", "mime_type": "text/plain"}, {"type": "text", "text": "x"}),
+        ({"type": "tool_file", "tool": "t", "file_id": "f"}, {"type": "tool_file", "tool": "t", "file_id": "f"}),
     ],
 )
 def test_blocks_become_chunks(block, chunk):
@@ -58,10 +169,15 @@ def test_blocks_become_chunks(block, chunk):
     [({"type": "audio", "base64": "A"}, "type 'audio'"), ({"type": "image"}, "needs 'url', 'base64' or 'file_id'")],
 )
 def test_what_cannot_be_sent_is_named(block, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(InvalidInputError, match=said):
         content(block)
 
 
-def test_nothing_to_send_is_an_error():
-    with pytest.raises(ValueError, match="no message to send"):
-        to_inputs([])
+def test_missing_results_are_named():
+    history = [
+        AIMessage("", tool_calls=[CALL, {**CALL, "id": "call00002"}]),
+        ToolMessage("1", tool_call_id="call00001"),
+    ]
+    with pytest.raises(InvalidInputError, match=r"add \(call00002\).*ToolMessage"):
+        check_results(history)
+    check_results([*history, ToolMessage("2", tool_call_id="call00002")])

@@ -188,7 +188,10 @@ def _draw(turn: Turn) -> list[Step]:
 
 
 def _is_drawing(entry: Entry) -> bool:
-    return bool(entry["type"] == "tool.execution" and entry["name"] == "image_generation" and entry.get("arguments"))
+    """Tell whether an entry is a picture that was drawn, here or in a conversation that is told again."""
+    is_tool = entry["type"] == "tool.execution" and entry["name"] == "image_generation"
+    is_told = entry["type"] == "function.call" and entry["name"] == "generate_image"
+    return bool((is_tool or is_told) and entry.get("arguments"))
 
 
 def _search(turn: Turn) -> list[Step]:

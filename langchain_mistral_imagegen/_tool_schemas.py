@@ -1,0 +1,106 @@
+"""Tools in Mistral's form, and the server's rules for them, told before a request is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from langchain_mistral_imagegen.errors import InvalidInputError
+
+Tool: TypeAlias = dict[str, Any]
+ToolLike: TypeAlias = dict[str, Any] | type | Callable[..., Any] | BaseTool
+ToolChoice: TypeAlias = str | bool | Mapping[str, Any]
+_BUILT_IN = frozenset(
+    {"image_generation", "web_search", "web_search_premium", "code_interpreter", "document_library", "connector"}
+)
+
+
+def is_built_in(tool: Mapping[str, Any]) -> bool:
+    """Tell whether the server runs a tool itself."""
+    return bool(tool["type"] != "function")
+
+
+def to_mistral_tool(tool: ToolLike, *, strict: bool | None = None) -> Tool:
+    """Convert a tool: a function, pydantic class, LangChain tool or JSON schema, or one of Mistral's own dicts.
+
+    Raises:
+        InvalidInputError: If a picture is to be made to measure: Mistral's image tool has no such options.
+    """
+    if isinstance(tool, dict) and (tool.get("type") in _BUILT_IN or tool.keys() <= {"type", "tool_configuration"}):
+        return _checked(tool)
+    return convert_to_openai_tool(tool, strict=strict)
+
+
+def _checked(tool: Tool) -> Tool:
+    unknown = sorted(tool.keys() - {"type", "tool_configuration"})
+    if tool["type"] == "image_generation" and unknown:
+        raise InvalidInputError(
+            f"Mistral's image_generation tool takes no {', '.join(unknown)}: "
+            "ask for size, format, number and style in the words of the prompt"
+        )
+    return tool
+
+
+def resolve(tools: Sequence[Tool], choice: ToolChoice | None) -> tuple[list[Tool], str | None]:
+    """Return the tools to send and the `tool_choice` to send with them.
+
+    Mistral cannot be told which tool to call, so a named one is sent alone. It also refuses to be forced while it has
+    built-in tools; they are left out then.
+
+    Args:
+        tools: In Mistral's form.
+        choice: `auto`, `none`, `any`, `required`, `True` for any, `False` for none, or a function's name, also in
+            OpenAI's form.
+
+    Raises:
+        InvalidInputError: If the choice cannot be had with these tools, or two tools exclude each other.
+    """
+    distinct = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
+    kinds = {tool["type"] for tool in distinct}
+    if {"web_search", "web_search_premium"} <= kinds:
+        raise InvalidInputError("web_search and web_search_premium exclude each other: pass one of them")
+    name = choice_name(choice)
+    if name in {None, "auto", "none"}:
+        return distinct, name
+    functions = {tool["function"]["name"]: tool for tool in distinct if not is_built_in(tool)}
+    if name == "required" and functions:
+        return list(functions.values()), name
+    if name in functions:
+        return [functions[name]], "required"
+    raise InvalidInputError(
+        f"tool_choice={choice!r} needs a function to choose, out of {sorted(functions)}; "
+        "a built-in tool such as image_generation cannot be forced, only be asked for in the prompt"
+    )
+
+
+def choice_name(choice: ToolChoice | None) -> str | None:
+    """Return a choice as Mistral's word for it, or a function's name."""
+    match choice:
+        case True | "any" | "required":
+            return "required"
+        case False:
+            return "none"
+        case {"function": {"name": str(name)}}:
+            return name
+        case str(word):
+            return word
+        case None:
+            return None
+    raise InvalidInputError(f"tool_choice={choice!r} is none of 'auto', 'none', 'any' and a function's name")
+
+
+def check_forced(tools: Sequence[Tool], choice: ToolChoice | None) -> None:
+    """Refuse built-in tools that are given together with a forced choice.
+
+    Raises:
+        InvalidInputError: Naming them; the server answers 422 "Can't set 'tool_choice' to 'required'".
+    """
+    built_in = sorted(tool["type"] for tool in tools if is_built_in(tool))
+    if built_in and choice_name(choice) not in {None, "auto", "none"}:
+        raise InvalidInputError(
+            f"tool_choice={choice!r} cannot be combined with the built-in {', '.join(built_in)}: "
+            "leave the choice to the model, or the built-in tools out"
+        )
