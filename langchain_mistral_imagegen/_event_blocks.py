@@ -45,6 +45,7 @@ class EventBlocks:
         self._runs = 0
         self._text: tuple[str, int] | None = None
         self._references: list[Block] = []
+        self._handoffs: dict[str, Block] = {}
 
     def feed(self, event: _wire.Wire) -> Iterator[Piece]:
         """Yield the pieces of an event."""
@@ -64,9 +65,12 @@ class EventBlocks:
                 if "name" not in slot.sent:
                     block |= {"name": event.name, "arguments": ""}
                 yield [slot.once(block)]
-            case _events.AgentHandoffStartedEvent() | _events.AgentHandoffDoneEvent():
-                slot = self._slot(("handoff", event.id, event.output_index), event.id)
-                yield [slot.once(_native_blocks.handoff_block(event))]
+            case _events.AgentHandoffStartedEvent():
+                # Its other half comes soon, and LangChain's event stream keeps only the last piece of such a block.
+                self._handoffs[event.id] = self._whole(_native_blocks.handoff_block(event))
+            case _events.AgentHandoffDoneEvent():
+                started = self._handoffs.pop(event.id, None) or self._whole({})
+                yield [{**started, **_native_blocks.handoff_block(event)}]
             case _events.FunctionCallEvent():
                 yield self._function_call(event)
             case _wire.Unknown():
@@ -75,6 +79,7 @@ class EventBlocks:
     def flush(self) -> Iterator[Piece]:
         """Yield what was held back, once the stream is complete."""
         yield from self._cited()
+        yield from ([handoff] for handoff in self._handoffs.values())
         for key, slot in self._slots.items():
             if not (rest := slot.text.flush()):
                 continue

@@ -11,7 +11,7 @@ from langchain_core.output_parsers import BaseOutputParser, JsonOutputParser, Py
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
-from pydantic import BaseModel
+from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from langchain_mistral_imagegen.errors import InvalidInputError
 
@@ -40,7 +40,7 @@ def response_format(schema: Schema | None, method: Method, *, strict: bool | Non
 
 def parser(schema: Schema | None, method: Method) -> BaseOutputParser[Any] | Runnable[AIMessage, Any]:
     """Return what reads the answer: an object of a pydantic schema, otherwise a dict."""
-    is_class = isinstance(schema, type) and issubclass(schema, BaseModel)
+    is_class = isinstance(schema, type) and is_basemodel_subclass(schema)
     if method == "function_calling":
         if is_class:
             return PydanticToolsParser(tools=[schema], first_tool_only=True)

@@ -308,7 +308,9 @@ class ChatMistralConversations(BaseChatModel):
                 f"Agent {self.agent_id!r} has completion arguments of its own: give it a response_format when it is "
                 "created, or use `model=` instead of `agent_id=`"
             )
-        traced: dict[str, Any] = {"ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}}
+        traced: dict[str, Any] = {
+            "ls_structured_output_format": {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+        }
         if method == "function_calling":
             function = structured_output.function(schema, strict=strict)
             asking = self.bind_tools([function], tool_choice=function["function"]["name"], **traced, **kwargs)

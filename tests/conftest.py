@@ -19,6 +19,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["sandbox", "live"],
         help="record the cassettes anew: from the sandbox, or from the real API (needs MISTRAL_API_KEY, costs money)",
     )
+    parser.addoption(
+        "--live",
+        action="store_true",
+        help="run LangChain's standard suites against the real API (needs MISTRAL_API_KEY, costs money)",
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -284,6 +284,12 @@ def test_the_last_chunk_is_marked_and_empty():
     assert (last.chunk_position, last.content) == ("last", [])
 
 
+def test_a_handoff_of_which_only_the_start_is_told_is_kept():
+    (started, _) = handoff(0)[1]
+    *_, told, _ = chunks_of(STARTED, started, DONE)
+    assert told.content[0]["previous_agent_name"] == "Host"
+
+
 def test_without_indexes_pieces_are_joined_by_arrival():
     deltas = [("a", "x"), ("a", "y"), ("a", FILE), ("a", "z"), ("b", "w"), ("b", FILE), ("b", FILE)]
     events = [{"type": "message.output.delta", "id": entry, "content": content} for entry, content in deltas]

@@ -169,7 +169,8 @@ def _fill(turn: Turn) -> list[Step]:
             schema = wanted["json_schema"]["schema"]
             return [Say(json.dumps(SchemaValues(turn.said).value(schema), ensure_ascii=False))]
         case "json_object":
-            return [Say(json.dumps({"answer": _chat(turn)}, ensure_ascii=False))]
+            keys = re.findall(r"['\"`](\w+)['\"`]", turn.said) or ["answer"]
+            return [Say(json.dumps(dict.fromkeys(keys, _chat(turn)), ensure_ascii=False))]
     return []
 
 
