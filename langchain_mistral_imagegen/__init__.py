@@ -14,6 +14,7 @@ from langchain_mistral_imagegen._version import __version__
 if TYPE_CHECKING:
     from langchain_mistral_imagegen._references import images_of
     from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+    from langchain_mistral_imagegen.confirmations import confirm, pending_calls
     from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
     from langchain_mistral_imagegen.nodes import ImageState, ToolFileNode
     from langchain_mistral_imagegen.portable import to_portable_messages
@@ -30,8 +31,10 @@ __all__ = [
     "MistralImageGenerationTool",
     "ToolFileNode",
     "__version__",
+    "confirm",
     "images_of",
     "merge_images",
+    "pending_calls",
     "to_portable_messages",
 ]
 
@@ -44,8 +47,10 @@ _MODULES = {
     "ImageStore": "stores",
     "MistralImageGenerationTool": "tools",
     "ToolFileNode": "nodes",
+    "confirm": "confirmations",
     "images_of": "_references",
     "merge_images": "images",
+    "pending_calls": "confirmations",
     "to_portable_messages": "portable",
 }
 

@@ -14,13 +14,11 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
-import langchain_mistral_imagegen._content_blocks  # noqa: F401  # registers the translator of our own blocks
 from langchain_mistral_imagegen._answers import MODEL_PROVIDER
+from langchain_mistral_imagegen.confirmations import CONFIRMATION, pending_calls
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 Entry = dict[str, Any]
-CONFIRMATION = "tool_confirmation"
-"""Type of the content block that allows or denies a call; see `confirmations.py`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,20 +215,39 @@ def _url(block: Mapping[str, Any], mime_type: str) -> str:
 
 
 def check_results(messages: Iterable[BaseMessage]) -> None:
-    """Refuse a history in which a function call has no result.
+    """Refuse a history in which a function call has no result, or a waiting call no confirmation.
 
     Raises:
         InvalidInputError: Naming the calls; the server would refuse them with code 3001 or 3230.
     """
-    missing: dict[str, str] = {}
+    missing: dict[str | None, str] = {}
+    waiting: dict[str | None, str] = {}
     for message in messages:
-        if isinstance(message, AIMessage):
-            missing |= {call["id"] or "": call["name"] for call in message.tool_calls}
-        elif isinstance(message, ToolMessage):
-            missing.pop(message.tool_call_id, None)
+        match message:
+            case AIMessage():
+                missing |= {call["id"]: call["name"] for call in message.tool_calls}
+                waiting |= {call["id"]: call["name"] for call in pending_calls(message)}
+            case ToolMessage():
+                missing.pop(message.tool_call_id, None)
+            case _ if isinstance(message.content, list):
+                for call_id in map(_confirmed, message.content):
+                    waiting.pop(call_id, None)
     if missing:
-        calls = ", ".join(f"{name} ({call_id})" for call_id, name in missing.items())
         raise InvalidInputError(
-            f"No result was given for {calls}: add a ToolMessage with that tool_call_id for each call, "
+            f"No result was given for {_names(missing)}: add a ToolMessage with that tool_call_id for each call, "
             "also for one that failed or was not run"
         )
+    if waiting:
+        raise InvalidInputError(
+            f"{_names(waiting)} waits to be allowed or denied: put the message that `confirm` makes after that answer"
+        )
+
+
+def _confirmed(block: str | Mapping[str, Any]) -> str | None:
+    if isinstance(block, Mapping) and block.get("type") == CONFIRMATION:
+        return str(block["tool_call_id"])
+    return None
+
+
+def _names(calls: Mapping[str | None, str]) -> str:
+    return ", ".join(f"{name} ({call_id})" for call_id, name in calls.items())

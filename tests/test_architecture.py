@@ -21,6 +21,7 @@ FLOORS = (
     {"_flows", "_event_blocks"},
     {"_answers", "_downloads", "_tool_schemas", "_structured_output"},
     {"_content_blocks", "_client"},
+    {"confirmations"},
     {"_inputs"},
     {"_turns"},
     {"_continuation"},
@@ -91,8 +92,10 @@ def test_the_public_names_are_these():
         "MistralImageGenerationTool",
         "ToolFileNode",
         "__version__",
+        "confirm",
         "images_of",
         "merge_images",
+        "pending_calls",
         "to_portable_messages",
     ]
     assert dir(package) == sorted(package.__all__)

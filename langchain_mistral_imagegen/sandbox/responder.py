@@ -164,13 +164,14 @@ def _calls(turn: Turn, name: str) -> list[Step]:
 
 def _fill(turn: Turn) -> list[Step]:
     wanted = turn.completion_args.get("response_format") or {}
+    drawn = [step for step in _draw(turn) if isinstance(step, DrawPicture)]
     match wanted.get("type"):
         case "json_schema":
             schema = wanted["json_schema"]["schema"]
-            return [Say(json.dumps(SchemaValues(turn.said).value(schema), ensure_ascii=False))]
+            return [*drawn, Say(json.dumps(SchemaValues(turn.said).value(schema), ensure_ascii=False))]
         case "json_object":
             keys = re.findall(r"['\"`](\w+)['\"`]", turn.said) or ["answer"]
-            return [Say(json.dumps(dict.fromkeys(keys, _chat(turn)), ensure_ascii=False))]
+            return [*drawn, Say(json.dumps(dict.fromkeys(keys, _chat(turn)), ensure_ascii=False))]
     return []
 
 

@@ -151,7 +151,7 @@ class Speaker:
         if behavior.thinking:
             thought = {"type": "text", "text": "The user wants an answer. I shall give one."}
             before.append({"type": "thinking", "thinking": [thought], "closed": True})
-        after = list(self._chunks)
+        after = [] if self._speaks_json else list(self._chunks)
         if behavior.reference:
             after.insert(0, {"type": "tool_reference", "tool": "web_search", "title": "An example",
                              "url": "https://example.com", "favicon": None, "description": "About it"})  # fmt: skip
@@ -159,6 +159,12 @@ class Speaker:
             after.append({"type": "hologram", "beams": [1, 2, 3]})
         content: Any = [*before, {"type": "text", "text": text + "\n\n"}, *after] if before or after else text
         self._add("msg", type="message.output", role="assistant", content=content)
+
+    @property
+    def _speaks_json(self) -> bool:
+        """Whether JSON is asked for; the chunks that refer to files are left out then."""
+        args = {**(self._settings.get("completion_args") or {}), **(self._said.get("completion_args") or {})}
+        return bool((args.get("response_format") or {}).get("type", "text") != "text")
 
     def _needs_confirmation(self, name: str) -> bool:
         for tool in self._settings.get("tools") or ():
