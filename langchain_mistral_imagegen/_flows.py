@@ -59,8 +59,8 @@ def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
 
     Raises:
         APIError: The server's error.
-        APIConnectionError: No answer, and nothing was paid.
-        OutcomeUnknownError: No answer to a request that costs money: it may have been carried out.
+        APIConnectionError: No answer, and nothing was paid or made.
+        OutcomeUnknownError: No answer to a request that costs money or makes something: it may have been carried out.
     """
     attempt = 0
     while True:
@@ -72,9 +72,10 @@ def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
             wait = retry.delay(request, attempt, error)
             if wait is not None:
                 yield Pause(wait)
-            elif request.paid and isinstance(error, APIConnectionError) and error.sent:
+            elif request.once and isinstance(error, APIConnectionError) and error.sent:
                 raise OutcomeUnknownError(
-                    f"{request} got no answer and may have been carried out; it is not repeated, to not pay twice"
+                    f"{request} got no answer and may have been carried out; it is not repeated, to not "
+                    + ("pay twice" if request.paid else "make a duplicate")
                 ) from error
             else:
                 raise

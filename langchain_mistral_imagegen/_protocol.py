@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import APIError, QuotaExceededError, RateLimitError, error_class
@@ -37,6 +37,7 @@ class Request:
     Attributes:
         path: Path and query below the base URL, or an absolute URL.
         paid: Whether carrying it out costs money, so that it must not be repeated lightly.
+        creates: Whether carrying it out twice leaves a duplicate, which is free but litter.
         sink: Where the body of a success goes, instead of into memory.
         stream: Whether to leave the body of a success for the caller to read from `Response.stream`.
         on_bytes: Called with the bytes received so far while a body goes into a sink.
@@ -48,9 +49,15 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     authorized: bool = True
     paid: bool = False
+    creates: bool = False
     stream: bool = False
     sink: Sink | None = None
     on_bytes: Callable[[int], None] = unheard
+
+    @property
+    def once(self) -> bool:
+        """Whether it must not be repeated after it may have been carried out."""
+        return self.paid or self.creates
 
     def __str__(self) -> str:
         """Name the request without its query, which may be a secret."""
@@ -72,6 +79,31 @@ class Response:
 
 def _id(identifier: str) -> str:
     return quote(identifier, safe="")
+
+
+def resource(
+    method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"],
+    *segments: str,
+    query: Mapping[str, Any] | None = None,
+    body: Mapping[str, Any] | None = None,
+    creates: bool = False,
+) -> Request:
+    """Ask for an agent, a conversation or a file.
+
+    Args:
+        method: HTTP method.
+        *segments: Path below `/v1`; identifiers are escaped.
+        query: Query parameters; those that are `None` are left out, objects are sent as JSON.
+        body: JSON to send.
+        creates: Whether carrying it out twice leaves a duplicate.
+    """
+    given = {name: _parameter(value) for name, value in (query or {}).items() if value is not None}
+    path = "/".join(["/v1", *map(_id, segments)])
+    return Request(method=method, path=f"{path}?{urlencode(given)}" if given else path, json=body, creates=creates)
+
+
+def _parameter(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else str(value)
 
 
 def _converse(path: str, body: Mapping[str, Any], *, stream: bool) -> Request:

@@ -48,7 +48,7 @@ class RetryPolicy:
 def _may_repeat(request: Request, error: MistralImagegenError) -> bool:
     if isinstance(error, RateLimitError):
         return not isinstance(error, QuotaExceededError)  # 429: nothing was generated, so nothing was paid
-    if request.paid:
+    if request.once:
         return isinstance(error, APIConnectionError) and not error.sent
     if isinstance(error, APIError):
         return error.status_code in _TRANSIENT

@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 
 from langchain_mistral_imagegen import _structured_output as structured_output
 from langchain_mistral_imagegen import _tool_schemas as tool_schemas
+from langchain_mistral_imagegen._agents import AgentSettings, ensure_agent
 from langchain_mistral_imagegen._answers import AnswerStream, Asked, to_message
 from langchain_mistral_imagegen._client import AsyncClient, Client, Settings
 from langchain_mistral_imagegen._continuation import Claims, ask
@@ -182,6 +183,69 @@ class ChatMistralConversations(BaseChatModel):
     ) -> list[ImageRef | Exception]:
         """Download pictures straight into an image store; see `store_images`."""
         return await self._async_client.run(self._downloads(**options).store(refs, store))
+
+    # --- Mistral's API, and the agent that holds the settings ---
+
+    @property
+    def client(self) -> Client:
+        """Carries out the operations of `langchain_mistral_imagegen.api`: `model.client.run(api.list_agents())`."""
+        return self._client
+
+    @property
+    def async_client(self) -> AsyncClient:
+        """Carries out the operations asynchronously: `await model.async_client.run(api.list_agents())`."""
+        return self._async_client
+
+    def ensure_agent(self, name: str, *, description: str | None = None, handoffs: Sequence[str] | None = None) -> Self:
+        """Put the model's settings into an agent at Mistral, so that they are declared once, and converse with it.
+
+        The agent is made if there is none. If the settings have changed, it gets a new version, without what was
+        removed (Mistral keeps the old versions: https://docs.mistral.ai/api, beta.agents). Otherwise nothing is
+        written. Agents of the same name that were made otherwise are left alone: ours carry the metadata
+        `langchain_mistral_imagegen`. Programs that start at the same time end up with the same agent.
+
+        Args:
+            name: Name of the agent.
+            description: What it is for; other agents read it when they hand over.
+            handoffs: Ids of the agents that it may hand over to.
+
+        Returns:
+            A copy with `agent_id`, and without the settings that are the agent's now.
+
+        Raises:
+            InvalidInputError: If the model has an `agent_id` already.
+            OutcomeUnknownError: If the server did not say whether the agent was written; call again to find out.
+        """
+        settings = self._agent_settings(name, description, handoffs)
+        return self._with_agent(self._client.run(ensure_agent(settings, self._retry)).id)
+
+    async def aensure_agent(
+        self, name: str, *, description: str | None = None, handoffs: Sequence[str] | None = None
+    ) -> Self:
+        """Put the model's settings into an agent at Mistral; see `ensure_agent`."""
+        settings = self._agent_settings(name, description, handoffs)
+        return self._with_agent((await self._async_client.run(ensure_agent(settings, self._retry))).id)
+
+    def _agent_settings(self, name: str, description: str | None, handoffs: Sequence[str] | None) -> AgentSettings:
+        if self.agent_id:
+            raise InvalidInputError(
+                f"This model has agent_id={self.agent_id!r} already: an agent's settings are declared on a model "
+                "without agent_id; to change that agent, use api.update_agent"
+            )
+        own = self._of_model({})
+        return AgentSettings(
+            name=name,
+            description=description,
+            handoffs=handoffs,
+            instructions=self.instructions,
+            completion_args=own["options"].get("completion_args", {}),
+            **own["whom"],
+        )
+
+    def _with_agent(self, agent_id: str) -> Self:
+        moved = {"model", "tools", "instructions", "model_kwargs", *_COMPLETION_ARGS}
+        unset = {name: type(self).model_fields[name].get_default(call_default_factory=True) for name in moved}
+        return self.model_copy(update={**unset, "agent_id": agent_id})
 
     # --- LangChain's hooks ---
 
@@ -427,7 +491,7 @@ class ChatMistralConversations(BaseChatModel):
 
     @model_validator(mode="after")
     def _check_mistral_settings(self) -> Self:
-        if self.agent_id and "model" in self.model_fields_set:
+        if self.agent_id and self.model != DEFAULT_MODEL:  # the default is no wish, and is there in serialised settings
             raise ValueError(
                 f"Give either model={self.model!r} or agent_id={self.agent_id!r}: an agent brings its own model"
             )

@@ -11,7 +11,7 @@
     │   └── ServerError               5xx, and errors in the middle of a stream
     ├── APIConnectionError            no answer: refused, reset or unreachable
     │   └── APITimeoutError           no answer in time
-    ├── OutcomeUnknownError           a request that costs money got no answer; it may have been carried out
+    ├── OutcomeUnknownError           a request that costs money or makes an agent got no answer
     │   └── StreamInterruptedError    the stream ended before `conversation.response.done`
     ├── InvalidResponseError          the server answered with something unreadable
     ├── InvalidInputError             messages, tools or settings that cannot be sent; nothing was sent
@@ -135,9 +135,9 @@ class APITimeoutError(APIConnectionError, ModelTimeoutError):
 
 
 class OutcomeUnknownError(MistralImagegenError, ModelError):
-    """A request that costs money was sent and no complete answer came back: it may have been carried out.
+    """A request that costs money, or makes an agent, got no complete answer: it may have been carried out.
 
-    It is not repeated by itself, because that could pay twice.
+    It is not repeated by itself, because that could pay twice or leave a duplicate.
 
     Attributes:
         conversation_id: The conversation, as far as known. Its history on the server tells what happened.

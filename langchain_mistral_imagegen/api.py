@@ -1,0 +1,289 @@
+"""Mistral's agents, conversations and files: one function per endpoint.
+
+Each function returns an operation, which a model's client carries out, synchronously or asynchronously:
+
+    from langchain_mistral_imagegen import ChatMistralConversations, api
+
+    model = ChatMistralConversations()
+    agents = model.client.run(api.list_agents(name="Painter"))
+    history = await model.async_client.run(api.conversation_history("conv_..."))
+
+An operation runs once. Errors are those of `errors`: a 404 is a `NotFoundError`. Reads, deletions and switches are
+repeated as `retry` says. What makes an agent or a version is not, once it may have been carried out: it raises
+`OutcomeUnknownError` if no answer comes.
+
+Docs: https://docs.mistral.ai/api (beta.agents, beta.conversations, files)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, Unpack
+
+from langchain_mistral_imagegen import _flows
+from langchain_mistral_imagegen._flows import Flow
+from langchain_mistral_imagegen._protocol import Request, resource
+from langchain_mistral_imagegen._resources import (
+    Agent,
+    AgentAlias,
+    Conversation,
+    DeletedFile,
+    File,
+    Listing,
+    ResourceT,
+)
+from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen._wire import ConversationHistory, WireT, read_response
+
+__all__ = [
+    "Agent",
+    "AgentAlias",
+    "AgentChanges",
+    "AgentOptions",
+    "Conversation",
+    "ConversationHistory",
+    "DeletedFile",
+    "File",
+    "RetryPolicy",
+    "agent_aliases",
+    "agent_versions",
+    "conversation_history",
+    "create_agent",
+    "delete_agent",
+    "delete_agent_alias",
+    "delete_conversation",
+    "delete_file",
+    "get_agent",
+    "get_conversation",
+    "get_file",
+    "list_agents",
+    "list_conversations",
+    "list_files",
+    "set_agent_alias",
+    "switch_agent_version",
+    "update_agent",
+]
+
+_RETRY = RetryPolicy()
+_PAGE = 100  # the most that every one of the lists gives at once
+
+
+class AgentOptions(TypedDict, total=False):
+    """What an agent may have besides a name and a model; Mistral's `CreateAgentRequest` describes it."""
+
+    instructions: str | None
+    tools: Sequence[Mapping[str, Any]]
+    completion_args: Mapping[str, Any]
+    description: str | None
+    handoffs: Sequence[str] | None
+    guardrails: Sequence[Mapping[str, Any]] | None
+    metadata: Mapping[str, Any] | None
+    version_message: str | None
+
+
+class AgentChanges(AgentOptions, total=False):
+    """What of an agent can be changed; Mistral's `UpdateAgentRequest` describes it."""
+
+    name: str
+    model: str
+    deployment_chat: bool | None
+
+
+# --- conversations ---
+
+
+def list_conversations(
+    *, metadata: Mapping[str, Any] | None = None, limit: int | None = None, retry: RetryPolicy = _RETRY
+) -> Flow[list[Conversation]]:
+    """List the conversations that the API key's owner has started.
+
+    Args:
+        metadata: Only those whose metadata has these items.
+        limit: The most to list; all by default.
+        retry: How often to repeat.
+    """
+    return _pages(Conversation, ["conversations"], {"metadata": metadata}, limit, retry)
+
+
+def get_conversation(conversation_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[Conversation]:
+    """Read what a conversation was started with; its entries are its history."""
+    return _one(Conversation, resource("GET", "conversations", conversation_id), retry)
+
+
+def conversation_history(conversation_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[ConversationHistory]:
+    """Read all entries of a conversation, as sent: they may hold signed URLs, which grant access to pictures."""
+    return _flows.history(conversation_id, retry)
+
+
+def delete_conversation(conversation_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[None]:
+    """Delete a conversation."""
+    return _done(resource("DELETE", "conversations", conversation_id), retry)
+
+
+# --- files ---
+
+
+def list_files(
+    *,
+    search: str | None = None,
+    purpose: str | None = None,
+    source: str | None = None,
+    limit: int | None = None,
+    retry: RetryPolicy = _RETRY,
+) -> Flow[list[File]]:
+    """List the files of the organisation.
+
+    Args:
+        search: Only those with this in their name.
+        purpose: Only those for this, such as `batch`.
+        source: Only those from there: `upload`, `repository` or `mistral`.
+        limit: The most to list; all by default.
+        retry: How often to repeat.
+    """
+    return _pages(File, ["files"], {"search": search, "purpose": purpose, "source": source}, limit, retry)
+
+
+def get_file(file_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[File]:
+    """Read what is known of a file."""
+    return _one(File, resource("GET", "files", file_id), retry)
+
+
+def delete_file(file_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[DeletedFile]:
+    """Delete a file; a picture that is nowhere else is lost."""
+    return _one(DeletedFile, resource("DELETE", "files", file_id), retry)
+
+
+# --- agents ---
+
+
+def list_agents(
+    *,
+    name: str | None = None,
+    search: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    retry: RetryPolicy = _RETRY,
+) -> Flow[list[Agent]]:
+    """List the agents that the API key may see, by `GET /v1/agents/pages`.
+
+    Args:
+        name: Only those with this name.
+        search: Only those with this in their name or id.
+        metadata: Only those whose metadata has these items.
+        limit: The most to list; all by default.
+        retry: How often to repeat.
+    """
+    query: dict[str, Any] = {"name": name, "search": search, "metadata": metadata, "page_size": _page_size(limit)}
+    found: list[Agent] = []
+    while limit is None or len(found) < limit:
+        page = yield from _one(Listing[Agent], resource("GET", "agents", "pages", query=query), retry)
+        found += page.items
+        query["page_token"] = page.next_page_token
+        if not page.next_page_token:
+            break
+    return found[:limit]
+
+
+def get_agent(agent_id: str, version: int | str | None = None, *, retry: RetryPolicy = _RETRY) -> Flow[Agent]:
+    """Read an agent.
+
+    Args:
+        agent_id: The agent.
+        version: Number or alias; by default the current version.
+        retry: How often to repeat.
+    """
+    return _one(Agent, resource("GET", "agents", agent_id, query={"agent_version": version}), retry)
+
+
+def create_agent(*, name: str, model: str, retry: RetryPolicy = _RETRY, **options: Unpack[AgentOptions]) -> Flow[Agent]:
+    """Make an agent, with version 0.
+
+    Raises:
+        OutcomeUnknownError: No answer came; the agent may exist.
+    """
+    return _one(Agent, resource("POST", "agents", body={"name": name, "model": model, **options}, creates=True), retry)
+
+
+def update_agent(agent_id: str, *, retry: RetryPolicy = _RETRY, **changes: Unpack[AgentChanges]) -> Flow[Agent]:
+    """Make a new version of an agent; what is not given stays.
+
+    Raises:
+        OutcomeUnknownError: No answer came; the version may exist.
+    """
+    return _one(Agent, resource("PATCH", "agents", agent_id, body=changes, creates=True), retry)
+
+
+def delete_agent(agent_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[None]:
+    """Delete an agent with all its versions."""
+    return _done(resource("DELETE", "agents", agent_id), retry)
+
+
+def agent_versions(agent_id: str, *, limit: int | None = None, retry: RetryPolicy = _RETRY) -> Flow[list[Agent]]:
+    """List the versions of an agent, each with all its settings.
+
+    Args:
+        agent_id: The agent.
+        limit: The most to list; all by default.
+        retry: How often to repeat.
+    """
+    return _pages(Agent, ["agents", agent_id, "versions"], {}, limit, retry)
+
+
+def switch_agent_version(agent_id: str, version: int, *, retry: RetryPolicy = _RETRY) -> Flow[Agent]:
+    """Make another version the current one, which conversations use unless they ask for one."""
+    return _one(Agent, resource("PATCH", "agents", agent_id, "version", query={"version": version}), retry)
+
+
+def set_agent_alias(agent_id: str, alias: str, version: int, *, retry: RetryPolicy = _RETRY) -> Flow[AgentAlias]:
+    """Give a version a name, or move the name to it.
+
+    Args:
+        agent_id: The agent.
+        alias: 1 to 64 of a-z, 0-9, `_` and `-`; a letter first, a letter or digit last.
+        version: The version's number.
+        retry: How often to repeat.
+    """
+    query = {"alias": alias, "version": version}
+    return _one(AgentAlias, resource("PUT", "agents", agent_id, "aliases", query=query), retry)
+
+
+def agent_aliases(agent_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[list[AgentAlias]]:
+    """List the names of an agent's versions."""
+    page = yield from _one(Listing[AgentAlias], resource("GET", "agents", agent_id, "aliases"), retry)
+    return page.items
+
+
+def delete_agent_alias(agent_id: str, alias: str, *, retry: RetryPolicy = _RETRY) -> Flow[None]:
+    """Take a name from a version; the version stays."""
+    return _done(resource("DELETE", "agents", agent_id, "aliases", query={"alias": alias}), retry)
+
+
+# --- how they are carried out ---
+
+
+def _one(kind: type[WireT], request: Request, retry: RetryPolicy) -> Flow[WireT]:
+    response = yield from _flows.send(request, retry)
+    return read_response(kind, response.content)
+
+
+def _done(request: Request, retry: RetryPolicy) -> Flow[None]:
+    yield from _flows.send(request, retry)
+
+
+def _pages(
+    kind: type[ResourceT], path: Sequence[str], query: Mapping[str, Any], limit: int | None, retry: RetryPolicy
+) -> Flow[list[ResourceT]]:
+    """Read pages by number, until one is not full."""
+    found: list[ResourceT] = []
+    size = _page_size(limit)
+    while limit is None or len(found) < limit:
+        asked = {**query, "page": len(found) // size, "page_size": size}
+        page = yield from _one(Listing[kind], resource("GET", *path, query=asked), retry)  # type: ignore[valid-type]
+        found += page.items
+        if len(page.items) < size:
+            break
+    return found[:limit]
+
+
+def _page_size(limit: int | None) -> int:
+    return min(_PAGE, limit or _PAGE)
