@@ -51,6 +51,9 @@ class Face:
             return await getattr(owner, f"a{name}")(*args, **kwargs)
         return getattr(owner, name)(*args, **kwargs)
 
+    async def run(self, model: ChatMistralConversations, flow: Any) -> Any:
+        return await model.async_client.run(flow) if self.is_async else model.client.run(flow)
+
     async def chunks(self, model: Any, prompt: Any, **kwargs: Any) -> list[Any]:
         if self.is_async:
             return [chunk async for chunk in model.astream(prompt, **kwargs)]

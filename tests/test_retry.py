@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from langchain_mistral_imagegen._protocol import conversation_history, start_conversation
+from langchain_mistral_imagegen._protocol import conversation_history, resource, start_conversation
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
@@ -17,6 +17,7 @@ from langchain_mistral_imagegen.errors import (
 )
 
 PAID, FREE = start_conversation({}), conversation_history("c")
+CREATES = resource("POST", "agents", body={}, creates=True)
 REFUSED = APIConnectionError("refused", sent=False)
 RESET = APIConnectionError("reset", sent=True)
 LATE = APITimeoutError("late", sent=True)
@@ -40,6 +41,10 @@ def limited(seconds: float | None) -> RateLimitError:
         (PAID, QuotaExceededError("x", status_code=429), 1, None),
         (PAID, ServerError("x", status_code=500), 1, None),
         (PAID, ServerError("x", status_code=503), 1, None),
+        (CREATES, REFUSED, 1, 0.5),
+        (CREATES, RESET, 1, None),
+        (CREATES, limited(None), 1, 0.5),
+        (CREATES, ServerError("x", status_code=503), 1, None),
         (FREE, REFUSED, 1, 0.5),
         (FREE, RESET, 2, 1.0),
         (FREE, LATE, 1, 0.5),

@@ -43,13 +43,13 @@ class AgentRoutes:
 
     async def list_agents(self, request: Request, _: Behavior) -> Response:
         """List agents."""
-        return JSONResponse(page(request, self._find_agents(request), 20))
+        return JSONResponse(page(request, self._find_agents(request), 20, 1000))
 
     async def list_agent_pages(self, request: Request, _: Behavior) -> Response:
         """List agents by page token, which here is a place in the list."""
         found = self._find_agents(request)
         start = number(request, "page_token", 0)
-        end = start + number(request, "page_size", 20, least=1)
+        end = start + number(request, "page_size", 20, least=1, most=1000)
         token = str(end) if end < len(found) else None
         return JSONResponse({"object": "list", "data": found[start:end], "next_page_token": token})
 
@@ -80,7 +80,7 @@ class AgentRoutes:
         """List the versions of an agent."""
         agent = self._agents.get(request.path_params["id"])
         versions = [agent.as_json(number) for number in range(len(agent.versions))]
-        return JSONResponse(page(request, versions, 20))
+        return JSONResponse(page(request, versions, 20, 100))
 
     async def get_version(self, request: Request, _: Behavior) -> Response:
         """Return one version."""

@@ -88,7 +88,7 @@ class Agents:
         """Return the agents that fit."""
         found = [agent.as_json() for agent in self.by_id.values()]
         found = [one for one in found if name in {None, one["name"]} and agent_id in {None, one["id"]}]
-        found = [one for one in found if not search or search.lower() in one["name"].lower()]
+        found = [one for one in found if (search or "").lower() in f"{one['name']} {one['id']}".lower()]
         return [one for one in found if (metadata or {}).items() <= (one["metadata"] or {}).items()]
 
     @staticmethod
@@ -100,7 +100,8 @@ class Agents:
 
 def _check(body: Json) -> None:
     check_keys(body, AGENT_KEYS)
-    check_tools(body.get("tools") or [], body.get("model") or "", body.get("completion_args") or {})
+    # These two may be left out, but not be null.
+    check_tools(body.get("tools", []), body.get("model") or "", body.get("completion_args", {}))
     if body.get("handoffs") == []:
         raise unprocessable("too_short", ("handoffs",), "List should have at least 1 item after validation", [])
 

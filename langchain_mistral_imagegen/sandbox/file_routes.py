@@ -73,10 +73,7 @@ class FileRoutes:
 
     async def sign_file(self, request: Request, _: Behavior) -> Response:
         """Return a signed URL."""
-        hours = number(request, "expiry", 24, least=1)
-        if hours > _LONGEST_EXPIRY:
-            message = f"Input should be less than or equal to {_LONGEST_EXPIRY}"
-            raise unprocessable("less_than_equal", ("expiry",), message, hours, "query")
+        hours = number(request, "expiry", 24, least=1, most=_LONGEST_EXPIRY)
         return JSONResponse({"url": self._files.sign(self._files.get(request.path_params["id"]), hours * 3600)})
 
     async def content(self, request: Request, behavior: Behavior) -> Response:

@@ -61,19 +61,22 @@ def metadata_filter(request: Request) -> Json | None:
     return wanted if isinstance(wanted, dict) else None
 
 
-def page(request: Request, items: list[Item], size: int) -> list[Item]:
-    """Return the page that is asked for, of `size` items unless said otherwise."""
-    size = number(request, "page_size", size, least=1)
+def page(request: Request, items: list[Item], size: int, most: int | None = None) -> list[Item]:
+    """Return the page that is asked for, of `size` items unless said otherwise, but of `most` at most."""
+    size = number(request, "page_size", size, least=1, most=most)
     start = number(request, "page", 0) * size
     return items[start : start + size]
 
 
-def number(request: Request, name: str, usual: int, least: int = 0) -> int:
+def number(request: Request, name: str, usual: int, least: int = 0, most: int | None = None) -> int:
     """Return a query parameter that must be a whole number."""
     given = request.query_params.get(name) or str(usual)
     if not given.isdecimal() or int(given) < least:
         message = f"Input should be an integer greater than or equal to {least}"
         raise unprocessable("greater_than_equal", (name,), message, given, "query")
+    if most is not None and int(given) > most:
+        message = f"Input should be less than or equal to {most}"
+        raise unprocessable("less_than_equal", (name,), message, given, "query")
     return int(given)
 
 

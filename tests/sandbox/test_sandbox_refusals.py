@@ -156,9 +156,25 @@ def test_page_must_be_a_number(http, path, query):
 
 
 @pytest.mark.parametrize("body", [{"name": "x"}, {"model": "m"}, {"model": "m", "name": "x", "handoffs": []},
-                                  {"model": "m", "name": "x", "colour": "red"}])  # fmt: skip
+                                  {"model": "m", "name": "x", "colour": "red"},
+                                  {"model": "m", "name": "x", "tools": None},
+                                  {"model": "m", "name": "x", "completion_args": None}])  # fmt: skip
 def test_invalid_agent_is_a_422(http, body):
     assert http.post("/v1/agents", json=body).status_code == 422
+
+
+@pytest.mark.parametrize(("path", "most"), [("", 1000), ("/pages", 1000), ("/{id}/versions", 100)])
+def test_a_page_of_agents_has_a_greatest_size(http, path, most):
+    agent = http.post("/v1/agents", json={**MODEL, "name": "Painter"}).json()
+    url = f"/v1/agents{path.format(**agent)}"
+    assert http.get(url, params={"page_size": most}).status_code == 200
+    assert http.get(url, params={"page_size": most + 1}).status_code == 422
+
+
+def test_agents_are_searched_by_name_and_id(http):
+    agent = http.post("/v1/agents", json={**MODEL, "name": "Sought after"}).json()
+    found = [http.get("/v1/agents", params={"search": text}).json() for text in ("sought", agent["id"][5:], "x-y")]
+    assert found == [[agent], [agent], []]
 
 
 def test_unset_sentinel_of_the_sdk_is_no_filter(http, start):
