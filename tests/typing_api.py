@@ -16,6 +16,7 @@ from langchain_mistral_imagegen import (
     ImageStore,
     MistralImageGenerationTool,
     ToolFileNode,
+    api,
     images_of,
     merge_images,
     to_portable_messages,
@@ -36,6 +37,13 @@ def pictures(model: ChatMistralConversations) -> list[GeneratedImage]:
 async def streamed(model: ChatMistralConversations) -> AsyncIterator[AIMessageChunk]:
     async for chunk in model.astream([HumanMessage("Draw a cat.")]):
         yield chunk
+
+
+async def painter(model: ChatMistralConversations) -> ChatMistralConversations:
+    found: list[api.Agent] = model.client.run(api.list_agents(name="Painter", limit=1))
+    history: api.ConversationHistory = await model.async_client.run(api.conversation_history("conv_1"))
+    await model.async_client.run(api.update_agent(found[0].id, description=str(len(history.entries))))
+    return await model.aensure_agent("Painter", handoffs=["ag_1"])
 
 
 def width(tool: MistralImageGenerationTool) -> int:
