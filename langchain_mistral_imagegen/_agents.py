@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._flows import Flow
 from langchain_mistral_imagegen._resources import Agent
 from langchain_mistral_imagegen._retry import RetryPolicy
-from langchain_mistral_imagegen.errors import NotFoundError
+from langchain_mistral_imagegen.errors import InvalidInputError, NotFoundError
+
+T = TypeVar("T")
 
 MARK = "langchain_mistral_imagegen"
 """Metadata key of the agents that are ours; its value is the fingerprint of their settings."""
@@ -75,6 +77,32 @@ def ensure_agent(settings: AgentSettings, retry: RetryPolicy) -> Flow[Agent]:
     if (agent.metadata or {}).get(MARK) == settings.fingerprint:
         return agent
     return (yield from api.update_agent(agent.id, model=settings.model, retry=retry, **settings.options()))
+
+
+def after_check(
+    then: Flow[T], whom: Mapping[str, Any], functions: set[str], known: set[str], retry: RetryPolicy
+) -> Flow[T]:
+    """Do something once it is certain that an agent has these functions; its tools cannot be changed by a request.
+
+    Args:
+        then: What to do.
+        whom: Names the agent by `agent_id`, and perhaps `agent_version`.
+        functions: Names of the functions it must have.
+        known: Names of those that it was seen to have; more are added.
+        retry: How often to repeat.
+
+    Raises:
+        InvalidInputError: Naming the functions it lacks.
+    """
+    if not functions <= known:
+        agent = yield from api.get_agent(whom["agent_id"], version=whom.get("agent_version"), retry=retry)
+        known |= {tool["function"]["name"] for tool in agent.tools or () if tool.get("type") == "function"}
+    if missing := sorted(functions - known):
+        raise InvalidInputError(
+            f"Agent {whom['agent_id']!r} has no function {', '.join(missing)}, and a request cannot add to its tools: "
+            "give them to it with `ensure_agent` or `api.update_agent`"
+        )
+    return (yield from then)
 
 
 def _ours(name: str, retry: RetryPolicy) -> Flow[list[Agent]]:

@@ -17,6 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 from langchain_mistral_imagegen._answers import MODEL_PROVIDER
 from langchain_mistral_imagegen.confirmations import CONFIRMATION, pending_calls
 from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
 Entry = dict[str, Any]
 
@@ -204,8 +205,14 @@ def _document_name(block: Mapping[str, Any]) -> Entry:
 
 
 def _url(block: Mapping[str, Any], mime_type: str) -> str:
-    if block.get("url"):
-        return str(block["url"])
+    url = str(block.get("url") or "")
+    if url.startswith(IMAGE_URI_SCHEME):
+        raise InvalidInputError(
+            f"{url!r} names a picture that exists in its conversation only; to show it, download it with `images` and "
+            "pass `image.content_block()`"
+        )
+    if url:
+        return url
     if block.get("base64"):
         return f"data:{block.get('mime_type') or mime_type};base64,{block['base64']}"
     raise InvalidInputError(f"A {block['type']!r} block needs 'url', 'base64' or 'file_id'; it has {sorted(block)}")

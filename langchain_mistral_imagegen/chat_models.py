@@ -20,7 +20,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 
 from langchain_mistral_imagegen import _structured_output as structured_output
 from langchain_mistral_imagegen import _tool_schemas as tool_schemas
-from langchain_mistral_imagegen._agents import AgentSettings, ensure_agent
+from langchain_mistral_imagegen._agents import AgentSettings, after_check, ensure_agent
 from langchain_mistral_imagegen._answers import AnswerStream, Asked, to_message
 from langchain_mistral_imagegen._client import AsyncClient, Client, Settings
 from langchain_mistral_imagegen._continuation import Claims, ask
@@ -323,16 +323,19 @@ class ChatMistralConversations(BaseChatModel):
             strict: Whether arguments must fit a function's schema.
             **kwargs: Passed on to each call.
 
+        With an `agent_id` nothing is sent, because an agent brings its own tools; it is looked up once whether it has
+        functions of these names.
+
         Raises:
-            InvalidInputError: If the tools or the choice cannot be had together, or an agent brings its own tools.
+            InvalidInputError: If the tools or the choice cannot be had together, or not with an agent.
         """
-        if self.agent_id:
-            raise InvalidInputError(
-                f"Agent {self.agent_id!r} brings its own tools: give them to the agent, for example with "
-                "`ensure_agent`, or use `model=` instead of `agent_id=`"
-            )
         converted = [tool_schemas.to_mistral_tool(tool, strict=strict) for tool in tools]
         tool_schemas.check_forced(converted, tool_choice)
+        if self.agent_id and (tool_choice is not None or any(map(tool_schemas.is_built_in, converted))):
+            raise InvalidInputError(
+                f"Agent {self.agent_id!r} brings its own tools and completion arguments: give it built-in tools and "
+                "a tool_choice with `ensure_agent`, or use `model=` instead of `agent_id=`"
+            )
         tool_schemas.resolve([*self.tools, *converted], tool_choice)
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
         return self.bind(tools=converted, **choice, **kwargs)
@@ -401,7 +404,12 @@ class ChatMistralConversations(BaseChatModel):
         model = agent_id or turn.whom["model"]
         asked = Asked(model=model, urls=SignedUrls(self._signed_urls), fingerprint=turn.fingerprint, stored=store)
         with self._claims.claim(turn) as is_alone:
-            yield ask(turn, self._retry, is_alone=is_alone), asked
+            asking = ask(turn, self._retry, is_alone=is_alone)
+            if agent_id:
+                functions = {tool["function"]["name"] for tool in overrides.get("tools", ())}
+                known = self._agent_functions.setdefault(str(turn.whom), set())
+                asking = after_check(asking, turn.whom, functions, known, self._retry)
+            yield asking, asked
 
     def _of_agent(self, agent_id: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         # Completion arguments are the agent's: the server refuses them, with code 3001.
@@ -429,6 +437,10 @@ class ChatMistralConversations(BaseChatModel):
     @functools.cached_property
     def _claims(self) -> Claims:
         return Claims()
+
+    @functools.cached_property
+    def _agent_functions(self) -> dict[str, set[str]]:
+        return {}
 
     @functools.cached_property
     def _signed_urls(self) -> dict[str, str]:

@@ -13,9 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Literal, NotRequired, TypedDict, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
 
 from langchain_mistral_imagegen.errors import InvalidImageError
+
+if TYPE_CHECKING:
+    from langchain_core.messages.content import ImageContentBlock
 
 ImageStatus = Literal["remote", "failed", "stored"]
 _STATUS_ORDER = ("remote", "failed", "stored")
@@ -193,6 +196,13 @@ class GeneratedImage:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_file(target, self.data)
         return target
+
+    def content_block(self) -> ImageContentBlock:
+        """Return the picture as a content block with its bytes, to show it to a model in a `HumanMessage`.
+
+        Meant for one request: a message with bytes in a checkpointed state is what references avoid.
+        """
+        return {"type": "image", "base64": base64.b64encode(self.data).decode(), "mime_type": self.mime_type}
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, str], dict[str, dict[str, int | None]]]:
         # https://ipython.readthedocs.io/en/stable/config/integrating.html

@@ -151,7 +151,26 @@ def test_tools_may_be_given_as_functions_once_and_for_all():
     assert model.tools == [ADD, IMAGE]
 
 
-def test_an_agent_brings_its_own_tools():
+async def test_an_agents_functions_are_looked_up_once_and_then_called(face, make_model, sandbox):
+    model = make_model(make_model(tools=[add]).ensure_agent("Adder"))
+    bound = model.bind_tools([add])
+    question = HumanMessage("Use add for 3 and 4.")
+    answer = await face.call(bound, "invoke", [question])
+    result = ToolMessage("7", tool_call_id=answer.tool_calls[0]["id"])
+    assert (await face.call(bound, "invoke", [question, answer, result])).text == "The result is: 7"
+    looked = [request for request in sandbox.requests if request.path.startswith(f"/v1/agents/{model.agent_id}")]
+    assert len(looked) == 1
+
+
+async def test_a_function_that_an_agent_lacks_is_told_before_anything_is_paid(face, make_model, sandbox):
+    model = make_model(make_model(tools=[add]).ensure_agent("Adder"))
+    with pytest.raises(InvalidInputError, match=r"no function Weather.*`ensure_agent`"):
+        await face.call(model.bind_tools([add, Weather]), "invoke", "Hello")
+    assert "/v1/conversations" not in [request.path for request in sandbox.requests]
+
+
+@pytest.mark.parametrize(("tools", "choice"), [([IMAGE], None), ([add], "any")])
+def test_an_agent_brings_its_own_tools(tools, choice):
     model = ChatMistralConversations(api_key="k", agent_id="ag_1")
     with pytest.raises(InvalidInputError, match=r"'ag_1' brings its own tools.*ensure_agent"):
-        model.bind_tools([add])
+        model.bind_tools(tools, tool_choice=choice)
