@@ -66,7 +66,8 @@ class Settings:
                 scheme, host and port of `base_url`, to the server itself).
         """
         if request.authorized:
-            return self.base_url.rstrip("/") + request.path
+            # langchain-mistralai's base URLs, which share the environment variable, end with "/v1".
+            return self.base_url.rstrip("/").removesuffix("/v1") + request.path
         url, base = urlsplit(request.path), urlsplit(self.base_url)
         trusted = url.scheme == "https" and url.port in {None, 443} and _BLOB_HOST.fullmatch(url.hostname or "")
         if not trusted and (url.scheme, url.netloc) != (base.scheme, base.netloc):

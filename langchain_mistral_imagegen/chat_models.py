@@ -15,7 +15,8 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.utils import from_env, secret_from_env
+from langchain_core.utils import from_env, get_pydantic_field_names, secret_from_env
+from langchain_core.utils.utils import _build_model_kwargs
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from langchain_mistral_imagegen import _structured_output as structured_output
@@ -121,7 +122,7 @@ class ChatMistralConversations(BaseChatModel):
     stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
     """Strings that end the text."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Further completion arguments, such as `prediction`."""
+    """Further completion arguments, such as `prediction`; settings of unknown names end up here, with a warning."""
     guardrails: list[dict[str, Any]] | None = None
     """Moderation of a started conversation. Not sent with `agent_id`."""
     store: bool = True
@@ -139,7 +140,8 @@ class ChatMistralConversations(BaseChatModel):
     )
     """API key; from `MISTRAL_API_KEY` by default."""
     base_url: str = Field(default_factory=from_env("MISTRAL_BASE_URL", default=DEFAULT_BASE_URL))
-    """Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`."""
+    """Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` and
+    `https://api.us.mistral.ai`; a `/v1` at the end does no harm."""
     timeout: float = 300.0
     """Seconds without any byte from the server; drawing one picture takes about ten."""
     max_retries: int = 2
@@ -495,6 +497,11 @@ class ChatMistralConversations(BaseChatModel):
         return BaseChatModel.__deepcopy__(copy.copy(self), memo)
 
     # --- what LangChain wants to know ---
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_unknown_settings(cls, values: dict[str, Any]) -> Any:
+        return _build_model_kwargs(dict(values), get_pydantic_field_names(cls))
 
     @field_validator("tools", mode="before")
     @classmethod

@@ -81,7 +81,7 @@ async def test_a_picture_that_a_function_returns_is_shown_after_its_result(face,
 
 async def test_what_cannot_be_shown_is_refused_before_anything_is_sent(face, model, sandbox):
     audio = {"type": "audio", "base64": "AA==", "mime_type": "audio/wav"}
-    with pytest.raises(InvalidInputError, match="type 'audio'.*text, image or file"):
+    with pytest.raises(InvalidInputError, match=r"type 'audio'.*text, image or file"):
         await face.call(model, "invoke", [HumanMessage([ASK, audio])])
     lost = {"type": "image", "url": "mistral-image:tool_exec_1"}
     with pytest.raises(InvalidInputError, match=r"'mistral-image:tool_exec_1'.*content_block"):
@@ -91,5 +91,5 @@ async def test_what_cannot_be_shown_is_refused_before_anything_is_sent(face, mod
 
 async def test_a_model_that_cannot_see_is_an_error_with_a_remedy(face, make_model):
     blind = make_model(model="codestral-latest", tools=[])
-    with pytest.raises(InvalidRequestError, match="Choose a model that sees pictures.*code 3051"):
+    with pytest.raises(InvalidRequestError, match=r"Choose a model that sees pictures.*code 3051"):
         await face.call(blind, "invoke", [HumanMessage([ASK, {"type": "image", "url": "https://e.x/a.jpg"}])])
