@@ -66,6 +66,13 @@ class ChatMistralConversations(BaseChatModel):
         `pip install langchain-mistral-imagegen` and set `MISTRAL_API_KEY`. Without a key, use the bundled sandbox:
         `with Sandbox() as s: ChatMistralConversations(base_url=s.url, api_key="sandbox")`.
 
+    Key init args (completion):
+        `model` or `agent_id`, `temperature`, `top_p`, `max_tokens`, `random_seed`, `stop`, `reasoning_effort`, `tools`,
+        `instructions`.
+
+    Key init args (client):
+        `api_key`, `base_url`, `timeout` (seconds), `max_retries`, `store`, `continuation`.
+
     Instantiate:
         ```python
         from langchain_mistral_imagegen import ChatMistralConversations
@@ -76,7 +83,7 @@ class ChatMistralConversations(BaseChatModel):
     Invoke:
         ```python
         answer = model.invoke("Generate an orange cat in an office.")
-        answer.text
+        print(answer.text)
         ```
 
     Images:
@@ -85,10 +92,75 @@ class ChatMistralConversations(BaseChatModel):
             image.save("cat")
         ```
 
+    Stream:
+        ```python
+        for chunk in model.stream("Generate a red house."):
+            print(chunk.text, end="")
+        ```
+
+    Async:
+        ```python
+        answer = await model.ainvoke("Generate a blue boat.")
+        (image,) = await model.aimages(answer)
+        ```
+
+    Several turns:
+        The local history is the truth: the remote conversation is made equal to it, by appending, restarting from an
+        earlier answer, or replaying, whatever was edited, removed or forked in between.
+
+        ```python
+        history = [("user", "Generate a red house."), model.invoke("Generate a red house."), ("user", "Make it blue.")]
+        answer = model.invoke(history)
+        ```
+
+    Tool calling:
+        ```python
+        def weather(city: str) -> str:
+            '''Tell the weather of a city.'''
+            return "sunny"
+
+        answer = model.bind_tools([weather]).invoke("What is the weather in Paris?")
+        print(answer.tool_calls)
+        ```
+
+    Structured output:
+        ```python
+        from pydantic import BaseModel
+
+        class Caption(BaseModel):
+            title: str
+            mood: str
+
+        caption = model.with_structured_output(Caption).invoke("Give a picture of a boat a title and a mood.")
+        ```
+
+    Image input:
+        ```python
+        question = {"role": "user", "content": [{"type": "text", "text": "What is it?"}, image.content_block()]}
+        answer = model.invoke([question])
+        ```
+
+    Agents:
+        ```python
+        painter = model.ensure_agent("Painter")
+        answer = painter.invoke("Generate a green hill.")
+        ```
+
+    Token usage:
+        Connector tokens count as input tokens.
+
+        ```python
+        print(answer.usage_metadata)
+        ```
+
     Response metadata:
-        `answer.response_metadata` has `conversation_id`, `entry_ids`, `head` (the last entry's id), `model_name`,
-        `agent_id`, `connectors` (how often each built-in tool was called, which is what Mistral bills) and
-        `finish_reason`. `answer.usage_metadata` counts connector tokens as input tokens.
+        `conversation_id`, `entry_ids`, `head` (the last entry's id), `fingerprint`, `model_name`, `agent_id`,
+        `connectors` (how often each built-in tool was called, which is what Mistral bills) and `finish_reason`: `stop`,
+        `tool_calls`, `confirmation` (calls wait; see `pending_calls`) or `handoff` (the client is to go on).
+
+        ```python
+        print(answer.response_metadata["connectors"])
+        ```
 
     Docs: https://docs.mistral.ai/studio-api/agents/agent-tools/image_generation
     """
@@ -135,10 +207,10 @@ class ChatMistralConversations(BaseChatModel):
     """Who runs handoffs between agents; the server by default. Only with `agent_id`."""
     conversation_metadata: dict[str, Any] | None = None
     """Kept by Mistral with a started conversation, to find it again."""
-    mistral_api_key: SecretStr | None = Field(
+    mistral_api_key: SecretStr | str | None = Field(
         default_factory=secret_from_env("MISTRAL_API_KEY", default=None), alias="api_key"
     )
-    """API key; from `MISTRAL_API_KEY` by default."""
+    """API key; from `MISTRAL_API_KEY` by default. It is kept as a `SecretStr`."""
     base_url: str = Field(default_factory=from_env("MISTRAL_BASE_URL", default=DEFAULT_BASE_URL))
     """Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` and
     `https://api.us.mistral.ai`; a `/v1` at the end does no harm."""
@@ -462,7 +534,7 @@ class ChatMistralConversations(BaseChatModel):
         )
 
     def _api_key(self) -> str:
-        return self.mistral_api_key.get_secret_value() if self.mistral_api_key else ""
+        return self.mistral_api_key.get_secret_value() if isinstance(self.mistral_api_key, SecretStr) else ""
 
     @functools.cached_property
     def _client(self) -> Client:
@@ -502,6 +574,11 @@ class ChatMistralConversations(BaseChatModel):
     @classmethod
     def _keep_unknown_settings(cls, values: dict[str, Any]) -> Any:
         return _build_model_kwargs(dict(values), get_pydantic_field_names(cls))
+
+    @field_validator("mistral_api_key", mode="before")
+    @classmethod
+    def _hide_key(cls, key: Any) -> Any:
+        return SecretStr(key) if isinstance(key, str) else key
 
     @field_validator("tools", mode="before")
     @classmethod

@@ -17,8 +17,10 @@ from langchain_mistral_imagegen import (
     MistralImageGenerationTool,
     ToolFileNode,
     api,
+    confirm,
     images_of,
     merge_images,
+    pending_calls,
     to_portable_messages,
 )
 from langchain_mistral_imagegen.errors import QuotaExceededError
@@ -44,6 +46,19 @@ async def painter(model: ChatMistralConversations) -> ChatMistralConversations:
     history: api.ConversationHistory = await model.async_client.run(api.conversation_history("conv_1"))
     await model.async_client.run(api.update_agent(found[0].id, description=str(len(history.entries))))
     return await model.aensure_agent("Painter", handoffs=["ag_1"])
+
+
+def confirmed(model: ChatMistralConversations, answer: AIMessage) -> AIMessage:
+    asked: list[str] = [call["name"] for call in pending_calls(answer)]
+    return model.invoke([answer, confirm(answer, allow=bool(asked))])
+
+
+def adding(model: ChatMistralConversations) -> AIMessage:
+    def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    return model.bind_tools([add, {"type": "web_search"}], tool_choice="auto").invoke("3 + 4?")
 
 
 def width(tool: MistralImageGenerationTool) -> int:
