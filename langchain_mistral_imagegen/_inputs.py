@@ -66,6 +66,21 @@ def read(message: BaseMessage, *, system_as_user: bool = False) -> Inputs:
     )
 
 
+def read_all(messages: Sequence[BaseMessage], *, system_as_user: bool = False) -> list[Inputs]:
+    """Convert messages one by one; see `read`.
+
+    A call whose arguments are no JSON is never run by LangChain's agents, so the next message says so in its result:
+    the server would take nothing more without one.
+    """
+    parts = [read(message, system_as_user=system_as_user) for message in messages]
+    answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    for message, following in zip(messages, parts[1:], strict=False):
+        for call in message.invalid_tool_calls if isinstance(message, AIMessage) else ():
+            if call["id"] not in answered:
+                following.entries.insert(0, _result(call["id"] or "", "The arguments are not valid JSON."))
+    return parts
+
+
 def join(parts: Sequence[Inputs]) -> Inputs:
     """Put together what several messages say.
 
@@ -111,7 +126,8 @@ def _answer(message: AIMessage) -> Iterator[Entry]:
                 yield from _tool_execution(block)
                 text = ""
     yield from _output(text)
-    yield from (_call(call["id"] or "", call["name"], call["args"]) for call in message.tool_calls)
+    yield from (_call(call["id"] or "", call["name"], _json(call["args"])) for call in message.tool_calls)
+    yield from (_call(call["id"] or "", call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls)
 
 
 def _output(text: str) -> Iterator[Entry]:
@@ -120,8 +136,11 @@ def _output(text: str) -> Iterator[Entry]:
         yield {"object": "entry", "type": "message.output", "role": "assistant", "content": content}
 
 
-def _call(call_id: str, name: str, args: Any) -> Entry:
-    arguments = json.dumps(args, ensure_ascii=False, sort_keys=True)
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _call(call_id: str, name: str, arguments: str) -> Entry:
     return {"object": "entry", "type": "function.call", "tool_call_id": call_id, "name": name, "arguments": arguments}
 
 
@@ -131,7 +150,7 @@ def _tool_execution(block: Mapping[str, Any]) -> Iterator[Entry]:
     if block["type"] == "server_tool_result":
         yield _result(_call_id(block["tool_call_id"]), _outcome(block, extras.get("tool", "")))
     elif "confirmation_status" not in extras:
-        yield _call(_call_id(block["id"]), extras.get("function") or block["name"], block["args"])
+        yield _call(_call_id(block["id"]), extras.get("function") or block["name"], _json(block["args"]))
 
 
 def _call_id(entry_id: str) -> str:

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_mistral_imagegen import _protocol
 from langchain_mistral_imagegen._answers import MODEL_PROVIDER, fingerprint
-from langchain_mistral_imagegen._inputs import Inputs, check_results, join, read
+from langchain_mistral_imagegen._inputs import Inputs, check_results, join, read_all
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 Continuation = Literal["auto", "replay", "append"]
@@ -99,7 +99,7 @@ class Turn:
 
     @cached_property
     def _parts(self) -> list[Inputs]:
-        return [read(message, system_as_user="agent_id" in self.whom) for message in self.messages]
+        return read_all(self.messages, system_as_user="agent_id" in self.whom)
 
     @cached_property
     def _all(self) -> Inputs:

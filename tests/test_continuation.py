@@ -316,6 +316,16 @@ async def test_missing_results_are_told_before_anything_is_sent(face, model, san
     assert len(sandbox.requests) == 1
 
 
+async def test_a_call_with_broken_arguments_does_not_block_the_conversation(face, model, sandbox):
+    call = {"type": "function.call", "tool_call_id": "Ab3dE5fG7", "name": "add", "arguments": "not json"}
+    sandbox.behave(Behavior(outputs=[call]))
+    answer = await face.call(model, "invoke", [CAT])
+    assert answer.invalid_tool_calls
+    later = await face.call(model, "invoke", [CAT, answer, HumanMessage("Hello")])
+    assert last_way(sandbox) == "append"
+    assert later.text.startswith("Hello")
+
+
 @pytest.mark.parametrize("messages", [[], [SystemMessage("")], [AIMessage("")]])
 async def test_nothing_to_say_is_an_error(face, model, messages, sandbox):
     with pytest.raises(InvalidInputError, match="no message to send"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_mistral_imagegen._inputs import check_results, join, read
+from langchain_mistral_imagegen._inputs import check_results, join, read_all
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 PROVIDER = {"model_provider": "mistralai_conversations"}
@@ -13,7 +13,7 @@ CALL = {"name": "add", "args": {"a": 1}, "id": "call00001"}
 
 
 def to_inputs(messages, **options):
-    return join([read(message, **options) for message in messages])
+    return join(read_all(messages, **options))
 
 
 def content(*blocks):
@@ -171,6 +171,18 @@ def test_blocks_become_chunks(block, chunk):
 def test_what_cannot_be_sent_is_named(block, said):
     with pytest.raises(InvalidInputError, match=said):
         content(block)
+
+
+def test_a_call_that_cannot_be_read_gets_a_result_that_says_so():
+    broken = {"type": "invalid_tool_call", "name": "add", "args": "{oops", "id": "call00001", "error": None}
+    history = [AIMessage("", invalid_tool_calls=[broken]), HumanMessage("Go on.")]
+    assert said(to_inputs(history).entries) == [
+        ("calls", "add", "{oops", "call00001"),
+        ("gets", "The arguments are not valid JSON.", "call00001"),
+        ("user", "Go on."),
+    ]
+    own = ToolMessage("My mistake.", tool_call_id="call00001")
+    assert said(to_inputs([history[0], own]).entries)[1] == ("gets", "My mistake.", "call00001")
 
 
 def test_missing_results_are_named():
