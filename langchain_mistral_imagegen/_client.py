@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from langchain_mistral_imagegen._events import read_event
 from langchain_mistral_imagegen._flows import Blocking, Effect, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol import Request, Response, Sink
 from langchain_mistral_imagegen._signed_urls import is_signed
@@ -231,16 +230,16 @@ class Client:
         except Exception as error:  # noqa: BLE001  # it takes the place of the result
             return error
 
-    def stream(self, flow: Flow[Response]) -> Generator[Any, None, None]:
-        """Yield the events of the response that a flow ends with, as they come."""
+    def stream(self, flow: Flow[Response], read: Callable[[bytes], Iterable[Any]]) -> Generator[Any, None, None]:
+        """Yield the events of the response that a flow ends with, as they come; `read` makes them of their data."""
         raw: httpx.Response = self.run(flow).stream
         decoder = EventStreamDecoder()
         with closing(raw), _translated(f"{raw.request.method} {raw.request.url.path}"):
             for piece in raw.iter_bytes():
                 for data in decoder.feed(piece):
-                    yield read_event(data)
+                    yield from read(data)
             for data in decoder.flush():
-                yield read_event(data)
+                yield from read(data)
 
     def close(self) -> None:
         """Close the connections, unless the HTTP client was given; the next request opens new ones."""
@@ -324,17 +323,17 @@ class AsyncClient:
             tasks = [group.create_task(_outcome(attempt(flow))) for flow in effect.flows]
         return [task.result() for task in tasks]
 
-    async def stream(self, flow: Flow[Response]) -> AsyncGenerator[Any, None]:
-        """Yield the events of the response that a flow ends with, as they come."""
+    async def stream(self, flow: Flow[Response], read: Callable[[bytes], Iterable[Any]]) -> AsyncGenerator[Any, None]:
+        """Yield the events of the response that a flow ends with, as they come; `read` makes them of their data."""
         raw: httpx.Response = (await self.run(flow)).stream
         decoder = EventStreamDecoder()
         async with aclosing(raw):
             with _translated(f"{raw.request.method} {raw.request.url.path}"):
                 async for piece in raw.aiter_bytes():
-                    for data in decoder.feed(piece):
-                        yield read_event(data)
-                for data in decoder.flush():
-                    yield read_event(data)
+                    for event in (event for data in decoder.feed(piece) for event in read(data)):
+                        yield event
+                for event in (event for data in decoder.flush() for event in read(data)):
+                    yield event
 
     async def aclose(self) -> None:
         """Close the running loop's connections, unless the HTTP client was given."""

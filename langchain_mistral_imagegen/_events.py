@@ -133,6 +133,14 @@ def read_event(data: bytes) -> Any:
         return Unknown.of(_json_or_text(data))
 
 
+def as_event(value: Any) -> Any:
+    """Read an event from a JSON value; what is not known becomes `Unknown`."""
+    try:
+        return _EVENTS.validate_python(value)
+    except ValidationError:
+        return Unknown.of(value)
+
+
 def _json_or_text(data: bytes) -> Any:
     try:
         return json.loads(data)

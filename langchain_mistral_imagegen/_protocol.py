@@ -135,6 +135,11 @@ def restart_conversation(
     return _converse(path, {"from_entry_id": from_entry_id, **body}, stream=stream)
 
 
+def complete_chat(body: Mapping[str, Any], *, stream: bool = False) -> Request:
+    """Have messages answered without a conversation."""
+    return _converse("/v1/chat/completions", body, stream=stream)
+
+
 def conversation_history(conversation_id: str) -> Request:
     """Read all entries of a conversation."""
     return Request(method="GET", path=f"/v1/conversations/{_id(conversation_id)}/history")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 
 class EventStreamDecoder:
-    """Splits a body into events; comments, names, ids and `[DONE]` are passed over (the data names its type)."""
+    """Splits a body into events; comments, names and ids are passed over (the data names its type)."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -32,5 +32,4 @@ class EventStreamDecoder:
             self._data.append(line[5:].removeprefix(b" "))
         elif not line and self._data:
             data, self._data = b"\n".join(self._data), []
-            if data != b"[DONE]":
-                yield data
+            yield data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -70,9 +70,9 @@ class Turn:
 
     def start(self) -> _protocol.Request:
         """Say the whole history to a new conversation."""
-        body = {**self.options, **self.labels, **self.whom, "inputs": self._all.entries}
-        if self._instructions:
-            body["instructions"] = self._instructions
+        body = {**self.options, **self.labels, **self.whom, "inputs": self.inputs.entries}
+        if self.inputs.instructions:
+            body["instructions"] = self.inputs.instructions
         if not body["inputs"]:
             # A prompt of system messages alone: the server wants something to answer.
             body["inputs"] = body.pop("instructions")
@@ -106,8 +106,10 @@ class Turn:
         return join(self._parts)
 
     @property
-    def _instructions(self) -> str:
-        return "\n\n".join(text for text in (self.instructions, self._all.instructions) if text)
+    def inputs(self) -> Inputs:
+        """What the whole history says, with all instructions."""
+        instructions = "\n\n".join(text for text in (self.instructions, self._all.instructions) if text)
+        return replace(self._all, instructions=instructions)
 
     def _since(self, answer: Answer) -> Inputs:
         return join(self._parts[answer.place + 1 :])
@@ -122,7 +124,7 @@ class Turn:
     @cached_property
     def _digests(self) -> list[str]:
         """Digests of what stands before each message, and of all."""
-        running = hashlib.sha256(_canonical([self.whom, self._instructions]))
+        running = hashlib.sha256(_canonical([self.whom, self.inputs.instructions]))
         digests = [running.hexdigest()]
         for part in self._parts:
             running.update(_canonical([part.entries, part.shown, part.confirmations]))

@@ -21,19 +21,17 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 
 from langchain_mistral_imagegen import _structured_output as structured_output
 from langchain_mistral_imagegen import _tool_schemas as tool_schemas
-from langchain_mistral_imagegen._agents import AgentSettings, after_check, ensure_agent
-from langchain_mistral_imagegen._answers import AnswerStream, Asked, to_message
+from langchain_mistral_imagegen._agents import AgentSettings, ensure_agent
+from langchain_mistral_imagegen._answers import AnswerStream, Asked
 from langchain_mistral_imagegen._client import AsyncClient, Client, Settings
-from langchain_mistral_imagegen._continuation import Claims, ask
+from langchain_mistral_imagegen._continuation import Claims
 from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
-from langchain_mistral_imagegen._flows import Flow
-from langchain_mistral_imagegen._protocol import Response
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._signed_urls import SignedUrls
+from langchain_mistral_imagegen._transports import Completing, Conversing
 from langchain_mistral_imagegen._turns import Continuation, Turn
 from langchain_mistral_imagegen._version import __version__
-from langchain_mistral_imagegen._wire import ConversationResponse, read_response
 from langchain_mistral_imagegen.errors import InvalidInputError, MissingAPIKeyError
 from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
@@ -207,6 +205,9 @@ class ChatMistralConversations(BaseChatModel):
     """Who runs handoffs between agents; the server by default. Only with `agent_id`."""
     conversation_metadata: dict[str, Any] | None = None
     """Kept by Mistral with a started conversation, to find it again."""
+    transport: Literal["conversations", "completions"] = "conversations"
+    """`completions` asks `/v1/chat/completions` instead: nothing is stored at Mistral, the whole history is sent each
+    time, and pictures come as signed URLs that live an hour. Only with `model`, and without web search or code."""
     mistral_api_key: SecretStr | str | None = Field(
         default_factory=secret_from_env("MISTRAL_API_KEY", default=None), alias="api_key"
     )
@@ -330,8 +331,8 @@ class ChatMistralConversations(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,
     ) -> ChatResult:
-        with self._turn(messages, stop, kwargs) as (asking, asked):
-            return _result(self._client.run(asking), asked)
+        with self._turn(messages, stop, kwargs) as turn:
+            return _result(turn.message(self._client.run(turn.ask())))
 
     async def _agenerate(
         self,
@@ -340,8 +341,8 @@ class ChatMistralConversations(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,
     ) -> ChatResult:
-        with self._turn(messages, stop, kwargs) as (asking, asked):
-            return _result(await self._async_client.run(asking), asked)
+        with self._turn(messages, stop, kwargs) as turn:
+            return _result(turn.message(await self._async_client.run(turn.ask())))
 
     def _stream(
         self,
@@ -350,9 +351,9 @@ class ChatMistralConversations(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with self._turn(messages, stop, kwargs, stream=True) as (asking, asked):
-            answer = AnswerStream(asked)
-            with answer.complete(), closing(self._client.stream(asking)) as events:
+        with self._turn(messages, stop, kwargs, stream=True) as turn:
+            answer = AnswerStream(turn.asked)
+            with answer.complete(), closing(self._client.stream(turn.ask(), turn.events)) as events:
                 for chunk in (chunk for event in events for chunk in answer.feed(event)):
                     generation = ChatGenerationChunk(message=chunk)
                     if run_manager:
@@ -366,9 +367,9 @@ class ChatMistralConversations(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        with self._turn(messages, stop, kwargs, stream=True) as (asking, asked):
-            answer = AnswerStream(asked)
-            async with aclosing(self._async_client.stream(asking)) as events:
+        with self._turn(messages, stop, kwargs, stream=True) as turn:
+            answer = AnswerStream(turn.asked)
+            async with aclosing(self._async_client.stream(turn.ask(), turn.events)) as events:
                 with answer.complete():
                     async for event in events:
                         for chunk in answer.feed(event):
@@ -466,24 +467,31 @@ class ChatMistralConversations(BaseChatModel):
     @contextmanager
     def _turn(
         self, messages: list[BaseMessage], stop: list[str] | None, overrides: dict[str, Any], *, stream: bool = False
-    ) -> Iterator[tuple[Flow[Response], Asked]]:
-        """Say what is to be done, and what its answer is to be told; nobody else continues the same place meanwhile."""
+    ) -> Iterator[Conversing | Completing]:
+        """Make a turn; nobody else continues the conversation in the same place meanwhile."""
         if stop:
             overrides = {**overrides, "stop": stop}
-        store = self.store and self.continuation != "replay"
         agent_id = overrides.get("agent_id", self.agent_id)
         settings = self._of_agent(agent_id, overrides) if agent_id else self._of_model(overrides)
-        settings["options"]["store"] = store
-        turn = Turn(messages=messages, continuation=self.continuation, stream=stream, **settings)
-        model = agent_id or turn.whom["model"]
-        asked = Asked(model=model, urls=SignedUrls(self._signed_urls), fingerprint=turn.fingerprint, stored=store)
+        stored = self.store and self.continuation != "replay" and self.transport == "conversations"
+        settings["options"]["store"] = stored
+        continuation = self.continuation if self.transport == "conversations" else "replay"
+        turn = Turn(messages=messages, continuation=continuation, stream=stream, **settings)
+        asked = Asked(
+            model=agent_id or turn.whom["model"],
+            urls=SignedUrls(self._signed_urls),
+            fingerprint=turn.fingerprint,
+            stored=stored,
+        )
+        if self.transport == "completions":
+            yield Completing(turn=turn, asked=asked, retry=self._retry)
+            return
+        functions = {tool["function"]["name"] for tool in overrides.get("tools", ())} if agent_id else set()
+        known = self._agent_functions.setdefault(str(turn.whom), set()) if agent_id else set()
         with self._claims.claim(turn) as is_alone:
-            asking = ask(turn, self._retry, is_alone=is_alone)
-            if agent_id:
-                functions = {tool["function"]["name"] for tool in overrides.get("tools", ())}
-                known = self._agent_functions.setdefault(str(turn.whom), set())
-                asking = after_check(asking, turn.whom, functions, known, self._retry)
-            yield asking, asked
+            yield Conversing(
+                turn=turn, asked=asked, retry=self._retry, is_alone=is_alone, functions=functions, known=known
+            )
 
     def _of_agent(self, agent_id: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
         # Completion arguments are the agent's: the server refuses them, with code 3001.
@@ -591,6 +599,8 @@ class ChatMistralConversations(BaseChatModel):
             raise ValueError(
                 f"Give either model={self.model!r} or agent_id={self.agent_id!r}: an agent brings its own model"
             )
+        if self.agent_id and self.transport == "completions":
+            raise InvalidInputError(f"agent_id={self.agent_id!r} needs transport='conversations'")
         if self.continuation == "append" and self.cache:
             raise InvalidInputError(
                 "continuation='append' cannot be combined with a cache, because two hits would continue in one place; "
@@ -644,8 +654,7 @@ class ChatMistralConversations(BaseChatModel):
         return {"mistral_api_key": "MISTRAL_API_KEY"}
 
 
-def _result(response: Response, asked: Asked) -> ChatResult:
-    message = to_message(read_response(ConversationResponse, response.content), asked)
+def _result(message: AIMessage) -> ChatResult:
     return ChatResult(generations=[ChatGeneration(message=message)])
 
 

@@ -22,7 +22,6 @@ def decode(*pieces: bytes) -> list[bytes]:
         NORMAL.replace(b"\n", b"\r\n"),
         NORMAL.replace(b"event: a\n", b"").replace(b"event: b\n", b""),
         b": ping\n\n" + NORMAL.replace(b"\n\n", b"\n\n: ping\nid: 7\nretry: 10\n\n"),
-        NORMAL + b"data: [DONE]\n\n",
         NORMAL.removesuffix(b"\n"),
         NORMAL.removesuffix(b"\n\n"),
         NORMAL.replace(b"data: ", b"data:"),
@@ -33,6 +32,10 @@ def test_every_framing_and_every_cut_gives_the_same_events(body):
     assert decode(*(body[n : n + 1] for n in range(len(body)))) == EVENTS
     for cut in range(len(body)):
         assert decode(body[:cut], body[cut:]) == EVENTS
+
+
+def test_the_end_mark_of_chat_completions_is_data_like_any_other():
+    assert decode(NORMAL + b"data: [DONE]\n\n") == [*EVENTS, b"[DONE]"]
 
 
 def test_several_data_lines_are_one_event():

@@ -101,6 +101,14 @@ class TestModel(ChatModelIntegrationTests):
     model_override_value = "mistral-small-latest"
 
 
+class TestCompletions(TestModel):
+    """The same over chat completions."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {**super().chat_model_params, "transport": "completions"}
+
+
 class TestAgent(ChatModelIntegrationTests):
     """With an agent, which brings its own model, tools and completion arguments."""
 

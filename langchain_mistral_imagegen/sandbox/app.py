@@ -14,6 +14,7 @@ from starlette.routing import Route
 from langchain_mistral_imagegen.sandbox import ids
 from langchain_mistral_imagegen.sandbox.agent_routes import AgentRoutes
 from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
+from langchain_mistral_imagegen.sandbox.completion_routes import CompletionRoutes
 from langchain_mistral_imagegen.sandbox.conversation_routes import ConversationRoutes
 from langchain_mistral_imagegen.sandbox.file_routes import FileRoutes
 from langchain_mistral_imagegen.sandbox.problems import Problem, typical
@@ -35,7 +36,7 @@ class Api:
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        groups = (ConversationRoutes(self._sandbox), AgentRoutes(self._sandbox), FileRoutes(self._sandbox))
+        groups = [kind(self._sandbox) for kind in (ConversationRoutes, CompletionRoutes, AgentRoutes, FileRoutes)]
         routes = [
             Route(path, self._endpoint(on, handler), methods=[method])
             for group in groups
