@@ -163,5 +163,5 @@ def test_an_unknown_chunk_is_kept():
 def test_chat_mistral_ai_cannot_read_this_answer(sandbox):
     """Why this transport is here: the tool is accepted there, and the answer kills it."""
     other = ChatMistralAI(base_url=f"{sandbox.url}/v1", api_key="k", max_retries=0)
-    with pytest.raises(KeyError, match="message"):
+    with other.client, pytest.raises(KeyError, match="message"):
         other.bind_tools([{"type": "image_generation"}]).invoke(CAT)
