@@ -25,7 +25,7 @@ FLOORS = (
     {"_inputs"},
     {"_turns"},
     {"_continuation", "_completions"},
-    {"_transports"},
+    {"_transports", "_model_settings"},
     {"_references"},
     {"chat_models", "portable"},
     {"tools", "nodes", "middleware"},
@@ -65,7 +65,7 @@ def test_imports_point_down(module):
 
 def test_only_the_client_knows_the_http_library():
     users = {path.stem for path in ROOT.glob("*.py") if any(name.split(".")[0] == "httpx" for name in imports_of(path))}
-    assert users == {"_client", "chat_models"}, "chat_models for the types of `http_client` only"
+    assert users == {"_client", "_model_settings"}, "_model_settings for the types of `http_client` only"
 
 
 def test_only_the_client_has_a_clock_and_event_loops():

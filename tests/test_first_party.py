@@ -116,6 +116,19 @@ def test_the_profile_tells_what_it_can():
     assert not agent.profile["structured_output"]
 
 
+def test_a_model_made_an_agent_has_an_agents_profile(make_model):
+    assert not make_model(make_model().ensure_agent("Painter")).profile["structured_output"]
+
+
+def test_a_wrong_setting_does_not_show_the_key():
+    with pytest.raises(ValueError, match="either model='m' or agent_id='a'") as caught:
+        ChatMistralConversations(model="m", agent_id="a", api_key="canary")
+    assert "canary" not in str(caught.value) + repr(caught.value)
+    with pytest.raises(ValueError, match="temperature") as caught:
+        ChatMistralConversations(temperature="hot", api_key="canary", default_headers={"x": "canary"})
+    assert "canary" not in str(caught.value)
+
+
 async def test_langchains_rate_limiter_is_asked(face, make_model):
     class Counting(InMemoryRateLimiter):
         asked = 0
