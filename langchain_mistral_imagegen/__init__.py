@@ -13,6 +13,7 @@ from langchain_mistral_imagegen._version import __version__
 
 if TYPE_CHECKING:
     from langchain_mistral_imagegen._references import images_of
+    from langchain_mistral_imagegen.approvals import ApprovalNode
     from langchain_mistral_imagegen.chat_models import ChatMistralConversations
     from langchain_mistral_imagegen.confirmations import confirm, pending_calls
     from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_mistral_imagegen.tools import MistralImageGenerationTool
 
 __all__ = [
+    "ApprovalNode",
     "ChatMistralConversations",
     "FsspecImageStore",
     "GeneratedImage",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ApprovalNode": "approvals",
     "ChatMistralConversations": "chat_models",
     "FsspecImageStore": "stores",
     "GeneratedImage": "images",

@@ -28,7 +28,7 @@ FLOORS = (
     {"_transports", "_model_settings"},
     {"_references"},
     {"chat_models", "portable"},
-    {"tools", "nodes", "middleware"},
+    {"tools", "nodes", "approvals", "middleware"},
     {"_report"},
     {"_cli"},
     {"__init__", "__main__"},
@@ -84,6 +84,7 @@ def test_the_sandbox_shares_nothing_with_the_package():
 
 def test_the_public_names_are_these():
     assert sorted(package.__all__) == [
+        "ApprovalNode",
         "ChatMistralConversations",
         "FsspecImageStore",
         "GeneratedImage",
