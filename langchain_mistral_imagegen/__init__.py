@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from langchain_mistral_imagegen.approvals import ApprovalNode
     from langchain_mistral_imagegen.chat_models import ChatMistralConversations
     from langchain_mistral_imagegen.confirmations import confirm, pending_calls
+    from langchain_mistral_imagegen.conversation_node import ConversationNode
     from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
     from langchain_mistral_imagegen.nodes import ImageState, ToolFileNode
     from langchain_mistral_imagegen.portable import to_portable_messages
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApprovalNode",
     "ChatMistralConversations",
+    "ConversationNode",
     "FsspecImageStore",
     "GeneratedImage",
     "ImageRef",
@@ -43,6 +45,7 @@ __all__ = [
 _MODULES = {
     "ApprovalNode": "approvals",
     "ChatMistralConversations": "chat_models",
+    "ConversationNode": "conversation_node",
     "FsspecImageStore": "stores",
     "GeneratedImage": "images",
     "ImageRef": "images",

@@ -32,7 +32,7 @@ COMPLETION_ARGS = (
     "stop",
 )
 # What a call or `bind` may set besides completion arguments.
-_CALL_SETTINGS = {"model", "agent_id", "agent_version", "tools", "tool_choice"}
+_CALL_SETTINGS = {"model", "agent_id", "agent_version", "tools", "tool_choice", "conversation_metadata"}
 
 
 class ModelSettings(BaseChatModel):
@@ -112,8 +112,11 @@ class ModelSettings(BaseChatModel):
         return {
             "whom": _given(agent_id=agent_id, agent_version=version),
             "options": _given(handoff_execution=self.handoff_execution),
-            "labels": _given(metadata=self.conversation_metadata),
+            "labels": _given(metadata=self._metadata(overrides)),
         }
+
+    def _metadata(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        return {**(self.conversation_metadata or {}), **overrides.get("conversation_metadata", {})}
 
     def _of_model(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
         tools = [*self.tools, *overrides.get("tools", ())]
@@ -124,7 +127,7 @@ class ModelSettings(BaseChatModel):
             "whom": {"model": overrides.get("model", self.model), "tools": tools},
             "instructions": self.instructions or "",
             "options": _given(completion_args=_given(**args, tool_choice=choice)),
-            "labels": _given(metadata=self.conversation_metadata, guardrails=self.guardrails),
+            "labels": _given(metadata=self._metadata(overrides), guardrails=self.guardrails),
         }
 
     # --- checks ---

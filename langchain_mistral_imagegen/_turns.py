@@ -80,7 +80,7 @@ class Turn:
 
     def append(self, answer: Answer) -> _protocol.Request:
         """Say what came after an answer to the conversation it was given in."""
-        inputs = self._since(answer)
+        inputs = self.since(answer)
         body = {**self.options, "inputs": inputs.entries}
         if inputs.confirmations:
             body |= {"tool_confirmations": inputs.confirmations}
@@ -89,7 +89,7 @@ class Turn:
     def restart(self, answer: Answer) -> _protocol.Request:
         """Say what came after an answer to a copy of its conversation that ends with this answer."""
         version = {name: self.whom[name] for name in ("agent_version",) if name in self.whom}
-        body = {**self.options, **self.labels, **version, "inputs": self._since(answer).entries}
+        body = {**self.options, **self.labels, **version, "inputs": self.since(answer).entries}
         return _protocol.restart_conversation(answer.conversation_id, answer.head, body, stream=self.stream)
 
     @property
@@ -111,7 +111,8 @@ class Turn:
         instructions = "\n\n".join(text for text in (self.instructions, self._all.instructions) if text)
         return replace(self._all, instructions=instructions)
 
-    def _since(self, answer: Answer) -> Inputs:
+    def since(self, answer: Answer) -> Inputs:
+        """Return what came after an answer."""
         return join(self._parts[answer.place + 1 :])
 
     # --- recognising ---

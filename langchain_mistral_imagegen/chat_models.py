@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
 from typing import Any, Self, Unpack
 
@@ -386,6 +386,22 @@ class ChatMistralConversations(ModelSettings):
         """Make a turn; nobody else continues the conversation in the same place meanwhile."""
         if stop:
             overrides = {**overrides, "stop": stop}
+        turn, asked = self.prepared(messages, overrides, stream=stream)
+        if self.transport == "completions":
+            yield Completing(turn=turn, asked=asked, retry=self._retry)
+            return
+        is_agent = "agent_id" in turn.whom
+        functions = {tool["function"]["name"] for tool in overrides.get("tools", ())} if is_agent else set()
+        known = self._agent_functions.setdefault(str(turn.whom), set()) if is_agent else set()
+        with self._claims.claim(turn) as is_alone:
+            yield Conversing(
+                turn=turn, asked=asked, retry=self._retry, is_alone=is_alone, functions=functions, known=known
+            )
+
+    def prepared(
+        self, messages: Sequence[BaseMessage], overrides: Mapping[str, Any], *, stream: bool = False
+    ) -> tuple[Turn, Asked]:
+        """Make a turn, and what its answer is told, without having it answered; the nodes need it to recognise one."""
         agent_id = overrides.get("agent_id", self.agent_id)
         settings = self._of_agent(agent_id, overrides) if agent_id else self._of_model(overrides)
         stored = self.store and self.continuation != "replay" and self.transport == "conversations"
@@ -398,15 +414,7 @@ class ChatMistralConversations(ModelSettings):
             fingerprint=turn.fingerprint,
             stored=stored,
         )
-        if self.transport == "completions":
-            yield Completing(turn=turn, asked=asked, retry=self._retry)
-            return
-        functions = {tool["function"]["name"] for tool in overrides.get("tools", ())} if agent_id else set()
-        known = self._agent_functions.setdefault(str(turn.whom), set()) if agent_id else set()
-        with self._claims.claim(turn) as is_alone:
-            yield Conversing(
-                turn=turn, asked=asked, retry=self._retry, is_alone=is_alone, functions=functions, known=known
-            )
+        return turn, asked
 
     # --- connections, made when first used ---
 

@@ -84,7 +84,7 @@ class FsspecImageStore:
         if self._folder:
             target = Path(self._path(key))
             target.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(target)
+            _link(source, target)
         elif not filesystem.exists(self._path(key)):
             # Object stores make an object visible when it is complete.
             filesystem.makedirs(self._path(key).rpartition("/")[0], exist_ok=True)
@@ -111,6 +111,17 @@ class FsspecImageStore:
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
+
+
+def _link(source: Path, target: Path) -> None:
+    """Let a complete file appear, unless there is one: of several writers, one wins."""
+    try:
+        target.hardlink_to(source)
+    except FileExistsError:
+        return
+    except OSError:  # a filesystem without hard links
+        if not target.exists():
+            source.replace(target)
 
 
 def _protocols(filesystem: Any) -> tuple[str, ...]:

@@ -155,6 +155,18 @@ def test_what_is_no_completion_is_an_error():
         list(CompletionEvents(set()).completion(b"<html>"))
 
 
+def test_what_each_run_of_the_model_cost_is_summed_up():
+    def chunk(run, tokens):
+        usage = {"prompt_tokens": tokens, "completion_tokens": 1, "total_tokens": tokens + 1}
+        return json.dumps({"id": run, "created": 1, "choices": [], "usage": usage}).encode()
+
+    events = CompletionEvents(set())
+    for data in (chunk("a", 10), chunk("b", 5), chunk("b", 5)):
+        assert list(events.chunk(data)) == []
+    (done,) = events.chunk(b"[DONE]")
+    assert (done.usage.prompt_tokens, done.usage.completion_tokens) == (15, 2)
+
+
 def test_an_unknown_chunk_is_kept():
     (event,) = CompletionEvents(set()).chunk(b'{"weather": "clear"}')
     assert event.raw == {"weather": "clear"}

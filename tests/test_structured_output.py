@@ -55,6 +55,11 @@ async def test_the_server_is_told_the_schema(face, model, sandbox):
     assert asked["json_schema"]["schema"]["required"] == ["setup", "punchline"]
 
 
+async def test_strictness_can_be_waived(face, model, sandbox):
+    await face.call(model.with_structured_output(Joke, strict=False), "invoke", PROMPT)
+    assert sandbox.requests[-1].json["completion_args"]["response_format"]["json_schema"]["strict"] is False
+
+
 async def test_a_function_is_forced(face, model, sandbox):
     await face.call(model.with_structured_output(Joke, method="function_calling"), "invoke", PROMPT)
     sent = sandbox.requests[-1].json

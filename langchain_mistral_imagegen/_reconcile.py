@@ -1,0 +1,144 @@
+"""Not paying twice: an intent is written before a conversation is asked, and whoever finds one looks for its answer.
+
+A crash between paying and remembering leaves the intent behind, and the answer at Mistral. A new or restarted
+conversation is found by the key in its metadata; an append, which takes no metadata, by its own words at the end of the
+conversation it was added to.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from langchain_mistral_imagegen import api
+from langchain_mistral_imagegen._flows import Flow, Pause, blocking
+from langchain_mistral_imagegen._turns import Turn
+from langchain_mistral_imagegen._wire import ConversationResponse, FunctionResultEntry, MessageInputEntry, Wire
+from langchain_mistral_imagegen.errors import NotFoundError
+from langchain_mistral_imagegen.images import incoming_file
+from langchain_mistral_imagegen.stores import ImageStore
+
+KEY = "langchain_mistral_imagegen_key"
+"""Name of the key in a conversation's metadata."""
+_POLL = 1.0  # seconds between two looks for an answer that may still be drawn
+
+
+@dataclass(frozen=True)
+class Intents:
+    """Records in an image store that something is about to be paid for."""
+
+    store: ImageStore
+
+    def announce(self, key: str) -> float | None:
+        """Write an intent.
+
+        Returns:
+            `None` if it is the first with this key, or the seconds since the first was written.
+        """
+        mine = secrets.token_hex(8)
+        place = f"_intents/{key}.json"
+        file = incoming_file(self.store.temporary_folder() or Path(tempfile.gettempdir()))
+        try:
+            file.write_text(json.dumps({"by": mine, "at": datetime.now(UTC).isoformat()}))
+            self.store.put(file, place)
+        finally:
+            file.unlink(missing_ok=True)
+        # A store keeps what is there already, so of several that write at once only one reads its own words.
+        kept = json.loads(self.store.get(place))
+        if kept["by"] == mine:
+            return None
+        return (datetime.now(UTC) - datetime.fromisoformat(kept["at"])).total_seconds()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How to look for an answer.
+
+    Attributes:
+        timeout: Seconds that an answer may take; while an intent is younger, its answer is waited for.
+        always: Whether to look even if no intent is found.
+    """
+
+    timeout: float
+    always: bool = False
+
+
+def answer_of(turn: Turn, key: str, intents: Intents, patience: Patience) -> Flow[ConversationResponse | None]:
+    """Announce a turn, and return the answer that it has got already.
+
+    Args:
+        turn: What is to be said.
+        key: Tells this very turn from all others, also over retries and crashes.
+        intents: Where intents are written.
+        patience: How to look.
+    """
+    age = yield from blocking(lambda: intents.announce(key))
+    if age is None and not patience.always:
+        return None
+    waited = patience.timeout if age is None else age
+    while (found := (yield from _find(turn, key))) is None and waited < patience.timeout:
+        yield Pause(_POLL)
+        waited += _POLL
+    return found
+
+
+def _find(turn: Turn, key: str) -> Flow[ConversationResponse | None]:
+    if turn.continues:
+        entries = yield from _entries(turn.continues.conversation_id)
+        ids = [getattr(entry, "id", "") for entry in entries]
+        place = ids.index(turn.continues.head) + 1 if turn.continues.head in ids else len(entries)
+        said = turn.since(turn.continues).entries
+        if outputs := _outputs(entries[place:], said):
+            return _response(turn.continues.conversation_id, outputs)
+    # The server's filter is not documented well enough to be trusted alone.
+    for conversation in (yield from api.list_conversations(metadata={KEY: key})):
+        if (conversation.metadata or {}).get(KEY) == key:
+            entries = yield from _entries(conversation.id)
+            inputs = [place for place, entry in enumerate(entries) if _is_input(entry)]
+            if outputs := entries[inputs[-1] + 1 :] if inputs else []:
+                return _response(conversation.id, outputs)
+    return None
+
+
+def _entries(conversation_id: str) -> Flow[list[Any]]:
+    try:
+        return (yield from api.conversation_history(conversation_id)).entries
+    except NotFoundError:
+        return []
+
+
+def _outputs(entries: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return what was answered to these inputs, if the entries begin with them."""
+    begins = len(entries) > len(said) and all(map(_is_same, entries, said))
+    outputs: list[Any] = []
+    for entry in entries[len(said) :] if begins else ():
+        if _is_input(entry):
+            break
+        outputs.append(entry)
+    return outputs
+
+
+def _is_input(entry: Wire) -> bool:
+    return isinstance(entry, (MessageInputEntry, FunctionResultEntry))
+
+
+def _is_same(entry: Wire, said: Mapping[str, Any]) -> bool:
+    sent = entry.as_sent()
+    return all(_words(sent.get(name)) == _words(said.get(name)) for name in ("type", "role", "content", "tool_call_id"))
+
+
+def _words(content: Any) -> Any:
+    """Return content in one form: a text may come back as a list of chunks."""
+    if isinstance(content, list):
+        return "".join(str(chunk.get("text", "")) for chunk in content)
+    return content
+
+
+def _response(conversation_id: str, outputs: Sequence[Any]) -> ConversationResponse:
+    return ConversationResponse.model_construct(conversation_id=conversation_id, outputs=list(outputs), usage=None)

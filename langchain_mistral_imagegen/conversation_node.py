@@ -1,0 +1,153 @@
+"""`ConversationNode`: the LangGraph node that pays, once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
+
+from langchain_mistral_imagegen._answers import to_message
+from langchain_mistral_imagegen._flows import Flow
+from langchain_mistral_imagegen._reconcile import KEY, Intents, Patience, answer_of
+from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    QuotaExceededError,
+    RateLimitError,
+    ServerError,
+)
+from langchain_mistral_imagegen.stores import ImageStore, image_store
+
+
+@dataclass(frozen=True)
+class ConversationNode(Runnable[Any, dict[str, list[AIMessage]]]):
+    """Has the messages answered, and does not pay again for an answer that a crash or a lost connection swallowed.
+
+    Before it asks, it writes an intent into the image store, under a key made of thread, task and history. A retry or
+    a resumed graph finds it, looks for the answer at Mistral and adopts it (without `usage_metadata`, which the history
+    does not have). While an intent is younger than the model's `timeout`, its answer is waited for, because it may
+    still be drawn. A fork or a replay is another task, and asks anew. (A parent node that calls one subgraph twice with
+    the very same messages is the same task, and gets the same picture.) Without a checkpointer there is no key, and it
+    just asks.
+
+    Attributes:
+        model: The chat model, also with tools bound; it must keep its conversations (`store=True`).
+        image_store: Where intents are kept, below `_intents/`; all workers on a thread must share it. By default
+            `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`.
+        messages_key: Where the state has its messages.
+        reconcile: `"on_resume"` looks for an answer if there is an intent, `"always"` also if there is none (intents
+            may be lost), `"off"` never, and writes none.
+
+    Example:
+        ```python
+        policy = RetryPolicy(retry_on=ConversationNode.retry_on)
+        builder.add_node("draw", ConversationNode(model), retry_policy=policy)
+        ```
+    """
+
+    model: Runnable[Any, AIMessage]
+    image_store: ImageStore | str | None = None
+    messages_key: str = "messages"
+    reconcile: Literal["on_resume", "always", "off"] = "on_resume"
+
+    name = "ConversationNode"  # of the run in traces; not a field
+
+    def __post_init__(self) -> None:
+        """Check the model.
+
+        Raises:
+            InvalidInputError: If it keeps no conversations in which an answer could be found.
+        """
+        chat = self._chat
+        if self.reconcile != "off" and (not chat.store or chat.transport != "conversations"):
+            raise InvalidInputError(
+                "ConversationNode finds a lost answer in its conversation, so the model needs store=True and "
+                "transport='conversations'; reconcile='off' does without"
+            )
+
+    @staticmethod
+    def retry_on(error: Exception) -> bool:
+        """Tell a `RetryPolicy` what to repeat: what may pass, now that nothing is paid twice. Not a day's quota."""
+        passing = (OutcomeUnknownError, RateLimitError, ServerError, APIConnectionError)
+        return isinstance(error, passing) and not isinstance(error, QuotaExceededError)
+
+    def run(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, list[AIMessage]]:
+        """Answer the messages and return the update of the state."""
+        messages, key = state[self.messages_key], self._key(state, config)
+        adopted = self._chat.client.run(self._adopted(messages, key)) if key else None
+        return {self.messages_key: [adopted or self._asked(key).invoke(messages, config)]}
+
+    async def arun(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, list[AIMessage]]:
+        """Answer the messages and return the update of the state."""
+        messages, key = state[self.messages_key], self._key(state, config)
+        adopted = await self._chat.async_client.run(self._adopted(messages, key)) if key else None
+        return {self.messages_key: [adopted or await self._asked(key).ainvoke(messages, config)]}
+
+    def invoke(
+        self,
+        input: Any,  # noqa: A002  # LangChain's name
+        config: RunnableConfig | None = None,
+        **_: Any,
+    ) -> dict[str, list[AIMessage]]:
+        """Run as a Runnable."""
+        return self._call_with_config(self.run, input, config)  # type: ignore[arg-type]  # it passes `config` by name
+
+    async def ainvoke(
+        self,
+        input: Any,  # noqa: A002  # LangChain's name
+        config: RunnableConfig | None = None,
+        **_: Any,
+    ) -> dict[str, list[AIMessage]]:
+        """Run as a Runnable, asynchronously."""
+        return await self._acall_with_config(self.arun, input, config)  # type: ignore[arg-type]  # likewise
+
+    def _key(self, state: Mapping[str, Any], config: RunnableConfig) -> str | None:
+        """Digest thread, root task, node path and history.
+
+        Within a subgraph that its parent retries, only the root task is stable; the inner tasks are new ones, and a
+        number in the path counts the attempts.
+        """
+        place = config.get("configurable", {})
+        if self.reconcile == "off" or not place.get("thread_id") or not place.get("checkpoint_ns"):
+            return None
+        root, *inner = place["checkpoint_ns"].split("|")
+        path = [segment.partition(":")[0] for segment in inner if not segment.isdigit()]
+        turn, _ = self._chat.prepared(state[self.messages_key], self._bound)
+        named = "|".join([str(place["thread_id"]), root, *path, turn.fingerprint])
+        return hashlib.sha256(named.encode()).hexdigest()[:32]
+
+    def _adopted(self, messages: Sequence[BaseMessage], key: str) -> Flow[AIMessage | None]:
+        turn, asked = self._chat.prepared(messages, self._bound)
+        patience = Patience(timeout=self._chat.timeout, always=self.reconcile == "always")
+        found = yield from answer_of(turn, key, self._intents, patience)
+        return to_message(found, asked) if found else None
+
+    def _asked(self, key: str | None) -> Runnable[Any, AIMessage]:
+        return self.model.bind(conversation_metadata={KEY: key}) if key else self.model
+
+    @property
+    def _chat(self) -> ChatMistralConversations:
+        model = self.model
+        while isinstance(model, RunnableBinding):
+            model = model.bound
+        if not isinstance(model, ChatMistralConversations):
+            raise InvalidInputError(f"ConversationNode needs a ChatMistralConversations; it was given {type(model)}")
+        return model
+
+    @property
+    def _bound(self) -> dict[str, Any]:
+        return dict(self.model.kwargs) if isinstance(self.model, RunnableBinding) else {}
+
+    @cached_property
+    def _intents(self) -> Intents:
+        return Intents(image_store(self.image_store))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -1,0 +1,226 @@
+"""`ConversationNode` pays once, whatever crashes: with real processes that are really killed."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from killable_graph import graph_of
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import RetryPolicy
+
+from langchain_mistral_imagegen import ConversationNode, FsspecImageStore, ImageState, images_of
+from langchain_mistral_imagegen.errors import (
+    InvalidInputError,
+    OutcomeUnknownError,
+    QuotaExceededError,
+    RateLimitError,
+)
+from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
+
+PROGRAM = Path(__file__).with_name("killable_graph.py")
+THREAD = {"configurable": {"thread_id": "1"}}
+CAT, BLUE = HumanMessage("Generate an orange cat in an office."), HumanMessage("Make it blue.")
+MOMENTS = ["in the call", "after the call", "before the download", "in the download"]
+
+
+def run(sandbox: Sandbox, folder: Path, durability: str, moment: str = "never") -> subprocess.Popen[str]:
+    command = [sys.executable, str(PROGRAM), sandbox.url, str(folder), durability, moment]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def kill_once(sandbox: Sandbox, folder: Path, durability: str, moment: str) -> int:
+    """Run the program until its moment has come, and return how it ended."""
+    if moment == "in the call":
+        sandbox.behavior = Behavior(images=3, on="any", delay=0.5)
+    if moment == "in the download":
+        sandbox.behavior = Behavior(images=3, on="any", file_size=1_500_000)
+        sandbox.behave(Behavior(on="download", pace=0.2), times=3)
+    program = run(sandbox, folder, durability, moment)
+    if moment == "in the call":
+        wait_until(lambda: list(folder.glob("pictures/_intents/*.json")))
+        time.sleep(0.2)
+        program.kill()
+        sandbox.behavior = Behavior(images=3, on="any")
+    if moment == "in the download":
+        wait_until(lambda: half_downloaded(folder))
+        program.kill()
+    program.communicate(timeout=60)
+    return program.returncode
+
+
+def half_downloaded(folder: Path) -> bool:
+    """Tell whether pictures are arriving: hidden files have bytes."""
+    return any(size(file) > 100_000 for file in (folder / "pictures").glob(".incoming-*"))
+
+
+def size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def wait_until(condition, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def trial(folder: Path, durability: str, moment: str) -> tuple[int, int, str, int]:
+    """Kill the program, run it again, and return: how it was killed, what was paid, what it says, what is stored."""
+    folder.mkdir()
+    with Sandbox(behavior=Behavior(images=3, on="any")) as sandbox:
+        killed = kill_once(sandbox, folder, durability, moment)
+        said, errors = (again := run(sandbox, folder, durability)).communicate(timeout=60)
+        assert again.returncode == 0, errors
+        return killed, sandbox.paid, said.strip(), len(list(folder.rglob("*.jpg")))
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_three_pictures_wanted_three_paid_three_stored(tmp_path, moment, durability):
+    with ThreadPoolExecutor(5) as pool:
+        trials = list(pool.map(lambda n: trial(tmp_path / str(n), durability, moment), range(5)))
+    assert trials == [(-signal.SIGKILL, 3, "['stored', 'stored', 'stored']", 3)] * 5
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FsspecImageStore(str(tmp_path / "pictures"))
+
+
+def builder_of(node, **options):
+    builder = StateGraph(ImageState)
+    builder.add_node("draw", node, **options)
+    builder.add_edge(START, "draw")
+    builder.add_edge("draw", END)
+    return builder
+
+
+async def test_an_answer_that_got_lost_is_adopted_by_a_retry(face, make_model, sandbox, store):
+    """The connection dies while it draws: the retry finds the picture instead of paying for another."""
+    node = ConversationNode(make_model(timeout=0.5, max_retries=0), store)
+    policy = RetryPolicy(retry_on=ConversationNode.retry_on, initial_interval=1.5)
+    graph = builder_of(node, retry_policy=policy).compile(checkpointer=InMemorySaver())
+    sandbox.behave(Behavior(delay=1.0))
+    state = await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
+    assert len(images_of(state)) == sandbox.paid == 1
+    assert state["messages"][-1].text.startswith("Here is your image")
+
+
+async def test_a_lost_append_is_adopted_and_continued(face, make_model, sandbox, store):
+    node = ConversationNode(make_model(timeout=0.5, max_retries=0), store)
+    policy = RetryPolicy(retry_on=ConversationNode.retry_on, initial_interval=1.5)
+    graph = builder_of(node, retry_policy=policy).compile(checkpointer=InMemorySaver())
+    await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
+    sandbox.behave(Behavior(delay=1.0))
+    state = await face.call(graph, "invoke", {"messages": [BLUE]}, THREAD)
+    assert sandbox.paid == 2
+    posts = [request for request in sandbox.requests if request.method == "POST"]
+    conversation = state["messages"][-1].response_metadata["conversation_id"]
+    assert [request.path for request in posts] == ["/v1/conversations", f"/v1/conversations/{conversation}"]
+    again = await face.call(graph, "invoke", {"messages": [HumanMessage("Hello")]}, THREAD)
+    assert again["messages"][-1].response_metadata["conversation_id"] == conversation
+    assert len(sandbox.entries(conversation)) == 8
+
+
+async def test_the_same_in_a_subgraph_whose_parent_retries(face, make_model, sandbox, store):
+    inner = builder_of(ConversationNode(make_model(timeout=0.5, max_retries=0), store)).compile()
+    policy = RetryPolicy(retry_on=ConversationNode.retry_on, initial_interval=1.5)
+    graph = builder_of(inner, retry_policy=policy).compile(checkpointer=InMemorySaver())
+    sandbox.behave(Behavior(delay=1.0))
+    state = await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
+    assert len(images_of(state)) == sandbox.paid == 1
+
+
+async def test_an_answer_that_is_still_drawn_is_waited_for(face, make_model, sandbox, store):
+    """Another worker takes over while the first request is still being carried out."""
+    first, second = make_model(timeout=0.3, max_retries=0), make_model(timeout=20, max_retries=0)
+    saver = InMemorySaver()
+    sandbox.behave(Behavior(delay=1.5))
+    with pytest.raises(OutcomeUnknownError):
+        await face.call(
+            builder_of(ConversationNode(first, store)).compile(checkpointer=saver),
+            "invoke",
+            {"messages": [CAT]},
+            THREAD,
+        )
+    graph = builder_of(ConversationNode(second, store)).compile(checkpointer=saver)
+    state = await face.call(graph, "invoke", None, THREAD)
+    assert len(images_of(state)) == sandbox.paid == 1
+
+
+async def test_what_was_not_carried_out_is_asked_again(face, make_model, sandbox, store):
+    node = ConversationNode(make_model(timeout=2, max_retries=0), store)
+    graph = builder_of(node).compile(checkpointer=InMemorySaver())
+    sandbox.behave(Behavior(status=503))
+    with pytest.raises(Exception, match="status 503"):
+        await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
+    state = await face.call(graph, "invoke", None, THREAD)
+    assert len(images_of(state)) == sandbox.paid == 1
+
+
+async def test_a_fork_is_paid_for_and_does_not_mix(face, make_model, sandbox, store):
+    graph = builder_of(ConversationNode(make_model(), store)).compile(checkpointer=InMemorySaver())
+    await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
+    before = graph.get_state(THREAD).config
+    blue = await face.call(graph, "invoke", {"messages": [BLUE]}, THREAD)
+    other = await face.call(graph, "invoke", {"messages": [BLUE]}, before)
+    assert sandbox.paid == 3
+    ids = {state["messages"][-1].response_metadata["conversation_id"] for state in (blue, other)}
+    assert len(ids) == 2
+
+
+async def test_without_a_checkpointer_it_just_asks(face, make_model, sandbox, store):
+    graph = builder_of(ConversationNode(make_model(), store)).compile()
+    state = await face.call(graph, "invoke", {"messages": [CAT]})
+    assert len(images_of(state)) == sandbox.paid == 1
+    assert not Path(store.url, "_intents").exists()
+
+
+async def test_tools_may_be_bound(face, make_model, sandbox, store):
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+
+    graph = builder_of(ConversationNode(make_model().bind_tools([add]), store)).compile(checkpointer=InMemorySaver())
+    state = await face.call(graph, "invoke", {"messages": [HumanMessage("Use add for 3 and 4.")]}, THREAD)
+    assert state["messages"][-1].tool_calls
+
+
+async def test_tokens_are_streamed(face, make_model, store):
+    graph = builder_of(ConversationNode(make_model(), store)).compile(checkpointer=InMemorySaver())
+    parts = await face.chunks(graph, {"messages": [CAT]}, config=THREAD, stream_mode="messages")
+    assert len(parts) > 5
+
+
+def test_a_model_that_keeps_nothing_is_refused(make_model, store):
+    with pytest.raises(InvalidInputError, match="needs store=True"):
+        ConversationNode(make_model(store=False), store)
+    ConversationNode(make_model(store=False), store, reconcile="off")
+
+
+def test_what_is_worth_a_retry():
+    assert ConversationNode.retry_on(OutcomeUnknownError("x"))
+    assert ConversationNode.retry_on(RateLimitError("x", status_code=429))
+    assert not ConversationNode.retry_on(QuotaExceededError("x", status_code=429))
+    assert not ConversationNode.retry_on(ValueError("x"))
+
+
+def test_it_pickles(make_model, store):
+    node = pickle.loads(pickle.dumps(ConversationNode(make_model(), store)))
+    assert node.messages_key == "messages"
+
+
+def test_the_program_runs_without_being_killed(tmp_path, sandbox):
+    graph = graph_of(sandbox.url, tmp_path, "never", InMemorySaver())
+    assert len(graph.invoke({"messages": [CAT]}, THREAD)["images"]) == 1
