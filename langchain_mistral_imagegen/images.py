@@ -71,10 +71,8 @@ def merge_images(
     for image_id, ref in (right or {}).items():
         if ref is None:
             merged.pop(image_id, None)
-        elif image_id in merged:
-            merged[image_id] = _join(merged[image_id], ref)
         else:
-            merged[image_id] = ref
+            merged[image_id] = _join(merged.get(image_id, ref), ref)
     return merged
 
 
