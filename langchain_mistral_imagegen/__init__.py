@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from langchain_mistral_imagegen.chat_models import ChatMistralConversations
     from langchain_mistral_imagegen.confirmations import confirm, pending_calls
     from langchain_mistral_imagegen.conversation_node import ConversationNode
+    from langchain_mistral_imagegen.image_graph import create_image_graph
     from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
     from langchain_mistral_imagegen.nodes import ImageState, ToolFileNode
     from langchain_mistral_imagegen.portable import to_portable_messages
@@ -36,6 +37,7 @@ __all__ = [
     "ToolFileNode",
     "__version__",
     "confirm",
+    "create_image_graph",
     "images_of",
     "merge_images",
     "pending_calls",
@@ -54,6 +56,7 @@ _MODULES = {
     "MistralImageGenerationTool": "tools",
     "ToolFileNode": "nodes",
     "confirm": "confirmations",
+    "create_image_graph": "image_graph",
     "images_of": "_references",
     "merge_images": "images",
     "pending_calls": "confirmations",

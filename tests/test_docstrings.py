@@ -14,11 +14,18 @@ from langchain_mistral_imagegen import (
     ChatMistralConversations,
     MistralImageGenerationTool,
     confirm,
+    create_image_graph,
     to_portable_messages,
 )
 from langchain_mistral_imagegen.middleware import PortableMessagesMiddleware
 
-DOCUMENTED = [ChatMistralConversations, MistralImageGenerationTool, to_portable_messages, PortableMessagesMiddleware]
+DOCUMENTED = [
+    ChatMistralConversations,
+    MistralImageGenerationTool,
+    create_image_graph,
+    to_portable_messages,
+    PortableMessagesMiddleware,
+]
 SECTIONS = """Setup, Key init args (completion), Key init args (client), Instantiate, Invoke, Images, Stream, Async,
 Several turns, Tool calling, Structured output, Image input, Agents, Token usage, Response metadata"""
 

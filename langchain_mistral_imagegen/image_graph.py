@@ -1,0 +1,71 @@
+"""`create_image_graph`: the nodes of this package wired, ready to be extended and compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from langchain_core.tools import BaseTool
+from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.types import RetryPolicy
+
+from langchain_mistral_imagegen.approvals import ApprovalNode
+from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+from langchain_mistral_imagegen.conversation_node import ConversationNode
+from langchain_mistral_imagegen.nodes import ImageState, ToolFileNode
+from langchain_mistral_imagegen.stores import ImageStore
+
+
+def create_image_graph(
+    model: ChatMistralConversations,
+    image_store: ImageStore | str | None = None,
+    *,
+    tools: Sequence[BaseTool | Callable[..., Any]] = (),
+    approve: bool = False,
+    state_schema: type[Any] = ImageState,
+) -> StateGraph[Any]:
+    """Wire a graph that draws, stores, and does not pay twice.
+
+    `START -> approve -> draw -> download -> END`, where `approve` is there if asked for, and `draw` and `tools` take
+    turns while function tools are called.
+
+    Args:
+        model: Whom to ask.
+        image_store: A store, a path, or an fsspec URL, for pictures and intents.
+        tools: Functions that the model may call; they run in the node `tools`.
+        approve: Whether a human approves each prompt first (needs a checkpointer).
+        state_schema: `ImageState`, or a class that extends it.
+
+    Returns:
+        A builder: add to it what you like, then `compile` it, with a checkpointer.
+
+    Example:
+        ```python
+        from langgraph.checkpoint.memory import InMemorySaver
+
+        graph = create_image_graph(model, "memory://pictures").compile(checkpointer=InMemorySaver())
+        thread = {"configurable": {"thread_id": "1"}}
+        state = graph.invoke({"messages": [("user", "Draw a boat.")]}, thread)
+        ```
+    """
+    asked = model.bind_tools(tools) if tools else model
+    builder: StateGraph[Any] = StateGraph(state_schema)
+    policy = RetryPolicy(retry_on=ConversationNode.retry_on)
+    builder.add_node("draw", ConversationNode(asked, image_store), retry_policy=policy)
+    builder.add_node("download", ToolFileNode(image_store, model))
+    if approve:
+        builder.add_node("approve", ApprovalNode("draw"), destinations=("draw", END))
+    builder.add_edge(START, "approve" if approve else "draw")
+    if tools:
+        builder.add_node("tools", ToolNode(tools))
+        builder.add_edge("tools", "draw")
+        builder.add_conditional_edges("draw", _after_drawing, ["tools", "download"])
+    else:
+        builder.add_edge("draw", "download")
+    builder.add_edge("download", END)
+    return builder
+
+
+def _after_drawing(state: Any) -> Literal["tools", "download"]:
+    return "tools" if state["messages"][-1].tool_calls else "download"

@@ -1,0 +1,69 @@
+"""The wired graph."""
+
+from __future__ import annotations
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END
+from langgraph.types import Command
+
+from langchain_mistral_imagegen import FsspecImageStore, ImageState, create_image_graph
+from langchain_mistral_imagegen.sandbox import Behavior
+
+THREAD = {"configurable": {"thread_id": "1"}}
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def said(text):
+    return {"messages": [("user", text)]}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FsspecImageStore(str(tmp_path / "pictures"))
+
+
+async def test_it_draws_and_stores(face, model, sandbox, store):
+    graph = create_image_graph(model, store).compile(checkpointer=InMemorySaver())
+    state = await face.call(graph, "invoke", said("Draw a boat."), THREAD)
+    state = await face.call(graph, "invoke", said("Make it blue."), THREAD)
+    assert [ref["status"] for ref in state["images"].values()] == ["stored", "stored"]
+    assert sandbox.paid == 2
+
+
+async def test_a_busy_server_is_asked_again(face, model, sandbox, store):
+    sandbox.behave(Behavior(status=429))
+    graph = create_image_graph(model, store).compile()
+    assert (await face.call(graph, "invoke", said("Draw a boat.")))["images"]
+
+
+async def test_functions_run_in_between(face, model, sandbox, store):
+    graph = create_image_graph(model, store, tools=[add]).compile(checkpointer=InMemorySaver())
+    state = await face.call(graph, "invoke", said("Use add for 3 and 4."), THREAD)
+    assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "ai"]
+    assert state["messages"][-1].text == "The result is: 7"
+    state = await face.call(graph, "invoke", said("Draw a boat."), THREAD)
+    assert len(state["images"]) == sandbox.paid == 1
+
+
+async def test_a_human_may_approve(face, model, sandbox, store):
+    graph = create_image_graph(model, store, approve=True).compile(checkpointer=InMemorySaver())
+    await face.call(graph, "invoke", said("Draw a boat."), THREAD)
+    assert sandbox.paid == 0
+    state = await face.call(graph, "invoke", Command(resume=True), THREAD)
+    assert len(state["images"]) == sandbox.paid == 1
+
+
+def test_it_can_be_extended(model, store):
+    class Titled(ImageState):
+        title: str
+
+    builder = create_image_graph(model, store, state_schema=Titled)
+    builder.add_node("title", lambda state: {"title": f"{len(state['images'])} picture"})
+    builder.edges.discard(("download", END))
+    builder.add_edge("download", "title")
+    assert builder.compile().invoke(said("Draw a boat."))["title"] == "1 picture"
