@@ -6,14 +6,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 
 from langchain_mistral_imagegen._answers import to_message
 from langchain_mistral_imagegen._flows import Flow
+from langchain_mistral_imagegen._progress import ImageEvent, teller
 from langchain_mistral_imagegen._reconcile import KEY, Intents, Patience, answer_of
+from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
@@ -36,6 +38,8 @@ class ConversationNode(Runnable[Any, dict[str, list[AIMessage]]]):
     still be drawn. A fork or a replay is another task, and asks anew. (A parent node that calls one subgraph twice with
     the very same messages is the same task, and gets the same picture.) Without a checkpointer there is no key, and it
     just asks.
+
+    With `stream_mode="custom"` it tells `mistral.image.generating`, and for each picture `.generated` or `.adopted`.
 
     Attributes:
         model: The chat model, also with tools bound; it must keep its conversations (`store=True`).
@@ -82,13 +86,15 @@ class ConversationNode(Runnable[Any, dict[str, list[AIMessage]]]):
         """Answer the messages and return the update of the state."""
         messages, key = state[self.messages_key], self._key(state, config)
         adopted = self._chat.client.run(self._adopted(messages, key)) if key else None
-        return {self.messages_key: [adopted or self._asked(key).invoke(messages, config)]}
+        answer = adopted or self._asked(key).invoke(messages, config)
+        return self._update(answer, is_adopted=adopted is not None)
 
     async def arun(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, list[AIMessage]]:
         """Answer the messages and return the update of the state."""
         messages, key = state[self.messages_key], self._key(state, config)
         adopted = await self._chat.async_client.run(self._adopted(messages, key)) if key else None
-        return {self.messages_key: [adopted or await self._asked(key).ainvoke(messages, config)]}
+        answer = adopted or await self._asked(key).ainvoke(messages, config)
+        return self._update(answer, is_adopted=adopted is not None)
 
     def invoke(
         self,
@@ -129,7 +135,16 @@ class ConversationNode(Runnable[Any, dict[str, list[AIMessage]]]):
         found = yield from answer_of(turn, key, self._intents, patience)
         return to_message(found, asked) if found else None
 
+    def _update(self, answer: AIMessage, *, is_adopted: bool) -> dict[str, list[AIMessage]]:
+        tell = teller()
+        for ref in images_of(answer):
+            where = {"id": ref["id"], "conversation_id": ref.get("conversation_id", "")}
+            kind = "mistral.image.adopted" if is_adopted else "mistral.image.generated"
+            tell(cast("ImageEvent", {"type": kind, **where}))
+        return {self.messages_key: [answer]}
+
     def _asked(self, key: str | None) -> Runnable[Any, AIMessage]:
+        teller()({"type": "mistral.image.generating"})
         return self.model.bind(conversation_metadata={KEY: key}) if key else self.model
 
     @property

@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import MessagesState
 
 from langchain_mistral_imagegen._downloads import MAX_CONCURRENCY, DownloadOptions
+from langchain_mistral_imagegen._progress import Tell, downloading, outcome_event, teller
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.images import ImageRef, merge_images
@@ -30,6 +31,8 @@ class ToolFileNode(Runnable[Any, dict[str, dict[str, ImageRef]]]):
     Pictures are found in AI messages in every shape they arrive in, and in the artifacts of tool messages. One that
     fails is marked (`status="failed"`, `error`, `attempts`); the others are stored all the same, and the next run
     fetches only what is missing. Downloads cost nothing, so the node can be repeated freely.
+
+    With `stream_mode="custom"` it tells how each picture gets on: `mistral.image.download`, `.stored`, `.failed`.
 
     It is a Runnable for `StateGraph.add_node` (sync and async); `run` and `arun` are the same as methods.
 
@@ -61,13 +64,15 @@ class ToolFileNode(Runnable[Any, dict[str, dict[str, ImageRef]]]):
 
     def run(self, state: Mapping[str, Any]) -> dict[str, dict[str, ImageRef]]:
         """Download what is missing and return the update of the state."""
-        missing = self._missing(state)
-        return self._update(missing, self._chat_model.store_images(missing, self._store, **self._options))
+        missing, tell = self._missing(state), teller()
+        outcomes = self._chat_model.store_images(missing, self._store, **self._options(tell))
+        return self._update(missing, outcomes, tell)
 
     async def arun(self, state: Mapping[str, Any]) -> dict[str, dict[str, ImageRef]]:
         """Download what is missing and return the update of the state."""
-        missing = self._missing(state)
-        return self._update(missing, await self._chat_model.astore_images(missing, self._store, **self._options))
+        missing, tell = self._missing(state), teller()
+        outcomes = await self._chat_model.astore_images(missing, self._store, **self._options(tell))
+        return self._update(missing, outcomes, tell)
 
     def invoke(
         self,
@@ -93,17 +98,22 @@ class ToolFileNode(Runnable[Any, dict[str, dict[str, ImageRef]]]):
         return [ref for ref in found if ref["status"] != "stored"]
 
     def _update(
-        self, asked: Sequence[ImageRef], outcomes: Sequence[ImageRef | Exception]
+        self, asked: Sequence[ImageRef], outcomes: Sequence[ImageRef | Exception], tell: Tell
     ) -> dict[str, dict[str, ImageRef]]:
+        refs = [_marked(ref, outcome) for ref, outcome in zip(asked, outcomes, strict=True)]
+        for ref in refs:
+            tell(outcome_event(ref))
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if errors and self.on_error == "raise":
             raise errors[0]
-        refs = [_marked(ref, outcome) for ref, outcome in zip(asked, outcomes, strict=True)]
         return {self.images_key: {ref["id"]: ref for ref in refs}}
 
-    @property
-    def _options(self) -> DownloadOptions:
-        return {"max_concurrency": self.max_concurrency, "max_bytes": self.max_bytes}
+    def _options(self, tell: Tell) -> DownloadOptions:
+        return {
+            "max_concurrency": self.max_concurrency,
+            "max_bytes": self.max_bytes,
+            "on_bytes": downloading(tell),
+        }
 
     @cached_property
     def _store(self) -> ImageStore:

@@ -58,6 +58,28 @@ async def test_a_human_may_approve(face, model, sandbox, store):
     assert len(state["images"]) == sandbox.paid == 1
 
 
+async def test_what_happens_is_told_as_flat_json(face, model, sandbox, store):
+    sandbox.behavior = Behavior(images=2, file_size=2_500_000, on="any")
+    graph = create_image_graph(model, store).compile(checkpointer=InMemorySaver())
+    events = await face.chunks(graph, said("Draw a boat."), config=THREAD, stream_mode="custom")
+    kinds = [event["type"].removeprefix("mistral.image.") for event in events]
+    assert kinds[:3] == ["generating", "generated", "generated"]
+    assert kinds[-2:] == ["stored", "stored"]
+    assert 4 <= kinds.count("download") <= 6
+    assert all(isinstance(value, str | int) for event in events for value in event.values())
+    assert {event["size_bytes"] for event in events[-2:]} == {2_500_000}
+    received = [event["received"] for event in events if event.get("id") == events[-1]["id"] and "received" in event]
+    assert received == sorted(received)
+
+
+async def test_a_failure_is_told_and_marked(face, model, sandbox, store):
+    sandbox.behave(Behavior(on="download", status=404))
+    graph = create_image_graph(model, store).compile(checkpointer=InMemorySaver())
+    events = await face.chunks(graph, said("Draw a boat."), config=THREAD, stream_mode="custom")
+    assert events[-1]["type"] == "mistral.image.failed"
+    assert "NotFoundError" in events[-1]["error"]
+
+
 def test_it_can_be_extended(model, store):
     class Titled(ImageState):
         title: str
