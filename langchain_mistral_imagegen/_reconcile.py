@@ -20,7 +20,7 @@ from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._flows import Flow, Pause, blocking
 from langchain_mistral_imagegen._turns import Turn
 from langchain_mistral_imagegen._wire import ConversationResponse, FunctionResultEntry, MessageInputEntry, Wire
-from langchain_mistral_imagegen.errors import NotFoundError
+from langchain_mistral_imagegen.errors import ImageStoreError, NotFoundError
 from langchain_mistral_imagegen.images import incoming_file
 from langchain_mistral_imagegen.stores import ImageStore
 
@@ -40,7 +40,18 @@ class Intents:
 
         Returns:
             `None` if it is the first with this key, or the seconds since the first was written.
+
+        Raises:
+            ImageStoreError: If it cannot be written. Nothing was paid then.
         """
+        try:
+            return self._announce(key)
+        except OSError as error:
+            raise ImageStoreError(
+                f"The intent to ask could not be kept in the image store, so nothing was asked or paid: {error}"
+            ) from error
+
+    def _announce(self, key: str) -> float | None:
         mine = secrets.token_hex(8)
         place = f"_intents/{key}.json"
         file = incoming_file(self.store.temporary_folder() or Path(tempfile.gettempdir()))

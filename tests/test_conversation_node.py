@@ -19,6 +19,7 @@ from langgraph.types import RetryPolicy
 
 from langchain_mistral_imagegen import ConversationNode, FsspecImageStore, ImageState, images_of
 from langchain_mistral_imagegen.errors import (
+    ImageStoreError,
     InvalidInputError,
     OutcomeUnknownError,
     QuotaExceededError,
@@ -201,6 +202,15 @@ async def test_tokens_are_streamed(face, make_model, store):
     graph = builder_of(ConversationNode(make_model(), store)).compile(checkpointer=InMemorySaver())
     parts = await face.chunks(graph, {"messages": [CAT]}, config=THREAD, stream_mode="messages")
     assert len(parts) > 5
+
+
+async def test_an_intent_that_cannot_be_written_stops_before_anything_is_paid(face, make_model, sandbox, tmp_path):
+    (tmp_path / "a file").write_text("in the way")
+    node = ConversationNode(make_model(), str(tmp_path / "a file" / "pictures"))
+    graph = builder_of(node).compile(checkpointer=InMemorySaver())
+    with pytest.raises(ImageStoreError, match=r"nothing was asked or paid: .*a file"):
+        await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
+    assert sandbox.requests == []
 
 
 def test_a_model_that_keeps_nothing_is_refused(make_model, store):
