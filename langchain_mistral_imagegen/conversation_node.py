@@ -13,6 +13,7 @@ from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 
 from langchain_mistral_imagegen._answers import to_message
 from langchain_mistral_imagegen._flows import Flow
+from langchain_mistral_imagegen._graph_node import GraphNode
 from langchain_mistral_imagegen._progress import ImageEvent, teller
 from langchain_mistral_imagegen._reconcile import KEY, Intents, Patience, answer_of
 from langchain_mistral_imagegen._references import images_of
@@ -29,7 +30,7 @@ from langchain_mistral_imagegen.stores import ImageStore, image_store
 
 
 @dataclass(frozen=True)
-class ConversationNode(Runnable[Any, dict[str, list[AIMessage]]]):
+class ConversationNode(GraphNode):
     """Has the messages answered, and does not pay again for an answer that a crash or a lost connection swallowed.
 
     Before it asks, it writes an intent into the image store, under a key made of thread, task and history. A retry or
@@ -96,24 +97,6 @@ class ConversationNode(Runnable[Any, dict[str, list[AIMessage]]]):
         answer = adopted or await self._asked(key).ainvoke(messages, config)
         return self._update(answer, is_adopted=adopted is not None)
 
-    def invoke(
-        self,
-        input: Any,  # noqa: A002  # LangChain's name
-        config: RunnableConfig | None = None,
-        **_: Any,
-    ) -> dict[str, list[AIMessage]]:
-        """Run as a Runnable."""
-        return self._call_with_config(self.run, input, config)  # type: ignore[arg-type]  # it passes `config` by name
-
-    async def ainvoke(
-        self,
-        input: Any,  # noqa: A002  # LangChain's name
-        config: RunnableConfig | None = None,
-        **_: Any,
-    ) -> dict[str, list[AIMessage]]:
-        """Run as a Runnable, asynchronously."""
-        return await self._acall_with_config(self.arun, input, config)  # type: ignore[arg-type]  # likewise
-
     def _key(self, state: Mapping[str, Any], config: RunnableConfig) -> str | None:
         """Digest thread, root task, node path and history.
 
@@ -163,6 +146,3 @@ class ConversationNode(Runnable[Any, dict[str, list[AIMessage]]]):
     @cached_property
     def _intents(self) -> Intents:
         return Intents(image_store(self.image_store))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import MessagesState
 
 from langchain_mistral_imagegen._downloads import MAX_CONCURRENCY, DownloadOptions
+from langchain_mistral_imagegen._graph_node import GraphNode
 from langchain_mistral_imagegen._progress import Tell, downloading, outcome_event, teller
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -25,7 +25,7 @@ class ImageState(MessagesState):
 
 
 @dataclass(frozen=True)
-class ToolFileNode(Runnable[Any, dict[str, dict[str, ImageRef]]]):
+class ToolFileNode(GraphNode):
     """Downloads each picture of the messages that is not stored yet, and puts its reference into the state.
 
     Pictures are found in AI messages in every shape they arrive in, and in the artifacts of tool messages. One that
@@ -74,24 +74,6 @@ class ToolFileNode(Runnable[Any, dict[str, dict[str, ImageRef]]]):
         outcomes = await self._chat_model.astore_images(missing, self._store, **self._options(tell))
         return self._update(missing, outcomes, tell)
 
-    def invoke(
-        self,
-        input: Any,  # noqa: A002  # LangChain's name
-        config: RunnableConfig | None = None,
-        **_: Any,
-    ) -> dict[str, dict[str, ImageRef]]:
-        """Run as a Runnable."""
-        return self._call_with_config(self.run, input, config)
-
-    async def ainvoke(
-        self,
-        input: Any,  # noqa: A002  # LangChain's name
-        config: RunnableConfig | None = None,
-        **_: Any,
-    ) -> dict[str, dict[str, ImageRef]]:
-        """Run as a Runnable, asynchronously."""
-        return await self._acall_with_config(self.arun, input, config)
-
     def _missing(self, state: Any) -> list[ImageRef]:
         known = _part(state, self.images_key) or {}
         found = images_of({"messages": _part(state, self.messages_key), "images": known})
@@ -122,10 +104,6 @@ class ToolFileNode(Runnable[Any, dict[str, dict[str, ImageRef]]]):
     @cached_property
     def _chat_model(self) -> ChatMistralConversations:
         return self.model or ChatMistralConversations()
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The default model is made again where the node is unpickled, from the environment there.
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def _part(state: Any, key: str) -> Any:

@@ -15,7 +15,7 @@ ROOT = Path(package.__file__).parent
 FLOORS = (
     {"_version", "errors"},
     {"images", "_names"},
-    {"_progress"},
+    {"_progress", "_graph_node"},
     {"_signed_urls", "_wire", "_sse", "stores"},
     {"_protocol", "_events", "_resources"},
     {"_retry", "_native_blocks"},
