@@ -47,11 +47,21 @@ def _check_message(message: Json, place: int) -> None:
         raise unprocessable("enum", ("messages", place, "role"), text, message.get("role"))
     if message.get("content") and message.get("tool_calls"):
         raise invalid_request("Assistant message must have either content or tool_calls, but not both.", 3240)
-    named = [call["id"] for call in message.get("tool_calls") or ()] + [message.get("tool_call_id", "AAAAAAAAA")]
-    for call_id in named:
-        if not re.fullmatch(r"[a-zA-Z0-9]{9}", call_id):
-            text = f"Tool call id was {call_id} but must be a-z, A-Z, 0-9, with a length of 9."
-            raise invalid_request(text, 3280)
+    for call in check_list(message.get("tool_calls") or [], ("messages", place, "tool_calls")):
+        check_object(call, ("messages", place, "tool_calls"))
+        if "name" not in check_object(call.get("function"), ("messages", place, "tool_calls", "function")):
+            raise unprocessable("missing", ("messages", place, "tool_calls", "function", "name"), "Field required")
+        _check_call_id(call.get("id"), ("messages", place, "tool_calls", "id"))
+    if message["role"] == "tool":
+        _check_call_id(message.get("tool_call_id"), ("messages", place, "tool_call_id"))
+
+
+def _check_call_id(call_id: Any, location: tuple[str | int, ...]) -> None:
+    if not isinstance(call_id, str):
+        raise unprocessable("string_type", location, "Input should be a valid string", call_id)
+    if not re.fullmatch(r"[a-zA-Z0-9]{9}", call_id):
+        text = f"Tool call id was {call_id} but must be a-z, A-Z, 0-9, with a length of 9."
+        raise invalid_request(text, 3280)
 
 
 def entries_of(messages: Sequence[Json]) -> list[Json]:
@@ -83,7 +93,7 @@ def messages_of(outputs: Sequence[Json]) -> list[Json]:
             case "tool.execution":
                 call_id, result = ids.tool_call_id(), str(entry["info"].get("result", ""))
                 urls += [json.loads(result)["url"]] if result.startswith("{") else []
-                messages += [_calling([_call(call_id, entry["function"], entry, built_in=True)]), {
+                messages += [_calling([_call(call_id, entry.get("function") or entry["name"], entry, built_in=True)]), {
                     "role": "tool", "tool_call_id": call_id, "content": result,
                     "metadata": {"tool_call_result": {"type": "success" if result.startswith("{") else "error"}},
                 }]  # fmt: skip
@@ -104,7 +114,7 @@ def _calling(calls: list[Json]) -> Json:
 
 def _call(call_id: str, name: str, entry: Json, *, built_in: bool) -> Json:
     metadata = {"metadata": {"tool_type": "image", "integration_id": call_id, "locale": {}}} if built_in else {}
-    function = {"name": name, "arguments": entry["arguments"]}
+    function = {"name": name, "arguments": entry.get("arguments", "")}
     return {"id": call_id, "type": "function", "index": 0, "function": function, **metadata}
 
 
@@ -114,6 +124,6 @@ def _content(content: Any, urls: list[str]) -> Any:
         return content
     waiting = iter(urls)
     return [
-        {"type": "image_url", "image_url": next(waiting)} if chunk["type"] == "tool_file" else chunk
+        {"type": "image_url", "image_url": next(waiting, "")} if chunk["type"] == "tool_file" else chunk
         for chunk in content
     ]  # fmt: skip

@@ -82,6 +82,14 @@ def test_functions_are_called_and_answered(chat):
             400,
             "not both",
         ),
+        ({"model": "m", "messages": [{"role": "tool", "content": "x"}]}, 422, "tool_call_id"),
+        ({"model": "m", "messages": [{"role": "tool", "tool_call_id": 7, "content": "x"}]}, 422, "valid string"),
+        ({"model": "m", "messages": [{"role": "assistant", "tool_calls": [{"id": "Ab3dE5fG7"}]}]}, 422, "function"),
+        (
+            {"model": "m", "messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "add"}}]}]},
+            422,
+            "valid string",
+        ),
     ],
 )
 def test_what_the_real_server_refuses_is_refused(sandbox, body, status, said):
@@ -92,6 +100,11 @@ def test_what_the_real_server_refuses_is_refused(sandbox, body, status, said):
 def test_nothing_is_stored(sandbox):
     post(sandbox, model="m", messages=CAT, tools=IMAGE)
     assert sandbox.conversations.by_id == {}
+
+
+def test_it_answers_also_as_the_documentation_prints_it(sandbox):
+    sandbox.behave(Behavior(documentation=True))
+    assert post(sandbox, model="m", messages=CAT, tools=IMAGE).status_code == 200
 
 
 def test_it_misbehaves_on_demand(sandbox):
