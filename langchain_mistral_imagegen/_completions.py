@@ -6,14 +6,13 @@ https://docs.mistral.ai/api, chat
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from langchain_mistral_imagegen._events import as_event
-from langchain_mistral_imagegen._inputs import Inputs
+from langchain_mistral_imagegen._inputs import Inputs, short_call_id
 from langchain_mistral_imagegen._protocol import Request, complete_chat
 from langchain_mistral_imagegen._turns import Turn
 from langchain_mistral_imagegen.errors import InvalidInputError, InvalidResponseError
@@ -71,7 +70,7 @@ def _call(entry: Json) -> Json:
 
 def _call_id(given: str) -> str:
     """Return an id of the form that the server demands (code 3280): nine letters and digits."""
-    return given if re.fullmatch("[a-zA-Z0-9]{9}", given) else hashlib.sha256(given.encode()).hexdigest()[:9]
+    return given if re.fullmatch("[a-zA-Z0-9]{9}", given) else short_call_id(given)
 
 
 class CompletionEvents:
@@ -156,8 +155,3 @@ def _json(data: bytes) -> Json:
     except ValueError:
         return {"type": "unknown", "raw": data.decode("utf-8", "replace")}
     return value if isinstance(value, dict) else {"type": "unknown", "raw": value}
-
-
-def functions_of(whom: Mapping[str, Any]) -> set[str]:
-    """Return the names of the functions among the tools that are sent."""
-    return {tool["function"]["name"] for tool in whom["tools"] if tool["type"] == "function"}

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from langchain_mistral_imagegen._flows import Flow, history, send
 from langchain_mistral_imagegen._protocol import Response
@@ -20,6 +20,7 @@ from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._turns import Answer, Turn
 from langchain_mistral_imagegen.errors import InvalidInputError, InvalidRequestError, NotFoundError
 
+Way: TypeAlias = Literal["start", "append", "restart"]
 _log = logging.getLogger("langchain_mistral_imagegen")
 
 
@@ -64,9 +65,10 @@ def ask(turn: Turn, retry: RetryPolicy, *, is_alone: bool = True) -> Flow[Respon
     """
     answer = turn.continues
     if answer and turn.continuation == "append":
-        return (yield from send(turn.append(answer), retry))
-    remote = (yield from _entry_ids(answer, retry)) if answer else []
-    way = how(answer, remote, is_alone=is_alone)
+        way: Way = "append"
+    else:
+        remote = (yield from _entry_ids(answer, retry)) if answer else []
+        way = how(answer, remote, is_alone=is_alone)
     if turn.confirms and way != "append":
         raise InvalidInputError("The calls that are confirmed here do not wait any more: the conversation went on")
     if answer and way == "append":
@@ -79,7 +81,7 @@ def ask(turn: Turn, retry: RetryPolicy, *, is_alone: bool = True) -> Flow[Respon
     return (yield from send(turn.start(), retry))
 
 
-def how(answer: Answer | None, remote: Sequence[str], *, is_alone: bool) -> Literal["start", "append", "restart"]:
+def how(answer: Answer | None, remote: Sequence[str], *, is_alone: bool) -> Way:
     """Decide how to continue after an answer.
 
     Args:

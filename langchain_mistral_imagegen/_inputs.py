@@ -148,14 +148,14 @@ def _tool_execution(block: Mapping[str, Any]) -> Iterator[Entry]:
     """Yield a tool that the server ran as a function call or its result, which the server is known to take back."""
     extras = block.get("extras", {})
     if block["type"] == "server_tool_result":
-        yield _result(_call_id(block["tool_call_id"]), _outcome(block, extras.get("tool", "")))
+        yield _result(short_call_id(block["tool_call_id"]), _outcome(block, extras.get("tool", "")))
     elif "confirmation_status" not in extras:
-        yield _call(_call_id(block["id"]), extras.get("function") or block["name"], _json(block["args"]))
+        yield _call(short_call_id(block["id"]), extras.get("function") or block["name"], _json(block["args"]))
 
 
-def _call_id(entry_id: str) -> str:
-    """Make a tool call id of the form that the server demands: nine letters and digits."""
-    return hashlib.sha256(entry_id.encode()).hexdigest()[:9]
+def short_call_id(given: str) -> str:
+    """Make a tool call id of the form that the server demands (code 3280): nine letters and digits."""
+    return hashlib.sha256(given.encode()).hexdigest()[:9]
 
 
 def _outcome(block: Mapping[str, Any], tool: str) -> str:

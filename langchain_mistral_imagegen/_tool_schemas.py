@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from langchain_core.tools import BaseTool
@@ -21,6 +21,11 @@ _BUILT_IN = frozenset(
 def is_built_in(tool: Mapping[str, Any]) -> bool:
     """Tell whether the server runs a tool itself."""
     return bool(tool["type"] != "function")
+
+
+def function_names(tools: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the names of the functions among tools."""
+    return {tool["function"]["name"] for tool in tools if not is_built_in(tool)}
 
 
 def to_mistral_tool(tool: ToolLike, *, strict: bool | None = None) -> Tool:

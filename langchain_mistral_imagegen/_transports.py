@@ -12,12 +12,13 @@ from langchain_core.messages.ai import add_ai_message_chunks
 
 from langchain_mistral_imagegen._agents import after_check
 from langchain_mistral_imagegen._answers import AnswerStream, Asked, to_message
-from langchain_mistral_imagegen._completions import CompletionEvents, completion_request, functions_of
+from langchain_mistral_imagegen._completions import CompletionEvents, completion_request
 from langchain_mistral_imagegen._continuation import ask
 from langchain_mistral_imagegen._events import read_event
 from langchain_mistral_imagegen._flows import Flow, send
 from langchain_mistral_imagegen._protocol import Response
 from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen._tool_schemas import function_names
 from langchain_mistral_imagegen._turns import Turn
 from langchain_mistral_imagegen._wire import ConversationResponse, read_response
 
@@ -67,7 +68,7 @@ class Completing:
 
     @cached_property
     def _events(self) -> CompletionEvents:
-        return CompletionEvents(functions_of(self.turn.whom))
+        return CompletionEvents(function_names(self.turn.whom["tools"]))
 
     def ask(self) -> Flow[Response]:
         """Have it answered."""

@@ -105,7 +105,7 @@ class Turn:
     def _all(self) -> Inputs:
         return join(self._parts)
 
-    @property
+    @cached_property
     def inputs(self) -> Inputs:
         """What the whole history says, with all instructions."""
         instructions = "\n\n".join(text for text in (self.instructions, self._all.instructions) if text)

@@ -391,7 +391,7 @@ class ChatMistralConversations(ModelSettings):
             yield Completing(turn=turn, asked=asked, retry=self._retry)
             return
         is_agent = "agent_id" in turn.whom
-        functions = {tool["function"]["name"] for tool in overrides.get("tools", ())} if is_agent else set()
+        functions = tool_schemas.function_names(overrides.get("tools", ())) if is_agent else set()
         known = self._agent_functions.setdefault(str(turn.whom), set()) if is_agent else set()
         with self._claims.claim(turn) as is_alone:
             yield Conversing(
