@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
     from langchain_mistral_imagegen.nodes import ImageState, ToolFileNode
     from langchain_mistral_imagegen.portable import to_portable_messages
-    from langchain_mistral_imagegen.stores import FsspecImageStore, ImageStore
+    from langchain_mistral_imagegen.stores import ByteStoreImageStore, FsspecImageStore, ImageStore
     from langchain_mistral_imagegen.tools import MistralImageGenerationTool
 
 __all__ = [
     "ApprovalNode",
+    "ByteStoreImageStore",
     "ChatMistralConversations",
     "ConversationNode",
     "FsspecImageStore",
@@ -46,6 +47,7 @@ __all__ = [
 
 _MODULES = {
     "ApprovalNode": "approvals",
+    "ByteStoreImageStore": "stores",
     "ChatMistralConversations": "chat_models",
     "ConversationNode": "conversation_node",
     "FsspecImageStore": "stores",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import fsspec
 import pytest
 from langchain_core.messages import AIMessage, message_chunk_to_message
+from moto.server import ThreadedMotoServer
 
-from langchain_mistral_imagegen import ChatMistralConversations
+from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore
 from langchain_mistral_imagegen.sandbox import Sandbox
 
 
@@ -88,3 +91,21 @@ async def make_model(sandbox: Sandbox) -> AsyncIterator[Callable[..., ChatMistra
 @pytest.fixture
 async def model(make_model: Callable[..., ChatMistralConversations]) -> ChatMistralConversations:
     return make_model(max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[dict[str, Any]]:
+    """A server that speaks S3 (moto's), as options of an fsspec filesystem."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield {"endpoint_url": f"http://{host}:{port}", "key": "k", "secret": "s"}
+    server.stop()
+
+
+@pytest.fixture
+def s3_store(s3_server: dict[str, Any]) -> FsspecImageStore:
+    """A store in a new bucket."""
+    bucket = f"bucket-{secrets.token_hex(8)}"
+    fsspec.filesystem("s3", **s3_server).mkdir(bucket)
+    return FsspecImageStore(f"s3://{bucket}/pictures", s3_server)

@@ -17,7 +17,7 @@ FLOORS = (
     {"images", "_names"},
     {"_progress", "_graph_node"},
     {"_signed_urls", "_wire", "_sse", "stores"},
-    {"_protocol", "_events", "_resources"},
+    {"_protocol", "_events", "_resources", "_picture_file"},
     {"_retry", "_native_blocks"},
     {"_flows", "_event_blocks"},
     {"_answers", "_downloads", "_tool_schemas", "_structured_output", "api"},
@@ -28,7 +28,7 @@ FLOORS = (
     {"_continuation", "_completions", "_reconcile"},
     {"_transports", "_model_settings"},
     {"_references"},
-    {"chat_models", "portable"},
+    {"chat_models", "portable", "garbage"},
     {"tools", "nodes", "approvals", "conversation_node", "middleware"},
     {"image_graph"},
     {"_report"},
@@ -87,6 +87,7 @@ def test_the_sandbox_shares_nothing_with_the_package():
 def test_the_public_names_are_these():
     assert sorted(package.__all__) == [
         "ApprovalNode",
+        "ByteStoreImageStore",
         "ChatMistralConversations",
         "ConversationNode",
         "FsspecImageStore",

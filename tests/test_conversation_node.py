@@ -186,7 +186,7 @@ async def test_without_a_checkpointer_it_just_asks(face, make_model, sandbox, st
     graph = builder_of(ConversationNode(make_model(), store)).compile()
     state = await face.call(graph, "invoke", {"messages": [CAT]})
     assert len(images_of(state)) == sandbox.paid == 1
-    assert not Path(store.url, "_intents").exists()
+    assert not Path(store.root, "_intents").exists()
 
 
 async def test_tools_may_be_bound(face, make_model, sandbox, store):

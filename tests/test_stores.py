@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-from pathlib import Path
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from urllib.request import urlopen
 
-import fsspec
+import boto3
 import pytest
+from langchain_core.stores import InMemoryByteStore
 from PIL import Image
 
-from langchain_mistral_imagegen import FsspecImageStore, ImageStore
-from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError
-from langchain_mistral_imagegen.stores import PictureFile, content_address, image_store
+from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, ImageStore
+from langchain_mistral_imagegen._picture_file import PictureFile
+from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError, InvalidInputError
+from langchain_mistral_imagegen.stores import content_address, image_store
 
 REF = {"id": "f", "status": "remote", "file_id": "f", "error": "before"}
 
@@ -29,16 +36,16 @@ DIGEST = hashlib.sha256(DATA).hexdigest()
 KEY = f"{DIGEST[:2]}/{DIGEST}.jpg"
 
 
-@pytest.fixture(params=["path", "file", "memory"])
+@pytest.fixture(params=["path", "file", "memory", "s3"])
 def store(request, tmp_path):
+    if request.param == "s3":
+        return request.getfixturevalue("s3_store")
     places = {"path": str(tmp_path / "s"), "file": f"file://{tmp_path}/s", "memory": f"memory://{tmp_path.name}/s"}
-    yield FsspecImageStore(places[request.param])
-    fsspec.filesystem("memory").store.clear()
+    return FsspecImageStore(places[request.param])
 
 
 def visible(store: FsspecImageStore) -> list[str]:
-    filesystem, root = store._place
-    return [name for name in filesystem.find(root) if not Path(name).name.startswith(".")]
+    return [key for key in store.all_keys() if not key.startswith(".")]
 
 
 def written(store, *pieces: bytes, max_bytes: int = 10_000) -> PictureFile:
@@ -73,10 +80,37 @@ def test_a_stored_picture_has_the_permissions_of_any_new_file(tmp_path):
     assert (tmp_path / key).stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
+def test_of_several_writers_one_wins(store, tmp_path):
+    for words in ("first", "second"):
+        (tmp_path / words).write_text(words)
+        store.put(tmp_path / words, "_intents/x.json")
+    assert store.get("_intents/x.json") == b"first"
+
+
+def test_writers_in_the_same_moment_keep_one(store, tmp_path):
+    if store.root.startswith("memory"):
+        pytest.skip("memory:// belongs to one process, and is not made for threads")
+    files = [tmp_path / f"writer-{number}" for number in range(16)]
+    for file in files:
+        file.write_text(file.name)
+    with ThreadPoolExecutor(16) as pool:
+        read = list(pool.map(lambda file: (store.put(file, "_intents/x.json"), store.get("_intents/x.json"))[1], files))
+    assert len(set(read)) == 1
+
+
 def test_the_same_picture_is_stored_once(store):
     for _ in range(2):
         written(store, DATA).finish(content_address)
     assert len(visible(store)) == 1
+
+
+def test_putting_again_renews_the_age(store, monkeypatch):
+    monkeypatch.setattr("langchain_mistral_imagegen.stores._FRESH", timedelta(0))
+    key = written(store, DATA).finish(content_address)["key"]
+    before = store.modified(key)
+    while store.modified(key) == before:  # S3 tells times in whole seconds
+        written(store, DATA).finish(content_address)
+    assert store.modified(key) > before
 
 
 def test_a_restart_forgets_what_was_written(store):
@@ -134,7 +168,81 @@ def test_what_is_not_there_is_a_file_not_found_error(store):
         store.get("aa/nothing.jpg")
 
 
-def test_stores_are_pickled_by_their_url(store):
+def test_a_link_shows_the_picture(store):
+    key = written(store, DATA).finish(content_address)["key"]
+    if store.root.startswith("memory"):
+        with pytest.raises(InvalidInputError, match=r"cannot make links; serve its pictures with `web.image_routes`"):
+            store.url(key)
+        return
+    link = store.url(key, expires=60)
+    with urlopen(link) as answer:
+        assert answer.read() == DATA
+        assert answer.headers["Content-Type"] == "image/jpeg"
+    assert ("Expires=" in link) == store.root.startswith("s3")
+
+
+def test_what_an_object_store_cannot_do_is_an_os_error(s3_server, monkeypatch):
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
+    nowhere = FsspecImageStore("s3://no-such-bucket", s3_server)
+    with pytest.raises(ImageStoreError, match=r"'f' cannot be stored: .*bucket"):
+        written(nowhere, DATA).finish(content_address)
+    options = {"endpoint_url": "http://127.0.0.1:9", "config_kwargs": {"retries": {"max_attempts": 0}}}
+    anonymous = FsspecImageStore("s3://pictures", {**options, "key": "k", "secret": "secret"})
+    with pytest.raises(ImageStoreError, match="'f' cannot be stored: ") as raised:
+        written(anonymous, DATA).finish(content_address)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_byte_store_of_langchain_will_do():
+    store = ByteStoreImageStore(InMemoryByteStore())
+    key = written(store, DATA).finish(content_address)["key"]
+    assert (store.get(key), store.location(key)) == (DATA, f"InMemoryByteStore:{key}")
+    written(store, DATA).finish(content_address)
+    assert list(store.byte_store.yield_keys()) == [key]
+    with pytest.raises(FileNotFoundError):
+        store.get("aa/nothing.jpg")
+    assert isinstance(store, ImageStore)
+
+
+TORN = """
+import sys
+from langchain_mistral_imagegen import FsspecImageStore
+from langchain_mistral_imagegen._picture_file import PictureFile
+from langchain_mistral_imagegen.stores import content_address
+file = PictureFile(FsspecImageStore(sys.argv[1], eval(sys.argv[2])), {"id": "f", "status": "remote"}, 10**9)
+file.restart()
+file.write(bytes.fromhex("ffd8ff"))
+for _ in range(200):
+    file.write(bytes(1_000_000))
+file.finish(content_address)
+"""
+
+
+def killed_when(condition, store: FsspecImageStore) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", TORN, store.root, repr(store.options)])
+    while not condition():
+        assert writer.poll() is None, "the writer was faster than the killer"
+    writer.kill()
+    assert writer.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("at", [1_000_000, 100_000_000, 199_000_000])
+def test_a_writer_killed_in_the_middle_leaves_no_visible_key(tmp_path, at):
+    store = FsspecImageStore(str(tmp_path))
+    killed_when(lambda: any(file.stat().st_size >= at for file in tmp_path.glob(".incoming-*")), store)
+    assert (visible(store), len(list(store.all_keys()))) == ([], 1)
+
+
+def test_nor_in_an_object_store(s3_store, s3_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    client = boto3.client("s3", endpoint_url=s3_server["endpoint_url"], region_name="us-east-1",
+                          aws_access_key_id="k", aws_secret_access_key="s")  # fmt: skip
+    bucket = s3_store.root.removeprefix("s3://").partition("/")[0]
+    killed_when(lambda: "Uploads" in client.list_multipart_uploads(Bucket=bucket), s3_store)
+    assert list(s3_store.all_keys()) == []
+
+
+def test_stores_are_pickled_by_their_root(store):
     written(store, DATA).finish(content_address)
     twin = pickle.loads(pickle.dumps(store))
     assert twin == store
@@ -143,9 +251,9 @@ def test_stores_are_pickled_by_their_url(store):
 
 def test_users_may_pass_a_path_a_url_a_store_or_nothing(monkeypatch, tmp_path):
     assert image_store(tmp_path) == image_store(str(tmp_path)) == FsspecImageStore(str(tmp_path))
-    assert image_store(None).url == "generated_images"
+    assert image_store(None).root == "generated_images"
     monkeypatch.setenv("MISTRAL_IMAGEGEN_STORE", "memory://x")
-    assert image_store(None).url == "memory://x"
+    assert image_store(None).root == "memory://x"
     own = FsspecImageStore("memory://y")
     assert image_store(own) is own
     assert isinstance(own, ImageStore)

@@ -1,0 +1,156 @@
+"""Garbage goes; what any thread, fork or unfinished run refers to stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send
+
+from langchain_mistral_imagegen import FsspecImageStore, ImageState, ToolFileNode, create_image_graph
+from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.garbage import collect_garbage, live_images
+from langchain_mistral_imagegen.sandbox import Behavior
+
+WEEK = timedelta(days=7)
+
+
+def key_of(digit: str) -> str:
+    return f"{digit * 2}/{digit * 64}.jpg"
+
+
+A, B, C = map(key_of, "abc")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FsspecImageStore(str(tmp_path / "pictures"))
+
+
+def put(store: FsspecImageStore, *keys: str, days_ago: float = 0) -> None:
+    source = Path("picture")
+    for key in keys:
+        source.write_text(key)
+        store.put(source, key)
+        source.unlink()
+        when = time.time() - days_ago * 86_400
+        os.utime(store.location(key), (when, when))
+
+
+def test_what_is_old_and_not_live_goes(store):
+    put(store, A, B, days_ago=8)
+    put(store, C)
+    assert collect_garbage(store, [{"id": "f", "status": "stored", "key": A}], WEEK) == [B]
+    assert sorted(store.all_keys()) == [A, C]
+    assert collect_garbage(store.root, [A], timedelta(0)) == [C]
+
+
+def test_what_is_not_ours_or_named_otherwise_stays(store):
+    mine = ["holiday.jpg", "orange-cat-0427b4.jpg", "aa/notes.txt", f"deeper/{A}"]
+    left_behind = [".incoming-0123456789abcdef", ".incoming-0123456789abcdef.jpg", f"_intents/{'0' * 32}.json"]
+    put(store, *mine, *left_behind, days_ago=8)
+    assert sorted(collect_garbage(store, [], WEEK)) == sorted(left_behind)
+    assert sorted(store.all_keys()) == sorted(mine)
+
+
+def test_a_picture_that_comes_back_into_use_meanwhile_stays(store):
+    put(store, A, days_ago=8)
+
+    def live():
+        put(store, A)  # by another process, which then refers to it in a checkpoint that has been read already
+        yield B
+
+    assert collect_garbage(store, live(), WEEK) == []
+    assert list(store.all_keys()) == [A]
+
+
+def test_garbage_of_an_object_store(s3_store):
+    Path("picture").write_text("x")
+    for key in (A, B, "cat.jpg"):
+        s3_store.put(Path("picture"), key)
+    assert collect_garbage(s3_store, [A], timedelta(seconds=-2)) == [B]
+    assert sorted(s3_store.all_keys()) == [A, "cat.jpg"]
+
+
+def test_an_empty_list_of_what_is_live_was_probably_not_meant(store):
+    put(store, A, days_ago=8)
+    with pytest.raises(InvalidInputError, match=r"`live` names no picture, so all of .*pictures"):
+        collect_garbage(store, iter([]), WEEK)
+    assert list(store.all_keys()) == [A]
+
+
+def test_what_is_deleted_by_somebody_else_meanwhile_is_no_error(store):
+    put(store, A, B, days_ago=8)
+
+    def live():
+        store.delete(A)
+        store.delete(A)
+        yield C
+
+    assert collect_garbage(store, live(), WEEK) == [B]
+
+
+def pictures(store: FsspecImageStore) -> int:
+    return sum(key.endswith(".jpg") for key in store.all_keys())
+
+
+def test_nothing_goes_that_any_thread_or_fork_refers_to(store, make_model, tmp_path):
+    with SqliteSaver.from_conn_string(str(tmp_path / "checkpoints.db")) as saver:
+        graph = create_image_graph(make_model(), store).compile(checkpointer=saver)
+        threads = [{"configurable": {"thread_id": name}} for name in ("one", "two")]
+        for thread, animals in zip(threads, (["cat", "dog"], ["cat", "owl"]), strict=True):
+            for animal in animals:
+                state = graph.invoke({"messages": [HumanMessage(f"Draw a {animal}.")]}, thread)
+        graph.update_state(threads[1], {"images": dict.fromkeys(state["images"])})  # only older checkpoints have them
+        collect_garbage(store, live_images(saver), timedelta(0))
+        assert pictures(store) == 3
+        saver.delete_thread("two")
+        assert len(collect_garbage(store, live_images(saver), timedelta(0))) == 1  # the owl; the cat is shared
+        saver.delete_thread("one")
+        with pytest.raises(InvalidInputError):
+            collect_garbage(store, live_images(saver), timedelta(0))
+
+
+def test_what_an_unfinished_step_has_written_is_live(store, make_model, sandbox):
+    """Of two downloads in one step, one fails: the other one's reference is a pending write, in no channel yet."""
+    saver, node = InMemorySaver(), ToolFileNode(store, make_model(max_retries=0), on_error="raise")
+    sandbox.behave(Behavior(images=2))
+    first, second = make_model().invoke("Draw two cats."), "gone"
+    lost = AIMessage([{"type": "tool_file", "tool": "image_generation", "file_id": second, "file_type": "png"}])
+    builder = StateGraph(ImageState)
+    builder.add_node("download", node)
+    builder.add_conditional_edges(START, lambda _: [Send("download", {"messages": [m]}) for m in (first, lost)])
+    builder.add_edge("download", END)
+    graph = builder.compile(checkpointer=saver)
+    with pytest.raises(Exception, match="gone"):
+        graph.invoke({"messages": []}, {"configurable": {"thread_id": "1"}})
+    assert len(list(live_images(saver))) == 2
+    assert collect_garbage(store, live_images(saver), timedelta(0)) == []
+    assert pictures(store) == 2
+
+
+def test_references_are_found_wherever_they_are():
+    def ref(digit):
+        return {"id": digit, "status": "stored", "key": key_of(digit)}
+
+    def state(_):
+        artifact = {"images": [ref("b")]}
+        return {"messages": [ToolMessage("drawn", tool_call_id="1", artifact=artifact)], "images": {"a": ref("a")}}
+
+    saver = InMemorySaver()
+    builder = StateGraph(ImageState)
+    builder.add_node("write", state)
+    builder.add_node("stop", lambda _: {})
+    builder.add_edge(START, "write")
+    builder.add_conditional_edges("write", lambda _: [Send("stop", {"images": {"c": ref("c")}})])
+    builder.compile(checkpointer=saver, interrupt_before=["stop"]).invoke(
+        {"messages": []}, {"configurable": {"thread_id": "1"}}
+    )
+    assert {found["key"] for found in live_images(saver)} == {A, B, C}
