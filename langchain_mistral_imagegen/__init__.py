@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from langchain_mistral_imagegen.confirmations import confirm, pending_calls
     from langchain_mistral_imagegen.conversation_node import ConversationNode
     from langchain_mistral_imagegen.image_graph import create_image_graph
+    from langchain_mistral_imagegen.image_state import ImageDeltaState, ImageState
     from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
-    from langchain_mistral_imagegen.nodes import ImageState, ToolFileNode
     from langchain_mistral_imagegen.portable import to_portable_messages
     from langchain_mistral_imagegen.stores import ByteStoreImageStore, FsspecImageStore, ImageStore
+    from langchain_mistral_imagegen.tool_file_node import ToolFileNode, route_images
     from langchain_mistral_imagegen.tools import MistralImageGenerationTool
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ConversationNode",
     "FsspecImageStore",
     "GeneratedImage",
+    "ImageDeltaState",
     "ImageRef",
     "ImageState",
     "ImageStore",
@@ -42,6 +44,7 @@ __all__ = [
     "images_of",
     "merge_images",
     "pending_calls",
+    "route_images",
     "to_portable_messages",
 ]
 
@@ -52,16 +55,18 @@ _MODULES = {
     "ConversationNode": "conversation_node",
     "FsspecImageStore": "stores",
     "GeneratedImage": "images",
+    "ImageDeltaState": "image_state",
     "ImageRef": "images",
-    "ImageState": "nodes",
+    "ImageState": "image_state",
     "ImageStore": "stores",
     "MistralImageGenerationTool": "tools",
-    "ToolFileNode": "nodes",
+    "ToolFileNode": "tool_file_node",
     "confirm": "confirmations",
     "create_image_graph": "image_graph",
     "images_of": "_references",
     "merge_images": "images",
     "pending_calls": "confirmations",
+    "route_images": "tool_file_node",
     "to_portable_messages": "portable",
 }
 

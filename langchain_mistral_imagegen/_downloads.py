@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypedDict
@@ -28,6 +29,7 @@ class DownloadOptions(TypedDict, total=False):
     max_bytes: int
     name: Callable[[str], str]
     on_bytes: OnBytes
+    inline: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class Downloads:
         max_bytes: Bytes one picture may have.
         name: Gives a picture's key in the store, without suffix, for its SHA-256.
         on_bytes: Called with a reference and the bytes received of it so far.
+        inline: Whether the reference of a stored picture gets its bytes, too.
     """
 
     signed_urls: MutableMapping[str, str] = field(repr=False)
@@ -49,6 +52,7 @@ class Downloads:
     max_bytes: int = DEFAULT_MAX_BYTES
     name: Callable[[str], str] = content_address
     on_bytes: OnBytes = _unheard
+    inline: bool = False
 
     def fetch(self, refs: Sequence[ImageRef]) -> Flow[list[GeneratedImage]]:
         """Bring pictures into memory, in order.
@@ -68,9 +72,13 @@ class Downloads:
         file = PictureFile(store, ref, self.max_bytes)
         try:
             yield from self._download(ref, file)
-            return (yield from blocking(lambda: file.finish(self.name)))
+            stored = yield from blocking(lambda: file.finish(self.name))
         finally:
             file.discard()
+        if self.inline:
+            data = yield from blocking(lambda: store.get(stored["key"]))
+            stored = {**stored, "base64": base64.b64encode(data).decode()}
+        return stored
 
     def _fetch(self, ref: ImageRef) -> Flow[GeneratedImage]:
         memory = _Memory(ref, self.max_bytes)

@@ -36,6 +36,8 @@ class ImageEvent(TypedDict):
     error: NotRequired[str]
 
 
+PREFIX = "mistral.image."
+"""With which the `type` of each event begins."""
 Tell: TypeAlias = Callable[[ImageEvent], None]
 _STEP = 1024 * 1024
 

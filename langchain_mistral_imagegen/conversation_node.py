@@ -83,6 +83,11 @@ class ConversationNode(GraphNode):
         passing = (OutcomeUnknownError, RateLimitError, ServerError, APIConnectionError)
         return isinstance(error, passing) and not isinstance(error, QuotaExceededError)
 
+    @property
+    def channels(self) -> Sequence[str]:
+        """See `GraphNode.channels`."""
+        return [self.messages_key]
+
     def run(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, list[AIMessage]]:
         """Answer the messages and return the update of the state."""
         messages, key = state[self.messages_key], self._key(state, config)

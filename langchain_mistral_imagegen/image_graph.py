@@ -13,8 +13,9 @@ from langgraph.types import RetryPolicy
 from langchain_mistral_imagegen.approvals import ApprovalNode
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.conversation_node import ConversationNode
-from langchain_mistral_imagegen.nodes import ImageState, ToolFileNode
+from langchain_mistral_imagegen.image_state import ImageState
 from langchain_mistral_imagegen.stores import ImageStore
+from langchain_mistral_imagegen.tool_file_node import ToolFileNode
 
 
 def create_image_graph(
@@ -40,6 +41,9 @@ def create_image_graph(
     Returns:
         A builder: add to it what you like, then `compile` it, with a checkpointer.
 
+    Raises:
+        InvalidInputError: If the state has no channel `images` or `messages` with a reducer.
+
     Example:
         ```python
         from langgraph.checkpoint.memory import InMemorySaver
@@ -52,8 +56,8 @@ def create_image_graph(
     asked = model.bind_tools(tools) if tools else model
     builder: StateGraph[Any] = StateGraph(state_schema)
     policy = RetryPolicy(retry_on=ConversationNode.retry_on)
-    builder.add_node("draw", ConversationNode(asked, image_store), retry_policy=policy)
-    builder.add_node("download", ToolFileNode(image_store, model))
+    ConversationNode(asked, image_store).add_to(builder, "draw", retry_policy=policy)
+    ToolFileNode(image_store, model).add_to(builder, "download")
     if approve:
         builder.add_node("approve", ApprovalNode("draw"), destinations=("draw", END))
     builder.add_edge(START, "approve" if approve else "draw")

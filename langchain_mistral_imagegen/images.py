@@ -53,6 +53,8 @@ class ImageRef(TypedDict):
     """Why the last download failed."""
     attempts: NotRequired[int]
     """Downloads tried so far."""
+    base64: NotRequired[str]
+    """The bytes, only if `ToolFileNode(inline=True)` was asked for them; large."""
 
 
 def merge_images(

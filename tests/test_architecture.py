@@ -15,7 +15,9 @@ ROOT = Path(package.__file__).parent
 FLOORS = (
     {"_version", "errors"},
     {"images", "_names"},
+    {"image_state"},
     {"_progress", "_graph_node"},
+    {"stream_transformer"},
     {"_signed_urls", "_wire", "_sse", "stores"},
     {"_protocol", "_events", "_resources", "_picture_file"},
     {"_retry", "_native_blocks"},
@@ -29,7 +31,7 @@ FLOORS = (
     {"_transports", "_model_settings"},
     {"_references"},
     {"chat_models", "portable", "garbage"},
-    {"tools", "nodes", "approvals", "conversation_node", "middleware"},
+    {"tools", "tool_file_node", "approvals", "conversation_node", "middleware"},
     {"image_graph"},
     {"_report"},
     {"_cli"},
@@ -92,6 +94,7 @@ def test_the_public_names_are_these():
         "ConversationNode",
         "FsspecImageStore",
         "GeneratedImage",
+        "ImageDeltaState",
         "ImageRef",
         "ImageState",
         "ImageStore",
@@ -103,6 +106,7 @@ def test_the_public_names_are_these():
         "images_of",
         "merge_images",
         "pending_calls",
+        "route_images",
         "to_portable_messages",
     ]
     assert dir(package) == sorted(package.__all__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
 from typing import Annotated, Any, TypedDict
 
@@ -9,18 +10,23 @@ import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
+from langgraph.types import RetryPolicy
 
 from langchain_mistral_imagegen import (
+    ConversationNode,
     FsspecImageStore,
+    ImageDeltaState,
     ImageRef,
     ImageState,
     MistralImageGenerationTool,
     ToolFileNode,
+    create_image_graph,
     merge_images,
+    route_images,
 )
-from langchain_mistral_imagegen.errors import NotFoundError
+from langchain_mistral_imagegen.errors import InvalidInputError, NotFoundError
 from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT = "Generate an orange cat in an office."
@@ -176,3 +182,91 @@ def test_the_default_model_comes_from_the_environment(model, sandbox, store, mon
     update = node.run({"messages": [model.invoke(CAT), AIMessage("foreign")]})
     node._chat_model.close()
     assert len(update["images"]) == 1
+
+
+async def test_a_picture_for_each_task_gives_the_same(face, model, sandbox, store):
+    def builder_of(path):
+        builder = StateGraph(ImageState)
+        builder.add_node("draw", lambda state: {"messages": [model.invoke(state["messages"])]})
+        builder.add_node("download", ToolFileNode(store, model))
+        builder.add_edge(START, "draw")
+        builder.add_conditional_edges("draw", path, ["download", END])
+        builder.add_edge("download", END)
+        return builder.compile()
+
+    sandbox.behavior = Behavior(images=3)
+    alone, fanned = [
+        await face.call(builder_of(path), "invoke", asking(CAT)) for path in (lambda _: "download", route_images())
+    ]
+
+    def facts(state):
+        return [(ref["sha256"], ref["status"], ref["attempts"]) for ref in state["images"].values()]
+
+    assert facts(fanned) == facts(alone)
+    assert len(facts(fanned)) == 3
+    nothing = await face.call(builder_of(route_images(otherwise="download")), "invoke", asking("Hello"))
+    assert nothing["images"] == {}
+
+
+async def test_of_several_tasks_the_one_that_fails_is_repeated(face, model, sandbox, store):
+    node = ToolFileNode(store, model, on_error="raise")
+    builder = StateGraph(ImageState)
+    builder.add_node("download", node, retry_policy=RetryPolicy(initial_interval=0, retry_on=NotFoundError))
+    builder.add_conditional_edges(START, route_images(), ["download", END])
+    sandbox.behave(Behavior(images=3))
+    answer = model.invoke(CAT)
+    sandbox.behave(Behavior(on="download", status=404))
+    state = await face.call(builder.compile(), "invoke", {"messages": [HumanMessage(CAT), answer]})
+    assert [ref["status"] for ref in state["images"].values()] == ["stored"] * 3
+    assert len([request for request in sandbox.requests if request.path.endswith("/content")]) == 4
+
+
+async def test_a_reference_may_bring_its_picture_along(face, model, store):
+    state = await face.call(graph_of(model, ToolFileNode(store, model, inline=True)), "invoke", asking(CAT))
+    (ref,) = state["images"].values()
+    assert base64.b64decode(ref["base64"]) == store.get(ref["key"])
+    plain = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking(CAT))
+    assert "base64" not in next(iter(plain["images"].values()))
+
+
+class Plain(MessagesState):
+    images: dict[str, ImageRef]
+
+
+class Overwritten(TypedDict):
+    messages: list[AnyMessage]
+    images: Annotated[dict[str, ImageRef], merge_images]
+
+
+@pytest.mark.parametrize("schema", [MessagesState, Plain])
+async def test_a_state_without_the_channel_is_refused(face, model, store, schema):
+    node = ToolFileNode(store, model)
+    with pytest.raises(InvalidInputError, match="no channel 'images' with a reducer, so what ToolFileNode writes"):
+        node.add_to(StateGraph(schema), "download")
+    with pytest.raises(InvalidInputError, match="no channel 'images'"):
+        create_image_graph(model, store, state_schema=schema)
+    with pytest.raises(InvalidInputError, match="no channel 'images'"):
+        await face.call(graph_of(model, node, schema), "invoke", asking(CAT))
+
+
+def test_messages_without_a_reducer_are_refused(model, store):
+    with pytest.raises(InvalidInputError, match="no channel 'messages' with a reducer, so what ConversationNode"):
+        ConversationNode(model, store).add_to(StateGraph(Overwritten), "draw")
+
+
+def test_a_node_adds_itself_with_options(model, store):
+    builder = StateGraph(ImageState)
+    ToolFileNode(store, model).add_to(builder, "download", metadata={"step": "last"})
+    assert builder.nodes["download"].metadata == {"step": "last"}
+
+
+async def test_the_state_may_keep_only_what_has_changed(face, model, sandbox, store):
+    saver, thread = InMemorySaver(), {"configurable": {"thread_id": "1"}}
+    older = create_image_graph(model, store).compile(checkpointer=saver)
+    await face.call(older, "invoke", asking(CAT), thread)
+    graph = create_image_graph(model, store, state_schema=ImageDeltaState).compile(checkpointer=saver)
+    for prompt in ("Make it blue.", "Make it green."):
+        state = await face.call(graph, "invoke", asking(prompt), thread)
+    assert [ref["status"] for ref in state["images"].values()] == ["stored"] * 3
+    assert graph.get_state(thread).values["images"] == state["images"]
+    assert sandbox.paid == 3
