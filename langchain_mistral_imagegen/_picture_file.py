@@ -44,12 +44,13 @@ class PictureFile:
             InvalidImageError: If the picture is larger than allowed.
             ImageStoreError: If the disk refuses.
         """
+        file = self._open_file()
         self._size += len(piece)
         if self._size > self._max_bytes:
             raise InvalidImageError(f"Image {self._ref['id']!r} is larger than the {self._max_bytes:,} bytes allowed")
         self._hash.update(piece)
         with _as_store_error(self._ref):
-            self._open_file().write(piece)
+            file.write(piece)
 
     def finish(self, name: Callable[[str], str]) -> ImageRef:
         """Put the picture in its place and return its reference, `stored`.

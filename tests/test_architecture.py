@@ -31,7 +31,7 @@ FLOORS = (
     {"_transports", "_model_settings"},
     {"_references"},
     {"chat_models", "portable", "garbage"},
-    {"tools", "tool_file_node", "approvals", "conversation_node", "middleware"},
+    {"tools", "tool_file_node", "approvals", "conversation_node", "middleware", "web"},
     {"image_graph"},
     {"_report"},
     {"_cli"},

@@ -18,6 +18,7 @@ from langchain_mistral_imagegen import (
     to_portable_messages,
 )
 from langchain_mistral_imagegen.middleware import PortableMessagesMiddleware
+from langchain_mistral_imagegen.web import image_routes
 
 DOCUMENTED = [
     ChatMistralConversations,
@@ -25,6 +26,7 @@ DOCUMENTED = [
     create_image_graph,
     to_portable_messages,
     PortableMessagesMiddleware,
+    image_routes,
 ]
 SECTIONS = """Setup, Key init args (completion), Key init args (client), Instantiate, Invoke, Images, Stream, Async,
 Several turns, Tool calling, Structured output, Image input, Agents, Token usage, Response metadata"""

@@ -56,6 +56,12 @@ def written(store, *pieces: bytes, max_bytes: int = 10_000) -> PictureFile:
     return file
 
 
+def test_the_first_piece_counts_without_a_restart(store):
+    file = PictureFile(store, REF)
+    file.write(DATA)
+    assert file.finish(content_address)["sha256"] == DIGEST
+
+
 def test_a_picture_appears_complete_under_its_hash(store):
     file = written(store, DATA[:100], DATA[100:])
     assert visible(store) == []

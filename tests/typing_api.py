@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langgraph.graph import END, START, StateGraph
+from starlette.applications import Starlette
+from starlette.requests import Request
 
 from langchain_mistral_imagegen import (
     ChatMistralConversations,
@@ -27,6 +29,7 @@ from langchain_mistral_imagegen.errors import QuotaExceededError
 from langchain_mistral_imagegen.middleware import PortableMessagesMiddleware
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 from langchain_mistral_imagegen.tools import ImageGenerationArtifact
+from langchain_mistral_imagegen.web import image_routes
 
 
 def pictures(model: ChatMistralConversations) -> list[GeneratedImage]:
@@ -77,6 +80,14 @@ def graph(store: ImageStore) -> None:
     builder.add_edge(START, "download")
     builder.add_edge("download", END)
     builder.compile()
+
+
+async def may_see(request: Request, key: str) -> bool:
+    return request.headers["x-folder"] == key[:2]
+
+
+def web_app(store: ImageStore) -> Starlette:
+    return Starlette(routes=[*image_routes(store, authorize=may_see), *image_routes("pictures", "/public")])
 
 
 def offline() -> float:

@@ -1,0 +1,190 @@
+"""Pictures over HTTP: those of the store and nothing else, through a real server."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import io
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+import uvicorn
+from PIL import Image
+from starlette.applications import Starlette
+
+from langchain_mistral_imagegen import FsspecImageStore
+from langchain_mistral_imagegen.stores import PictureFile, content_address
+from langchain_mistral_imagegen.web import image_routes
+
+SECRET = "0" * 64
+
+
+def picture(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 3), "orange").save(file, kind)
+    return file.getvalue()
+
+
+def stored(store, data: bytes) -> str:
+    file = PictureFile(store, {"id": "f", "status": "remote"})
+    file.write(data)
+    return file.finish(content_address)["key"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FsspecImageStore(str(tmp_path / "s"))
+
+
+@pytest.fixture
+def serve():
+    """Starts servers; returns what sends them paths as they are, which cleverer clients tidy up first."""
+    running = []
+
+    def start(routes):
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="critical", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        running.append((server, thread, listener))
+
+        def ask(path, method="GET", **headers):
+            connection = http.client.HTTPConnection(*listener.getsockname(), timeout=10)
+            connection.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+            answer = connection.getresponse()
+            body = answer.read()
+            connection.close()
+            return answer.status, dict(answer.getheaders()), body
+
+        return ask
+
+    yield start
+    for server, thread, listener in running:
+        server.should_exit = server.force_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_a_picture_is_served_to_be_kept_forever(serve, store, kind):
+    data = picture(kind)
+    status, headers, body = serve(image_routes(store))(f"/images/{stored(store, data)}")
+    assert (status, body) == (200, data)
+    assert headers["content-type"] == f"image/{kind.lower()}"
+    assert headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert headers["etag"] == f'"{hashlib.sha256(data).hexdigest()}"'
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_head_has_the_headers_only(serve, store):
+    data = picture("PNG")
+    status, headers, body = serve(image_routes(store))(f"/images/{stored(store, data)}", "HEAD")
+    assert (status, body, headers["content-length"]) == (200, b"", str(len(data)))
+
+
+def test_who_has_it_is_not_sent_it_again(serve, store):
+    ask, key = serve(image_routes(store)), stored(store, picture("PNG"))
+    etag = ask(f"/images/{key}")[1]["etag"]
+    for kept in (etag, f"W/{etag}", f'"other", {etag}'):
+        status, headers, body = ask(f"/images/{key}", If_None_Match=kept)
+        assert (status, body, headers["etag"]) == (304, b"", etag)
+        assert headers["cache-control"].endswith("immutable")
+    assert ask(f"/images/{key}", If_None_Match='"other"')[0] == 200
+
+
+def test_what_is_no_picture_is_not_served_as_one(serve, store, tmp_path):
+    (tmp_path / "page").write_text("<script>")
+    store.put(tmp_path / "page", f"00/{SECRET}.jpg")
+    assert serve(image_routes(store))(f"/images/00/{SECRET}.jpg")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "00",
+        "_intents/key.json",
+        "_intents%2Fkey.json",
+        "00/../_intents/key.json",
+        "00%2F..%2F_intents%2Fkey.json",
+        "../secret.jpg",
+        "..%2Fsecret.jpg",
+        "%2e%2e/secret.jpg",
+        f"00/..%2F{SECRET}.jpg",
+        f"..%5C{SECRET}.jpg",
+        f"//00/{SECRET}.jpg",
+        f"00//{SECRET}.jpg",
+        f"AA/{'A' * 64}.jpg",
+        f"aa/{'a' * 64}.JPG",
+        f"00/{SECRET}",
+        f"00/{SECRET}.json",
+        f"00/{SECRET}.svg",
+        f"00/{SECRET}.jpg/",
+        f"00/{SECRET}.jpg%00",
+        f"00/{SECRET}.jpg%0a",
+        f"00/{SECRET[:-1]}.jpg",
+        f"00/{SECRET}0.jpg",
+        f"ab/{SECRET}.jpg",
+        f"%D9%A0%D9%A0/{SECRET}.jpg",
+        f"00/{SECRET}.png",
+    ],
+)
+def test_nothing_else_can_be_read(serve, store, tmp_path, path):
+    source = tmp_path / "source"
+    (tmp_path / "secret.jpg").write_bytes(picture("JPEG"))
+    # Each is a picture, so that only the name can be the reason.
+    for name in ("_intents/key.json", f"00/{SECRET}", f"00/{SECRET}.json", f"00/{SECRET}.svg", f"aa/{'a' * 64}.JPG"):
+        source.write_bytes(picture("JPEG"))
+        store.put(source, name)
+    status, headers, body = serve(image_routes(store))(f"/images/{path}")
+    assert (status, len(body) < 100) == (404, True)
+    assert "etag" not in headers
+
+
+def test_any_store_will_do(serve, tmp_path):
+    store = FsspecImageStore(f"memory://{tmp_path.name}")
+    ask = serve(image_routes(store))
+    assert ask(f"/images/{stored(store, picture('PNG'))}")[0] == 200
+    assert ask(f"/images/00/{SECRET}.png")[0] == 404
+
+
+def test_it_only_reads(serve, store):
+    assert serve(image_routes(store))(f"/images/{stored(store, picture('PNG'))}", "DELETE")[0] == 405
+
+
+def allows_async(wanted):
+    async def allowed(request, key):
+        return allows(wanted)(request, key)
+
+    return allowed
+
+
+def allows(wanted):
+    return lambda request, key: request.headers.get("x-user") == wanted and key.endswith(".png")
+
+
+@pytest.mark.parametrize("authorize", [allows("ann"), allows_async("ann")], ids=["sync", "async"])
+def test_a_picture_is_for_whom_it_may_concern(serve, store, authorize):
+    ask, key = serve(image_routes(store, authorize=authorize)), stored(store, picture("PNG"))
+    status, headers, _ = ask(f"/images/{key}", X_User="ann")
+    assert (status, headers["cache-control"]) == (200, "private, max-age=31536000, immutable")
+    absent = f"/images/00/{SECRET}.png"
+    etag = headers["etag"]
+    for asked in (ask(f"/images/{key}"), ask(absent), ask(f"/images/{key}", If_None_Match=etag)):
+        assert (asked[0], asked[2]) == (403, b""), "strangers do not even learn what is there"
+
+
+def test_the_prefix_and_the_store_can_be_chosen(serve, tmp_path):
+    key = stored(FsspecImageStore(str(tmp_path / "s")), picture("PNG"))
+    ask = serve(image_routes(str(tmp_path / "s"), "/drawn/by/us/"))
+    assert ask(f"/drawn/by/us/{key}")[0] == 200
+    assert ask(f"/images/{key}")[0] == 404
+
+
+def test_without_starlette_it_says_what_to_install():
+    program = "import sys; sys.modules['starlette'] = None; import langchain_mistral_imagegen.web"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "pip install 'langchain-mistral-imagegen[web]'" in done.stderr
