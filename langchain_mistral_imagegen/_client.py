@@ -280,6 +280,9 @@ class AsyncClient:
                     step = functools.partial(flow.send, result)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # what the generator returns
+        except asyncio.CancelledError:
+            await _in_thread(flow.close)  # it may have a file to remove
+            raise
         finally:
             flow.close()
 

@@ -73,6 +73,9 @@ class Downloads:
         try:
             yield from self._download(ref, file)
             stored = yield from blocking(lambda: file.finish(self.name))
+        except Exception:
+            yield from blocking(file.discard)
+            raise
         finally:
             file.discard()
         if self.inline:

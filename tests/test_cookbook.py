@@ -1,4 +1,4 @@
-"""Every recipe runs, against the sandbox, and says what it costs."""
+"""Every recipe runs, against the sandbox, and says what it costs; `test_langgraph_server` runs those of the server."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ SAID = {
     "tool_in_agent": ["tool: Generated 1 image(s) for: a blue boat", "ai: Here is your boat.", "stored: "],
     "langgraph_download": ["a red house in the sun, night", "stored ", "1024x768 pixels"],
 }
+RUN_BY = {
+    **{recipe: f"python cookbook/{recipe}.py" for recipe in [*SAID, "langgraph_server/client"]},
+    "langgraph_server/graph": "cd cookbook/langgraph_server; MISTRAL_API_KEY=... langgraph dev",
+    "langgraph_server/webapp": "cd cookbook/langgraph_server; langgraph dev",
+}
 PICTURES = {"first_image": 1, "tool_in_agent": 1, "langgraph_download": 2}
 
 
 def test_every_recipe_is_tested():
-    assert {path.stem for path in COOKBOOK.glob("*.py")} == {*SAID, "sandbox_or_api"}
+    recipes = {path.relative_to(COOKBOOK).with_suffix("").as_posix() for path in COOKBOOK.rglob("*.py")}
+    assert recipes == {*RUN_BY, "sandbox_or_api"}
 
 
 @pytest.mark.parametrize("recipe", SAID)
@@ -30,9 +36,9 @@ def test_a_recipe_runs_and_leaves_pictures(recipe, tmp_path):
     assert len(list(tmp_path.rglob("*.jpg"))) == PICTURES[recipe]
 
 
-@pytest.mark.parametrize("recipe", SAID)
+@pytest.mark.parametrize("recipe", RUN_BY)
 def test_a_recipe_is_short_and_says_what_it_costs(recipe):
     text = (COOKBOOK / f"{recipe}.py").read_text()
     assert text.count("\n") <= 60
     assert "Costs " in text
-    assert f"python cookbook/{recipe}.py" in text
+    assert RUN_BY[recipe] in text
