@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.channels import LastValue
 from langgraph.config import get_config
@@ -84,3 +85,13 @@ def has_whole_state() -> bool:
     except RuntimeError:
         return False
     return tuple(path[:1]) == ("__pregel_pull",)
+
+
+def part_of(state: Any, key: str) -> Any:
+    """Return a part of a state, which may be a mapping or an object."""
+    return state.get(key) if isinstance(state, Mapping) else getattr(state, key, None)
+
+
+def messages_in(state: Any, key: str) -> list[BaseMessage]:
+    """Return the messages of a state; to a node that Temporal runs they come as JSON."""
+    return convert_to_messages(part_of(state, key) or [])

@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 
 from langchain_mistral_imagegen._answers import to_message
 from langchain_mistral_imagegen._flows import Flow
-from langchain_mistral_imagegen._graph_node import GraphNode
+from langchain_mistral_imagegen._graph_node import GraphNode, messages_in
 from langchain_mistral_imagegen._progress import ImageEvent, teller
 from langchain_mistral_imagegen._reconcile import KEY, Intents, Patience, answer_of
 from langchain_mistral_imagegen._references import images_of
@@ -90,19 +90,21 @@ class ConversationNode(GraphNode):
 
     def run(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, list[AIMessage]]:
         """Answer the messages and return the update of the state."""
-        messages, key = state[self.messages_key], self._key(state, config)
+        messages = messages_in(state, self.messages_key)
+        key = self._key(messages, config)
         adopted = self._chat.client.run(self._adopted(messages, key)) if key else None
         answer = adopted or self._asked(key).invoke(messages, config)
         return self._update(answer, is_adopted=adopted is not None)
 
     async def arun(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, list[AIMessage]]:
         """Answer the messages and return the update of the state."""
-        messages, key = state[self.messages_key], self._key(state, config)
+        messages = messages_in(state, self.messages_key)
+        key = self._key(messages, config)
         adopted = await self._chat.async_client.run(self._adopted(messages, key)) if key else None
         answer = adopted or await self._asked(key).ainvoke(messages, config)
         return self._update(answer, is_adopted=adopted is not None)
 
-    def _key(self, state: Mapping[str, Any], config: RunnableConfig) -> str | None:
+    def _key(self, messages: Sequence[BaseMessage], config: RunnableConfig) -> str | None:
         """Digest thread, root task, node path and history.
 
         Within a subgraph that its parent retries, only the root task is stable; the inner tasks are new ones, and a
@@ -113,7 +115,7 @@ class ConversationNode(GraphNode):
             return None
         root, *inner = place["checkpoint_ns"].split("|")
         path = [segment.partition(":")[0] for segment in inner if not segment.isdigit()]
-        turn, _ = self._chat.prepared(state[self.messages_key], self._bound)
+        turn, _ = self._chat.prepared(messages, self._bound)
         named = "|".join([str(place["thread_id"]), root, *path, turn.fingerprint])
         return hashlib.sha256(named.encode()).hexdigest()[:32]
 

@@ -11,7 +11,7 @@ from langgraph.graph import END
 from langgraph.types import Send
 
 from langchain_mistral_imagegen._downloads import MAX_CONCURRENCY, DownloadOptions
-from langchain_mistral_imagegen._graph_node import GraphNode, has_whole_state
+from langchain_mistral_imagegen._graph_node import GraphNode, has_whole_state, messages_in, part_of
 from langchain_mistral_imagegen._progress import Tell, downloading, outcome_event, teller
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -84,7 +84,7 @@ class ToolFileNode(GraphNode):
         return [self.images_key]
 
     def _missing(self, state: Any) -> list[ImageRef]:
-        if has_whole_state() and _part(state, self.images_key) is None:
+        if has_whole_state() and part_of(state, self.images_key) is None:
             raise InvalidInputError(self.without(self.images_key))
         return _not_stored(state, self.messages_key, self.images_key)
 
@@ -145,13 +145,9 @@ def route_images(
 
 
 def _not_stored(state: Any, messages_key: str, images_key: str) -> list[ImageRef]:
-    known = _part(state, images_key) or {}
-    found = images_of({"messages": _part(state, messages_key), "images": known})
+    known = part_of(state, images_key) or {}
+    found = images_of({"messages": messages_in(state, messages_key), "images": known})
     return [ref for ref in found if ref["status"] != "stored"]
-
-
-def _part(state: Any, key: str) -> Any:
-    return state.get(key) if isinstance(state, Mapping) else getattr(state, key, None)
 
 
 def _marked(ref: ImageRef, outcome: ImageRef | Exception) -> ImageRef:
