@@ -37,7 +37,7 @@ class ConversationNode(GraphNode):
     a resumed graph finds it, looks for the answer at Mistral and adopts it (without `usage_metadata`, which the history
     does not have). While an intent is younger than the model's `timeout`, its answer is waited for, because it may
     still be drawn. A fork or a replay is another task, and asks anew. (A parent node that calls one subgraph twice with
-    the very same messages is the same task, and gets the same picture.) Without a checkpointer there is no key, and it
+    the very same messages is the same task, and gets the same picture.) Without a `thread_id` there is no key, and it
     just asks.
 
     With `stream_mode="custom"` it tells `mistral.image.generating`, and for each picture `.generated` or `.adopted`.
