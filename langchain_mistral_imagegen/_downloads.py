@@ -119,3 +119,12 @@ def _result(outcome: GeneratedImage | Exception) -> GeneratedImage:
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
+
+
+def attempted(ref: ImageRef, outcome: ImageRef | Exception) -> ImageRef:
+    """Count the attempt, and keep the error of one that failed."""
+    attempts = ref.get("attempts", 0) + 1
+    if isinstance(outcome, Exception):
+        failed: ImageRef = {**ref, "status": "failed", "error": f"{type(outcome).__name__}: {outcome}"}
+        return {**failed, "attempts": attempts}
+    return {**outcome, "attempts": attempts}

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 
-from langchain_mistral_imagegen._answers import to_message
+from langchain_mistral_imagegen._answers import Asked, to_message
+from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._flows import Flow
-from langchain_mistral_imagegen._graph_node import GraphNode, messages_in
-from langchain_mistral_imagegen._progress import ImageEvent, teller
+from langchain_mistral_imagegen._graph_node import GraphNode, Update, messages_in
+from langchain_mistral_imagegen._progress import ImageEvent, outcome_event, teller
 from langchain_mistral_imagegen._reconcile import KEY, Intents, Patience, answer_of
 from langchain_mistral_imagegen._references import images_of
+from langchain_mistral_imagegen._turns import Turn
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
@@ -26,6 +28,7 @@ from langchain_mistral_imagegen.errors import (
     RateLimitError,
     ServerError,
 )
+from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore, image_store
 
 
@@ -44,9 +47,11 @@ class ConversationNode(GraphNode):
 
     Attributes:
         model: The chat model, also with tools bound; it must keep its conversations (`store=True`).
-        image_store: Where intents are kept, below `_intents/`; all workers on a thread must share it. By default
-            `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`.
+        image_store: Where intents are kept, below `_intents/`; all workers on a thread must share it. So are pictures
+            that exist only as a signed URL, which expires after an hour or so; files are left to `ToolFileNode`. By
+            default `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`.
         messages_key: Where the state has its messages.
+        images_key: Where the state has its references, if it has.
         reconcile: `"on_resume"` looks for an answer if there is an intent, `"always"` also if there is none (intents
             may be lost), `"off"` never, and writes none.
 
@@ -60,6 +65,7 @@ class ConversationNode(GraphNode):
     model: Runnable[Any, AIMessage]
     image_store: ImageStore | str | None = None
     messages_key: str = "messages"
+    images_key: str = "images"
     reconcile: Literal["on_resume", "always", "off"] = "on_resume"
 
     name = "ConversationNode"  # of the run in traces; not a field
@@ -88,54 +94,57 @@ class ConversationNode(GraphNode):
         """See `GraphNode.channels`."""
         return [self.messages_key]
 
-    def run(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, list[AIMessage]]:
+    def run(self, state: Mapping[str, Any], config: RunnableConfig) -> Update:
         """Answer the messages and return the update of the state."""
-        messages = messages_in(state, self.messages_key)
-        key = self._key(messages, config)
-        adopted = self._chat.client.run(self._adopted(messages, key)) if key else None
-        answer = adopted or self._asked(key).invoke(messages, config)
-        return self._update(answer, is_adopted=adopted is not None)
+        turn, asked, key = self._prepared(state, config)
+        adopted = self._chat.client.run(self._adopted(turn, asked, key)) if key else None
+        answer = adopted or self._asking(key).invoke(turn.messages, config)
+        outcomes = self._chat.store_images(_brief(answer), self._store)
+        return self._update(answer, outcomes, is_adopted=adopted is not None)
 
-    async def arun(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, list[AIMessage]]:
+    async def arun(self, state: Mapping[str, Any], config: RunnableConfig) -> Update:
         """Answer the messages and return the update of the state."""
-        messages = messages_in(state, self.messages_key)
-        key = self._key(messages, config)
-        adopted = await self._chat.async_client.run(self._adopted(messages, key)) if key else None
-        answer = adopted or await self._asked(key).ainvoke(messages, config)
-        return self._update(answer, is_adopted=adopted is not None)
+        turn, asked, key = self._prepared(state, config)
+        adopted = await self._chat.async_client.run(self._adopted(turn, asked, key)) if key else None
+        answer = adopted or await self._asking(key).ainvoke(turn.messages, config)
+        outcomes = await self._chat.astore_images(_brief(answer), self._store)
+        return self._update(answer, outcomes, is_adopted=adopted is not None)
 
-    def _key(self, messages: Sequence[BaseMessage], config: RunnableConfig) -> str | None:
-        """Digest thread, root task, node path and history.
+    def _prepared(self, state: Mapping[str, Any], config: RunnableConfig) -> tuple[Turn, Asked, str | None]:
+        """Make the turn, and the key of thread, root task, node path and history.
 
         Within a subgraph that its parent retries, only the root task is stable; the inner tasks are new ones, and a
         number in the path counts the attempts.
         """
+        turn, asked = self._chat.prepared(messages_in(state, self.messages_key), self._bound)
         place = config.get("configurable", {})
         if self.reconcile == "off" or not place.get("thread_id") or not place.get("checkpoint_ns"):
-            return None
+            return turn, asked, None
         root, *inner = place["checkpoint_ns"].split("|")
         path = [segment.partition(":")[0] for segment in inner if not segment.isdigit()]
-        turn, _ = self._chat.prepared(messages, self._bound)
         named = "|".join([str(place["thread_id"]), root, *path, turn.fingerprint])
-        return hashlib.sha256(named.encode()).hexdigest()[:32]
+        return turn, asked, hashlib.sha256(named.encode()).hexdigest()[:32]
 
-    def _adopted(self, messages: Sequence[BaseMessage], key: str) -> Flow[AIMessage | None]:
-        turn, asked = self._chat.prepared(messages, self._bound)
+    def _adopted(self, turn: Turn, asked: Asked, key: str) -> Flow[AIMessage | None]:
         patience = Patience(timeout=self._chat.timeout, always=self.reconcile == "always")
-        found = yield from answer_of(turn, key, self._intents, patience)
+        found = yield from answer_of(turn, key, Intents(self._store), patience)
         return to_message(found, asked) if found else None
 
-    def _update(self, answer: AIMessage, *, is_adopted: bool) -> dict[str, list[AIMessage]]:
+    def _asking(self, key: str | None) -> Runnable[Any, AIMessage]:
+        teller()({"type": "mistral.image.generating"})
+        return self.model.bind(conversation_metadata={KEY: key}) if key else self.model
+
+    def _update(self, answer: AIMessage, outcomes: Sequence[ImageRef | Exception], *, is_adopted: bool) -> Update:
         tell = teller()
         for ref in images_of(answer):
             where = {"id": ref["id"], "conversation_id": ref.get("conversation_id", "")}
             kind = "mistral.image.adopted" if is_adopted else "mistral.image.generated"
             tell(cast("ImageEvent", {"type": kind, **where}))
-        return {self.messages_key: [answer]}
-
-    def _asked(self, key: str | None) -> Runnable[Any, AIMessage]:
-        teller()({"type": "mistral.image.generating"})
-        return self.model.bind(conversation_metadata={KEY: key}) if key else self.model
+        kept = list(map(attempted, _brief(answer), outcomes))
+        for ref in kept:
+            tell(outcome_event(ref))
+        images = {self.images_key: {ref["id"]: ref for ref in kept}} if kept else {}
+        return {self.messages_key: [answer], **images}
 
     @property
     def _chat(self) -> ChatMistralConversations:
@@ -151,5 +160,10 @@ class ConversationNode(GraphNode):
         return dict(self.model.kwargs) if isinstance(self.model, RunnableBinding) else {}
 
     @cached_property
-    def _intents(self) -> Intents:
-        return Intents(image_store(self.image_store))
+    def _store(self) -> ImageStore:
+        return image_store(self.image_store)
+
+
+def _brief(answer: AIMessage) -> list[ImageRef]:
+    """Return the pictures that have no file, and are gone when their signed URL expires."""
+    return [ref for ref in images_of(answer) if "file_id" not in ref]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from langgraph.graph import END
 from langgraph.types import Send
 
-from langchain_mistral_imagegen._downloads import MAX_CONCURRENCY, DownloadOptions
+from langchain_mistral_imagegen._downloads import MAX_CONCURRENCY, DownloadOptions, attempted
 from langchain_mistral_imagegen._graph_node import GraphNode, has_whole_state, messages_in, part_of
 from langchain_mistral_imagegen._progress import Tell, downloading, outcome_event, teller
 from langchain_mistral_imagegen._references import images_of
@@ -91,7 +91,7 @@ class ToolFileNode(GraphNode):
     def _update(
         self, asked: Sequence[ImageRef], outcomes: Sequence[ImageRef | Exception], tell: Tell
     ) -> dict[str, dict[str, ImageRef]]:
-        refs = [_marked(ref, outcome) for ref, outcome in zip(asked, outcomes, strict=True)]
+        refs = [attempted(ref, outcome) for ref, outcome in zip(asked, outcomes, strict=True)]
         for ref in refs:
             tell(outcome_event(ref))
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
@@ -148,12 +148,3 @@ def _not_stored(state: Any, messages_key: str, images_key: str) -> list[ImageRef
     known = part_of(state, images_key) or {}
     found = images_of({"messages": messages_in(state, messages_key), "images": known})
     return [ref for ref in found if ref["status"] != "stored"]
-
-
-def _marked(ref: ImageRef, outcome: ImageRef | Exception) -> ImageRef:
-    """Count the attempt, and keep the error of one that failed."""
-    attempts = ref.get("attempts", 0) + 1
-    if isinstance(outcome, Exception):
-        failed: ImageRef = {**ref, "status": "failed", "error": f"{type(outcome).__name__}: {outcome}"}
-        return {**failed, "attempts": attempts}
-    return {**outcome, "attempts": attempts}

@@ -17,7 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy
 
-from langchain_mistral_imagegen import ConversationNode, FsspecImageStore, ImageState, images_of
+from langchain_mistral_imagegen import ConversationNode, FsspecImageStore, ImageState, create_image_graph, images_of
 from langchain_mistral_imagegen.errors import (
     ImageStoreError,
     InvalidInputError,
@@ -234,3 +234,29 @@ def test_it_pickles(make_model, store):
 def test_the_program_runs_without_being_killed(tmp_path, sandbox):
     graph = graph_of(sandbox.url, tmp_path, "never", InMemorySaver())
     assert len(graph.invoke({"messages": [CAT]}, THREAD)["images"]) == 1
+
+
+@pytest.mark.parametrize("shape", ["url", "markdown"])
+async def test_a_picture_that_is_only_a_url_is_stored_before_it_expires(face, make_model, sandbox, store, shape):
+    builder = create_image_graph(make_model(), store)
+    graph = builder.compile(checkpointer=InMemorySaver(), interrupt_after=["draw"])
+    sandbox.behave(Behavior(shape=shape, images=2))
+    events = await face.chunks(
+        graph, {"messages": [HumanMessage("Draw two cats.")]}, config=THREAD, stream_mode="custom"
+    )
+    assert [event["type"].rpartition(".")[2] for event in events] == ["generating", *["generated"] * 2, *["stored"] * 2]
+    state = graph.get_state(THREAD).values
+    sandbox.behavior = Behavior(on="download", expired=True)
+    later = await face.call(graph, "invoke", None, THREAD)
+    assert later["images"] == state["images"]
+    assert [ref["status"] for ref in later["images"].values()] == ["stored"] * 2
+
+
+async def test_one_that_cannot_be_stored_is_marked_and_left_to_the_next_node(face, make_model, sandbox, store):
+    graph = create_image_graph(make_model(), store).compile(checkpointer=InMemorySaver())
+    sandbox.behave(Behavior(shape="url"))
+    sandbox.behave(Behavior(on="download", status=404))
+    state = await face.call(graph, "invoke", {"messages": [HumanMessage("Draw a cat.")]}, THREAD)
+    (ref,) = state["images"].values()
+    assert (ref["status"], ref["attempts"]) == ("stored", 2)
+    assert sandbox.paid == 1
