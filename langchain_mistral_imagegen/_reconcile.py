@@ -16,7 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from langchain_core.messages import AIMessage
+
 from langchain_mistral_imagegen import api
+from langchain_mistral_imagegen._answers import Asked, to_message
 from langchain_mistral_imagegen._flows import Flow, Pause, blocking
 from langchain_mistral_imagegen._turns import Turn
 from langchain_mistral_imagegen._wire import ConversationResponse, FunctionResultEntry, MessageInputEntry, Wire
@@ -92,11 +95,22 @@ def answer_of(turn: Turn, key: str, intents: Intents, patience: Patience) -> Flo
     age = yield from blocking(lambda: intents.announce(key))
     if age is None and not patience.always:
         return None
-    waited = patience.timeout if age is None else age
-    while (found := (yield from _find(turn, key))) is None and waited < patience.timeout:
+    return (yield from look(turn, key, wait=0.0 if age is None else patience.timeout - age))
+
+
+def look(turn: Turn, key: str, wait: float) -> Flow[ConversationResponse | None]:
+    """Look for the answer to a turn that was sent with a key, and for so many seconds again and again."""
+    waited = 0.0
+    while (found := (yield from _find(turn, key))) is None and waited < wait:
         yield Pause(_POLL)
         waited += _POLL
     return found
+
+
+def lost_answer(turn: Turn, asked: Asked, wait: float) -> Flow[AIMessage | None]:
+    """Look for the answer to a turn that did not arrive, for so many seconds again and again."""
+    found = yield from look(turn, turn.labels["metadata"][KEY], wait)
+    return to_message(found, asked) if found else None
 
 
 def _find(turn: Turn, key: str) -> Flow[ConversationResponse | None]:

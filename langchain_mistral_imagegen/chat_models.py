@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
 from typing import Any, Self, Unpack
@@ -22,12 +23,13 @@ from langchain_mistral_imagegen._client import AsyncClient, Client, Settings
 from langchain_mistral_imagegen._continuation import Claims
 from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
 from langchain_mistral_imagegen._model_settings import COMPLETION_ARGS, ModelSettings
+from langchain_mistral_imagegen._reconcile import KEY, lost_answer
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen._transports import Completing, Conversing
 from langchain_mistral_imagegen._turns import Turn
-from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.errors import InvalidInputError, OutcomeUnknownError
 from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
 
@@ -394,9 +396,17 @@ class ChatMistralConversations(ModelSettings):
         functions = tool_schemas.function_names(overrides.get("tools", ())) if is_agent else set()
         known = self._agent_functions.setdefault(str(turn.whom), set()) if is_agent else set()
         with self._claims.claim(turn) as is_alone:
-            yield Conversing(
-                turn=turn, asked=asked, retry=self._retry, is_alone=is_alone, functions=functions, known=known
-            )
+            try:
+                yield Conversing(
+                    turn=turn, asked=asked, retry=self._retry, is_alone=is_alone, functions=functions, known=known
+                )
+            except OutcomeUnknownError as error:
+                if asked.stored:
+                    lost = functools.partial(lost_answer, turn, asked)
+                    error.may_be_found(
+                        lambda wait: self._client.run(lost(wait)), lambda wait: self._async_client.run(lost(wait))
+                    )
+                raise
 
     def prepared(
         self, messages: Sequence[BaseMessage], overrides: Mapping[str, Any], *, stream: bool = False
@@ -406,6 +416,8 @@ class ChatMistralConversations(ModelSettings):
         settings = self._of_agent(agent_id, overrides) if agent_id else self._of_model(overrides)
         stored = self.store and self.continuation != "replay" and self.transport == "conversations"
         settings["options"]["store"] = stored
+        if stored:
+            settings["labels"]["metadata"] = {KEY: secrets.token_hex(16), **settings["labels"].get("metadata", {})}
         continuation = self.continuation if self.transport == "conversations" else "replay"
         turn = Turn(messages=messages, continuation=continuation, stream=stream, **settings)
         asked = Asked(

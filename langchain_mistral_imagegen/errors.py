@@ -29,8 +29,8 @@ No error carries the API key, a signed URL or image bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from langchain_core.exceptions import (
     ModelAPIError,
@@ -47,6 +47,9 @@ from langchain_core.tools import ToolException
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
+
+
+T = TypeVar("T")
 
 
 class MistralImagegenError(Exception):
@@ -137,7 +140,7 @@ class APITimeoutError(APIConnectionError, ModelTimeoutError):
 class OutcomeUnknownError(MistralImagegenError, ModelError):
     """A request that costs money, or makes an agent, got no complete answer: it may have been carried out.
 
-    It is not repeated by itself, because that could pay twice or leave a duplicate.
+    It is not repeated by itself, because that could pay twice or leave a duplicate. `reconcile` looks for the answer.
 
     Attributes:
         conversation_id: The conversation, as far as known. Its history on the server tells what happened.
@@ -147,6 +150,42 @@ class OutcomeUnknownError(MistralImagegenError, ModelError):
         where = f"; look at conversation {conversation_id!r}" if conversation_id else ""
         super().__init__(f"{message}{where}")
         self.conversation_id = conversation_id
+        self._find: Callable[[float], AIMessage | None] | None = None
+        self._afind: Callable[[float], Awaitable[AIMessage | None]] | None = None
+
+    def reconcile(self, wait: float = 0.0) -> AIMessage | None:
+        """Look for the answer on the server; what was paid for is then not paid for again.
+
+        Args:
+            wait: Seconds for which it is looked for again and again; a picture may still be being drawn.
+
+        Returns:
+            The answer, without `usage_metadata`, which is not kept; or `None` if there is none (yet).
+
+        Raises:
+            InvalidInputError: If nothing was kept in which it could be found: the model has `store=False` or
+                `transport="completions"`, it was no chat model that asked, or the error was pickled.
+        """
+        return self._findable(self._find)(wait)
+
+    async def areconcile(self, wait: float = 0.0) -> AIMessage | None:
+        """Look for the answer on the server; see `reconcile`."""
+        return await self._findable(self._afind)(wait)
+
+    def may_be_found(
+        self, find: Callable[[float], AIMessage | None], afind: Callable[[float], Awaitable[AIMessage | None]]
+    ) -> None:
+        """Say how the answer can be found."""
+        self._find, self._afind = find, afind
+
+    def _findable(self, find: Callable[[float], T] | None) -> Callable[[float], T]:
+        if find is None:
+            raise InvalidInputError(f"There is no stored conversation in which the answer could be found: {self}")
+        return find
+
+    def __reduce__(self) -> tuple[object, ...]:
+        state = {**self.__dict__, "_find": None, "_afind": None}
+        return type(self), self.args, state
 
 
 class StreamInterruptedError(OutcomeUnknownError):

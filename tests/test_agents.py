@@ -256,7 +256,7 @@ async def test_it_draws_through_the_agent(face, make_model, sandbox):
     assert images_of(said)[0]["conversation_id"] == said.response_metadata["conversation_id"]
     assert said.response_metadata["agent_id"] == painter.agent_id
     body = next(request.json for request in sandbox.requests if request.path == "/v1/conversations")
-    assert body.keys() == {"agent_id", "inputs", "store", "stream"}
+    assert body.keys() == {"agent_id", "inputs", "metadata", "store", "stream"}
     assert sandbox.paid == 1
 
 

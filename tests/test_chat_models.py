@@ -244,7 +244,7 @@ async def test_an_agent_brings_its_own_settings(face, sandbox, make_model):
     agent = sandbox.agents.create({"model": "m", "name": "Painter", "tools": [{"type": "image_generation"}]})
     model = make_model(agent_id=agent["id"], temperature=0.2)
     answer = await face.call(model, "invoke", [SystemMessage("Be kind."), HumanMessage(CAT)])
-    assert set(sandbox.requests[-1].json) == {"agent_id", "inputs", "store", "stream"}
+    assert set(sandbox.requests[-1].json) == {"agent_id", "inputs", "metadata", "store", "stream"}
     assert sandbox.requests[-1].json["inputs"][0]["content"] == "Be kind."
     assert answer.response_metadata["agent_id"] == agent["id"]
     assert len(images_of(answer)) == 1
