@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import fsspec
+import psycopg
 import pytest
 from langchain_core.messages import AIMessage, message_chunk_to_message
 from moto.server import ThreadedMotoServer
@@ -109,3 +112,21 @@ def s3_store(s3_server: dict[str, Any]) -> FsspecImageStore:
     bucket = f"bucket-{secrets.token_hex(8)}"
     fsspec.filesystem("s3", **s3_server).mkdir(bucket)
     return FsspecImageStore(f"s3://{bucket}/pictures", s3_server)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL server, for the length of the tests."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp())  # else its package warns when it is imported
+    pgserver = pytest.importorskip("pgserver", reason="it has wheels for Python 3.11 and 3.12 only")
+    with pgserver.get_server(tempfile.mkdtemp(), cleanup_mode="delete") as server:
+        yield server.get_uri()
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> str:
+    """The URI of a new database."""
+    name = f"test_{secrets.token_hex(8)}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return postgres_server.replace("/postgres?", f"/{name}?")

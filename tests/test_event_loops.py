@@ -92,9 +92,9 @@ async def test_a_cancelled_download_leaves_nothing_and_is_taken_up_again(sandbox
 
 async def test_a_cancelled_answer_is_adopted_when_the_graph_goes_on(sandbox: Sandbox, make_model, tmp_path):
     graph = create_image_graph(make_model(), str(tmp_path)).compile(checkpointer=InMemorySaver())
-    sandbox.behave(Behavior(delay=0.5))
+    sandbox.behave(Behavior(delay=1))
     running = asyncio.create_task(graph.ainvoke(ASKED, thread("1")))
-    await until(lambda: any(request.path == "/v1/conversations" for request in sandbox.requests), running)
+    await until(lambda: sandbox.waiting, running)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

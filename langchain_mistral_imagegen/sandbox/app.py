@@ -46,23 +46,24 @@ class Api:
 
     def _endpoint(self, operation: Operation, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            body = await request.body()
-            try:
-                self._authorize(request)
-                behavior = self._behavior(request, operation)
-                await asyncio.sleep(behavior.delay)
-                misbehave(behavior)
-                response = await handler(request, behavior)
-                response.headers.update(behavior.headers)
-            except Problem as problem:
-                response = _problem(problem)
-            self._sandbox.record(request, body, response.status_code)
-            return response
+            with self._sandbox.receive(request, await request.body()) as record:
+                try:
+                    self._authorize(request)
+                    behavior = self._behavior(request, operation)
+                    await asyncio.sleep(behavior.delay)
+                    misbehave(behavior)
+                    response = await handler(request, behavior)
+                    response.headers.update(behavior.headers)
+                except Problem as problem:
+                    response = _problem(problem)
+                record(response.status_code)
+                return response
 
         return endpoint
 
     async def _no_route(self, request: Request, _: Exception) -> Response:
-        self._sandbox.record(request, await request.body(), 404)
+        with self._sandbox.receive(request, await request.body()) as record:
+            record(404)
         body = {"message": "no Route matched with those values", "request_id": ids.new_id("")[1:]}
         return JSONResponse(body, 404)
 

@@ -8,8 +8,9 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,7 +27,7 @@ from langchain_mistral_imagegen.sandbox.quota import Quota
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """A request the sandbox has answered."""
+    """A request to the sandbox."""
 
     method: str
     path: str
@@ -35,6 +36,7 @@ class RecordedRequest:
     """Names in lower case; the value of `authorization` is `***`."""
     json: Any
     status: int
+    """HTTP status of the answer, or 0 while there is none."""
 
 
 class Sandbox:
@@ -76,6 +78,7 @@ class Sandbox:
         self.files = Files("", clock)
         self.conversations = Conversations(self.agents, self.files, Quota(images_per_minute, images_per_day, clock))
         self.requests: list[RecordedRequest] = []
+        self.waiting: list[RecordedRequest] = []
         self._port = port
         self._queue: list[tuple[Behavior, int | None]] = []
         self._lock = threading.Lock()
@@ -119,15 +122,29 @@ class Sandbox:
                 return behavior
         return None
 
-    def record(self, request: Request, body: bytes, status: int) -> None:
-        """Remember a request."""
+    @contextmanager
+    def receive(self, request: Request, body: bytes) -> Iterator[Callable[[int], None]]:
+        """Remember a request: in `waiting`, and, once the function that this yields is given its status, in `requests`.
+
+        Args:
+            request: What has arrived.
+            body: Its body.
+        """
+        received = self._recorded(request, body)
+        self.waiting.append(received)
+        try:
+            yield lambda status: self.requests.append(replace(received, status=status))
+        finally:
+            self.waiting.remove(received)
+
+    def _recorded(self, request: Request, body: bytes) -> RecordedRequest:
         headers = {**request.headers, **({"authorization": "***"} if "authorization" in request.headers else {})}
         try:
             content = json.loads(body) if body else None
         except ValueError:
             content = None
         query = dict(request.query_params)
-        self.requests.append(RecordedRequest(request.method, request.url.path, query, headers, content, status))
+        return RecordedRequest(request.method, request.url.path, query, headers, content, status=0)
 
     def __enter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", self._port), backlog=2048)
