@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import secrets
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -44,6 +47,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as running:
         yield running
+
+
+@pytest.fixture
+def sandbox_process() -> Iterator[str]:
+    """The URL of a sandbox in a process of its own, for tests that watch or measure this one."""
+    command = [sys.executable, "-m", "langchain_mistral_imagegen.sandbox", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield re.search(r"http://\S+\d", process.stdout.readline()).group()
+        process.terminate()
 
 
 class Face:

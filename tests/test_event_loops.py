@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 import subprocess
 import sys
 import warnings
@@ -24,17 +23,8 @@ def thread(name):
     return {"configurable": {"thread_id": name}}
 
 
-@pytest.fixture
-def sandbox_url():
-    """The sandbox in a process of its own: only our loops are watched."""
-    command = [sys.executable, "-m", "langchain_mistral_imagegen.sandbox", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        yield re.search(r"http://\S+\d", process.stdout.readline()).group()
-        process.terminate()
-
-
-async def test_nothing_blocks_the_event_loop(sandbox_url, tmp_path):
-    model = ChatMistralConversations(base_url=sandbox_url, api_key="k")
+async def test_nothing_blocks_the_event_loop(sandbox_process, tmp_path):
+    model = ChatMistralConversations(base_url=sandbox_process, api_key="k")
     graph = create_image_graph(model, str(tmp_path)).compile(checkpointer=InMemorySaver())
     await graph.ainvoke(ASKED, thread("first"))  # what is imported when first needed blocks once
     with blockbuster.blockbuster_ctx("langchain_mistral_imagegen"):

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import os
+import statistics
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.graph import END, START, StateGraph
 
-from langchain_mistral_imagegen import ConversationNode, FsspecImageStore, ImageState, ToolFileNode, merge_images
-from langchain_mistral_imagegen.sandbox import Behavior
+from langchain_mistral_imagegen import create_image_graph, merge_images
 
 TURNS = 20
 PICTURE_BYTES = 1_500_000
@@ -69,23 +73,46 @@ def test_none_removes_a_reference():
     assert merge_images({"a": {"id": "a", "status": "remote"}}, {"a": None}) == {}
 
 
-def test_twenty_turns_with_a_picture_each_fit_into_a_small_database(tmp_path, sandbox, make_model):
-    sandbox.behavior = Behavior(file_size=PICTURE_BYTES, on="any")
-    model, store = make_model(), FsspecImageStore(str(tmp_path / "pictures"))
-    builder = StateGraph(ImageState)
-    builder.add_node("draw", ConversationNode(model, store))
-    builder.add_node("download", ToolFileNode(store, model))
-    builder.add_edge(START, "draw")
-    builder.add_edge("draw", "download")
-    builder.add_edge("download", END)
-    database, thread = tmp_path / "checkpoints.db", {"configurable": {"thread_id": "1"}}
-    with SqliteSaver.from_conn_string(str(database)) as saver:
-        graph = builder.compile(checkpointer=saver)
+@contextmanager
+def sqlite(_):
+    with SqliteSaver.from_conn_string("checkpoints.db") as saver:
+        yield saver
+
+
+@contextmanager
+def postgres(uri):
+    with PostgresSaver.from_conn_string(uri) as saver:
+        saver.setup()
+        yield saver
+
+
+def sqlite_bytes(_):
+    return sum(part.stat().st_size for part in Path().glob("checkpoints.db*"))
+
+
+def postgres_bytes(uri):
+    tables = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'checkpoint%' AND relkind = 'r'"
+    with psycopg.connect(uri) as connection:
+        return connection.execute(tables).fetchone()[0]
+
+
+@pytest.mark.parametrize(("database", "size"), [(sqlite, sqlite_bytes), (postgres, postgres_bytes)])
+def test_twenty_turns_with_a_picture_each_cost_little(request, tmp_path, sandbox_process, make_model, database, size):
+    """Less than 2 MB of checkpoints for 30 MB of pictures, and no more work for the last turns than for the first."""
+    behavior = json.dumps({"file_size": PICTURE_BYTES})
+    model = make_model(base_url=sandbox_process, default_headers={"x-sandbox-behavior": behavior})
+    thread, seconds = {"configurable": {"thread_id": "1"}}, []
+    uri = request.getfixturevalue("postgres") if database is postgres else None
+    with database(uri) as saver:
+        graph = create_image_graph(model, str(tmp_path / "pictures")).compile(checkpointer=saver)
         for number in range(TURNS):
+            before = time.process_time()
             state = graph.invoke({"messages": [HumanMessage(f"Draw cat number {number}.")]}, thread)
+            seconds.append(time.process_time() - before)
+    assert size(uri) < 2_000_000
     stored = [ref for ref in state["images"].values() if ref["status"] == "stored"]
     assert [len(stored), sum(ref["size_bytes"] for ref in stored)] == [TURNS, TURNS * PICTURE_BYTES]
-    assert sum(file.stat().st_size for file in tmp_path.glob("checkpoints.db*")) < 2_000_000
+    assert statistics.median(seconds[-5:]) <= 2 * statistics.median(seconds[:5]), seconds
 
 
 @pytest.mark.parametrize("strict", ["true", "false"])
