@@ -81,10 +81,10 @@ class _Facts:
         self._finish_reason = "stop"
 
     def note(self, item: _wire.Wire) -> None:
-        if entry_id := getattr(item, "id", ""):
+        if entry_id := _text(item, "id"):
             self._entry_ids[entry_id] = None
-        self._seen_model = self._seen_model or getattr(item, "model", None)
-        self._agent_id = getattr(item, "agent_id", None) or self._agent_id
+        self._seen_model = self._seen_model or _text(item, "model")
+        self._agent_id = _text(item, "agent_id") or self._agent_id
         match item:
             case _wire.FunctionCallEntry() | _events.FunctionCallEvent():
                 self._finish_reason = "confirmation" if item.is_pending else "tool_calls"
@@ -110,6 +110,12 @@ class _Facts:
             "store": None if self._asked.stored else False,
         }
         return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _text(item: _wire.Wire, name: str) -> str | None:
+    # What is not text is a field that the item's type does not have; the server may send any.
+    value = getattr(item, name, None)
+    return value if isinstance(value, str) else None
 
 
 def to_message(response: _wire.ConversationResponse, asked: Asked) -> AIMessage:
@@ -159,12 +165,14 @@ class AnswerStream:
         Raises:
             APIError: For `conversation.response.error`; its `partial` holds the message so far.
         """
+        if self._is_done:
+            return
         self._facts.note(event)
         match event:
             case _events.ResponseStartedEvent():
                 self.conversation_id = event.conversation_id
             case _events.ResponseErrorEvent():
-                error = stream_error(event.message, event.code)
+                error = stream_error(event.message or "", event.code or 500)
                 error.partial = self.partial
                 raise error
             case _events.ResponseDoneEvent():

@@ -6,15 +6,15 @@ https://docs.mistral.ai/api, chat
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from langchain_mistral_imagegen._events import as_event
 from langchain_mistral_imagegen._inputs import Inputs, short_call_id
 from langchain_mistral_imagegen._protocol import Request, complete_chat
 from langchain_mistral_imagegen._turns import Turn
+from langchain_mistral_imagegen._wire import JsonText, OrUnknown, Unknown, Usage, Wire, read_json, read_response
 from langchain_mistral_imagegen.errors import InvalidInputError, InvalidResponseError
 
 Json = dict[str, Any]
@@ -73,6 +73,52 @@ def _call_id(given: str) -> str:
     return given if re.fullmatch("[a-zA-Z0-9]{9}", given) else short_call_id(given)
 
 
+# --- what the server answers ---
+
+
+class Function(Wire):
+    """A function and (a piece of) its arguments."""
+
+    name: str | None = None
+    arguments: JsonText = ""
+
+
+class Call(Wire):
+    """A call of a function, whoever runs it."""
+
+    id: str | None = None
+    index: int | None = None
+    function: Function = Function()
+
+
+class Message(Wire):
+    """What the model or a tool said, or a piece of that."""
+
+    role: str | None = None
+    index: int | None = None
+    content: Any = None
+    tool_calls: list[Annotated[Call, OrUnknown]] | None = None
+    tool_call_id: str | None = None
+
+
+class Choice(Wire):
+    """An answer: several messages where tools ran on the server."""
+
+    message: Message | None = None
+    delta: Message | None = None
+    messages: list[Annotated[Message, OrUnknown]] | None = None
+
+
+class ChatCompletion(Wire):
+    """A completion, or a chunk of one."""
+
+    id: str = ""
+    created: Any = None
+    model: str | None = None
+    choices: list[Annotated[Choice, OrUnknown]]
+    usage: Usage = None
+
+
 class CompletionEvents:
     """Turns completions, whole or in chunks, into the events that a conversation would have sent.
 
@@ -84,18 +130,20 @@ class CompletionEvents:
         self._functions = functions
         self._calls: dict[tuple[Any, ...], tuple[str, str]] = {}
         self._tools: dict[str, str] = {}
-        self._usages: dict[str, Json] = {}
+        self._usages: dict[str, Usage] = {}
 
     def chunk(self, data: bytes) -> Iterator[Any]:
         """Yield the events of one chunk of a stream."""
         if data == b"[DONE]":
             yield self._done()
             return
-        chunk = _json(data)
-        if chunk.get("object") == "error" or "choices" not in chunk:
-            yield as_event({"type": "conversation.response.error", **chunk} if "message" in chunk else chunk)
-        elif "created" in chunk:  # the other one repeats the last message
-            yield from self._choices(chunk, "delta")
+        try:
+            chunk = read_response(ChatCompletion, data)
+        except InvalidResponseError:
+            yield _other_event(data)
+        else:
+            if "created" in chunk.model_fields_set:  # the one without repeats the last message
+                yield from self._choices(chunk)
 
     def completion(self, content: bytes) -> Iterator[Any]:
         """Yield the events of a whole completion.
@@ -103,37 +151,38 @@ class CompletionEvents:
         Raises:
             InvalidResponseError: If it is none.
         """
-        body = _json(content)
-        if not isinstance(body.get("choices"), list):
-            raise InvalidResponseError("The server's chat completion cannot be read: it has no choices")
-        yield from self._choices(body, "message")
+        yield from self._choices(read_response(ChatCompletion, content))
         yield self._done()
 
-    def _choices(self, body: Json, name: str) -> Iterator[Any]:
-        completion = str(body.get("id", ""))
-        if isinstance(body.get("usage"), dict):
-            self._usages[completion] = body["usage"]
-        for choice in body["choices"]:
-            for place, message in enumerate(choice.get("messages") or [choice.get(name) or {}]):
-                entry = f"{completion}.{message.get('index', place)}"
-                yield from self._events(message, {"id": entry, "model": body.get("model")})
+    def _choices(self, completion: ChatCompletion) -> Iterator[Any]:
+        if completion.usage:
+            self._usages[completion.id] = completion.usage
+        for choice in completion.choices:
+            if isinstance(choice, Unknown):
+                yield choice
+                continue
+            for place, message in enumerate(choice.messages or [choice.message or choice.delta or Message()]):
+                if isinstance(message, Unknown):
+                    yield message
+                    continue
+                entry = f"{completion.id}.{place if message.index is None else message.index}"
+                yield from self._events(message, {"id": entry, "model": completion.model})
 
-    def _events(self, message: Json, common: Json) -> Iterator[Any]:
-        if message.get("role") == "tool":
-            call_id = str(message.get("tool_call_id"))
-            done = {"type": "tool.execution.done", "info": {"result": message.get("content")}}
+    def _events(self, message: Message, common: Json) -> Iterator[Any]:
+        if message.role == "tool":
+            call_id = message.tool_call_id or ""
+            done = {"type": "tool.execution.done", "info": {"result": message.content}}
             yield as_event({**common, **done, "id": call_id, "name": self._tools.get(call_id, "")})
             return
-        for call in message.get("tool_calls") or ():
-            yield self._call(call, common)
-        if content := message.get("content"):
-            yield as_event({**common, "type": "message.output.delta", "content": content})
+        for call in message.tool_calls or ():
+            yield call if isinstance(call, Unknown) else self._call(call, common)
+        if message.content:
+            yield as_event({**common, "type": "message.output.delta", "content": message.content})
 
-    def _call(self, call: Json, common: Json) -> Any:
-        function = call.get("function") or {}
-        place = (common["id"], call.get("index", call.get("id")))
-        call_id, name = self._calls.setdefault(place, (str(call.get("id")), str(function.get("name"))))
-        piece = {**common, "arguments": function.get("arguments")}
+    def _call(self, call: Call, common: Json) -> Any:
+        place = (common["id"], call.id if call.index is None else call.index)
+        call_id, name = self._calls.setdefault(place, (call.id or "", call.function.name or ""))
+        piece = {**common, "arguments": call.function.arguments}
         if name in self._functions:
             return as_event({**piece, "type": "function.call.delta", "tool_call_id": call_id, "name": name})
         self._tools[call_id] = _TOOL_BY_FUNCTION.get(name, name)
@@ -143,15 +192,19 @@ class CompletionEvents:
     def _done(self) -> Any:
         """Sum up what each run of the model has cost."""
         names = ("prompt_tokens", "completion_tokens", "total_tokens")
-        usage: Json = {name: sum(one.get(name) or 0 for one in self._usages.values()) for name in names}
+        usage: Json = {name: sum(getattr(one, name) for one in self._usages.values()) for name in names}
         tools = list(self._tools.values())
         counted = {"connectors": {tool: tools.count(tool) for tool in tools}} if tools else {}
         return as_event({"type": "conversation.response.done", "usage": {**usage, **counted}})
 
 
-def _json(data: bytes) -> Json:
+def _other_event(data: bytes) -> Any:
+    """Read what is no chunk: an error, or something unknown."""
     try:
-        value = json.loads(data)
+        sent = read_json(data)
     except ValueError:
-        return {"type": "unknown", "raw": data.decode("utf-8", "replace")}
-    return value if isinstance(value, dict) else {"type": "unknown", "raw": value}
+        sent = data.decode("utf-8", "replace")
+    if not isinstance(sent, dict) or "message" not in sent:
+        return Unknown.of(sent)
+    status = sent.get("raw_status_code") or sent.get("code")
+    return as_event({**sent, "type": "conversation.response.error", "code": status})

@@ -6,7 +6,6 @@ https://docs.langchain.com/oss/python/langchain/messages#standard-content-blocks
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -15,6 +14,7 @@ from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.content import KNOWN_BLOCK_TYPES, ContentBlock
 
 from langchain_mistral_imagegen._answers import MODEL_PROVIDER
+from langchain_mistral_imagegen._wire import read_json
 
 Block = dict[str, Any]
 _IMAGE_TYPES = {
@@ -139,7 +139,7 @@ def _tool_result(block: Block) -> Iterator[Block]:
 def _json_object(text: str) -> Block | None:
     """Read JSON arguments; nothing is an empty object, and what is not an object is `None`."""
     try:
-        value = json.loads(text or "{}")
+        value = read_json(text or "{}")
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

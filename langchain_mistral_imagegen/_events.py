@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from langchain_mistral_imagegen._wire import Content, JsonText, Unknown, Usage, Wire
+from langchain_mistral_imagegen._wire import Content, JsonText, OrNone, Unknown, Usage, Wire, read_json
 
 
 class ResponseStartedEvent(Wire):
@@ -28,8 +27,8 @@ class ResponseErrorEvent(Wire):
     """The last event of a stream that failed."""
 
     type: Literal["conversation.response.error"]
-    message: str = ""
-    code: int = 500
+    message: Annotated[str | None, OrNone] = None
+    code: Annotated[int | None, OrNone] = None
 
 
 class OutputEvent(Wire):
@@ -143,6 +142,6 @@ def as_event(value: Any) -> Any:
 
 def _json_or_text(data: bytes) -> Any:
     try:
-        return json.loads(data)
+        return read_json(data)
     except ValueError:
         return data.decode("utf-8", "replace")

@@ -6,6 +6,7 @@ Paths and bodies follow Mistral's OpenAPI document (https://docs.mistral.ai/api)
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -13,7 +14,14 @@ from typing import Any, Literal, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 from langchain_mistral_imagegen._signed_urls import SignedUrls
-from langchain_mistral_imagegen.errors import APIError, QuotaExceededError, RateLimitError, error_class
+from langchain_mistral_imagegen._wire import read_json
+from langchain_mistral_imagegen.errors import (
+    APIError,
+    InvalidInputError,
+    QuotaExceededError,
+    RateLimitError,
+    error_class,
+)
 
 
 class Sink(Protocol):
@@ -78,7 +86,9 @@ class Response:
 
 
 def _id(identifier: str) -> str:
-    return quote(identifier, safe="")
+    if identifier in {"", ".", ".."}:  # no escape keeps these from naming another resource
+        raise InvalidInputError(f"{identifier!r} is not an id")
+    return quote(identifier, safe="", errors="replace")
 
 
 def resource(
@@ -96,6 +106,9 @@ def resource(
         query: Query parameters; those that are `None` are left out, objects are sent as JSON.
         body: JSON to send.
         creates: Whether carrying it out twice leaves a duplicate.
+
+    Raises:
+        InvalidInputError: If an identifier is empty, or dots.
     """
     given = {name: _parameter(value) for name, value in (query or {}).items() if value is not None}
     path = "/".join(["/v1", *map(_id, segments)])
@@ -180,7 +193,7 @@ def raise_for_status(response: Response) -> None:
     raise kind(
         _clean(_message(body) or _text(response.content) or f"HTTP {response.status}") + hint,
         status_code=response.status,
-        code=body.get("code"),
+        code=_code(body.get("code")),
         request_id=response.headers.get("mistral-correlation-id") or response.headers.get("x-kong-request-id"),
         retry_after=retry_after(response.headers),
     )
@@ -203,19 +216,19 @@ def day_quota_exhausted(headers: Mapping[str, str]) -> bool:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of a `Retry-After` header, which is a number or a date."""
     value = headers.get("retry-after", "").strip()
-    if value.replace(".", "", 1).isdigit():
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value):
         return float(value)
     try:
-        when, date = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
-    except (TypeError, ValueError):
+        # Measured against the server's own clock: no clock is read here, and the two machines need not agree.
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError, OverflowError):
         return None
-    # Measured against the server's own clock: no clock is read here, and the two machines need not agree.
-    return max(0.0, (when - date).total_seconds())
+    return max(0.0, wait.total_seconds())
 
 
 def _json(content: bytes) -> dict[str, Any]:
     try:
-        body = json.loads(content)
+        body = read_json(content)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
@@ -233,7 +246,12 @@ def _message(body: Mapping[str, Any]) -> str:
 def _validation_error(item: Any) -> str:
     if not isinstance(item, dict):
         return str(item)
-    return f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', item)}"
+    where = item.get("loc")
+    return f"{'.'.join(map(str, where)) if isinstance(where, list) else where}: {item.get('msg', item)}"
+
+
+def _code(value: Any) -> int | str | None:
+    return value if isinstance(value, int) or value is None else _clean(str(value))
 
 
 def _text(content: bytes) -> str:

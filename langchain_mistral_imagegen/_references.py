@@ -73,12 +73,12 @@ def _by_uri(text: str) -> Iterator[ImageRef]:
 
 def _tool_file(block: Block) -> Iterator[ImageRef]:
     """Read a `tool_file` chunk, or the standard image block that it becomes."""
-    extras = block.get("extras") or block
+    extras = block.get("extras") if block.get("type") == "image" else block
     is_image = block.get("type") == "image" or (block.get("type") == "tool_file" and image_type(block))
     if not is_image or not block.get("file_id"):
         return
     ref: ImageRef = {"id": block["file_id"], "status": "remote", "file_id": block["file_id"]}
-    if extras.get("file_name"):
+    if extras and extras.get("file_name"):
         ref["file_name"] = extras["file_name"]
     yield ref
 

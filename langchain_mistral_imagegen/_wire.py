@@ -18,8 +18,19 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+from pydantic_core import from_json
 
 from langchain_mistral_imagegen.errors import InvalidResponseError
+
+
+def read_json(data: bytes | str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: If it is none, nests too deep or holds half a character; `json.loads` raises other errors then, or
+            returns what cannot be written again.
+    """
+    return from_json(data)
 
 
 class Wire(BaseModel):
@@ -51,6 +62,19 @@ def _or_unknown(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         return handler(value)
     except ValidationError:
         return Unknown.of(value)
+
+
+def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError:
+        return None
+
+
+OrUnknown = WrapValidator(_or_unknown)
+"""Annotates what becomes an `Unknown` if it does not fit."""
+OrNone = WrapValidator(_or_none)
+"""Annotates what becomes `None` if it does not fit."""
 
 
 def _as_text(value: Any) -> str:
@@ -139,7 +163,7 @@ KnownChunk = Annotated[
     TextChunk | ImageURLChunk | ToolFileChunk | DocumentURLChunk | ThinkChunk | ToolReferenceChunk,
     Field(discriminator="type"),
 ]
-Content = Annotated[str | list[Annotated[KnownChunk, WrapValidator(_or_unknown)]], BeforeValidator(_as_content)]
+Content = Annotated[str | list[Annotated[KnownChunk, OrUnknown]], BeforeValidator(_as_content)]
 
 # --- entries ---
 
@@ -223,16 +247,9 @@ KnownEntry = Annotated[
     | AgentHandoffEntry,
     Field(discriminator="type"),
 ]
-Entry = Annotated[KnownEntry, WrapValidator(_or_unknown)]
+Entry = Annotated[KnownEntry, OrUnknown]
 
 # --- responses ---
-
-
-def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    try:
-        return handler(value)
-    except ValidationError:
-        return None
 
 
 class ConversationUsageInfo(Wire):
@@ -242,10 +259,10 @@ class ConversationUsageInfo(Wire):
     completion_tokens: int = 0
     total_tokens: int = 0
     connector_tokens: int | None = None
-    connectors: Annotated[dict[str, int] | None, WrapValidator(_or_none)] = None
+    connectors: Annotated[dict[str, int] | None, OrNone] = None
 
 
-Usage = Annotated[ConversationUsageInfo | None, WrapValidator(_or_none)]
+Usage = Annotated[ConversationUsageInfo | None, OrNone]
 
 
 class ConversationResponse(Wire):

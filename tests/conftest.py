@@ -15,6 +15,7 @@ from typing import Any
 import fsspec
 import psycopg
 import pytest
+from hypothesis import settings
 from langchain_core.messages import AIMessage, message_chunk_to_message
 from moto.server import ThreadedMotoServer
 
@@ -33,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run LangChain's standard suites against the real API (needs MISTRAL_API_KEY, costs money)",
     )
+    parser.addoption("--nightly", action="store_true", help="try far more examples in the property tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("default", max_examples=60, deadline=None, derandomize=True, database=None)
+    settings.register_profile("nightly", max_examples=2_500, deadline=None, print_blob=True)
+    settings.load_profile("nightly" if config.getoption("--nightly") else "default")
 
 
 @pytest.fixture(autouse=True)

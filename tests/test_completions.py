@@ -151,7 +151,7 @@ async def test_what_completions_do_not_have_is_told_before_anything_is_sent(face
 
 
 def test_what_is_no_completion_is_an_error():
-    with pytest.raises(InvalidResponseError, match="no choices"):
+    with pytest.raises(InvalidResponseError, match="ChatCompletion cannot be read"):
         list(CompletionEvents(set()).completion(b"<html>"))
 
 

@@ -38,7 +38,7 @@ def _output(place: int, entry: Json) -> Iterator[Json]:
         case "function.call":
             status = {"confirmation_status": entry["confirmation_status"]} if entry.get("confirmation_status") else {}
             call = {"name": entry["name"], "tool_call_id": entry["tool_call_id"], **status}
-            for piece in _pieces(entry["arguments"]):
+            for piece in _pieces(entry["arguments"]) or [""]:
                 yield _event("function.call.delta", **common, **speaker, **call, arguments=piece)
         case "agent.handoff":
             parts = {"started": "previous", "done": "next"}

@@ -1,0 +1,182 @@
+"""Whatever arrives: nothing raises but the package's own errors, and nothing that is unknown is lost."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, message_chunk_to_message
+
+from langchain_mistral_imagegen import _wire, images_of, to_portable_messages
+from langchain_mistral_imagegen._answers import AnswerStream, to_message
+from langchain_mistral_imagegen._completions import CompletionEvents, completion_request
+from langchain_mistral_imagegen._events import read_event
+from langchain_mistral_imagegen._protocol import Response, raise_for_status
+from langchain_mistral_imagegen._resources import Agent, AgentAlias, Conversation, DeletedFile, File, Listing
+from langchain_mistral_imagegen._sse import EventStreamDecoder
+from langchain_mistral_imagegen._turns import Turn
+from langchain_mistral_imagegen._wire import ConversationHistory, ConversationResponse, read_response
+from langchain_mistral_imagegen.confirmations import confirm, pending_calls
+from langchain_mistral_imagegen.errors import APIError, InvalidResponseError, MistralImagegenError
+from langchain_mistral_imagegen.sandbox import Behavior
+from langchain_mistral_imagegen.sandbox.streaming import events_of
+from tests import any_input
+from tests.test_answers import asked
+
+WHOM = {"model": "m", "tools": []}
+
+
+def sent(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def use(message: AIMessage) -> None:
+    """Do with an answer whatever is done with answers."""
+    assert message.model_dump_json()
+    assert "SECRET" not in repr(message) + message.pretty_repr() + str(message.text) + repr(message.content_blocks)
+    images_of(message)
+    results = [ToolMessage("x", tool_call_id=call["id"] or "") for call in message.tool_calls]
+    following = confirm(message, allow=True) if pending_calls(message) else HumanMessage("And now?")
+    history = [HumanMessage("x"), message, *results, following]
+    turn = Turn(messages=history, whom=WHOM)
+    requests = [turn.start()]
+    requests += [turn.append(turn.continues), turn.restart(turn.continues)] if turn.continues else []
+    requests += [] if turn.confirms else [completion_request(turn)]
+    for request in requests:
+        assert json.dumps(request.json, ensure_ascii=False).encode()
+    to_portable_messages(history)
+
+
+def unknown_values(message: AIMessage) -> list[Any]:
+    return [block["value"] for block in message.content if block["type"] == "non_standard"]
+
+
+def raws(response: ConversationResponse) -> list[Any]:
+    """Return what is unknown in a response, without signed URLs."""
+    found = []
+    for entry in response.outputs:
+        parts = entry.content if isinstance(entry, _wire.MessageOutputEntry) else [entry]
+        found += [part.raw for part in parts if isinstance(part, _wire.Unknown)]
+    return asked().urls.redact(found, "")
+
+
+@given(any_input.any_response)
+def test_any_response_is_a_message_or_an_error_of_ours(body):
+    try:
+        response = read_response(ConversationResponse, sent(body))
+    except InvalidResponseError:
+        return
+    message = to_message(response, asked())
+    use(message)
+    assert len(unknown_values(message)) >= len(raws(response))
+
+
+def stream_of(events: list[Any]) -> tuple[list[Any], AnswerStream]:
+    answer, chunks = AnswerStream(asked()), []
+    try:
+        with answer.complete():
+            for event in events:
+                chunks += answer.feed(event)
+    except MistralImagegenError as error:
+        assert (error.partial is None) == (not chunks)
+        assert "SECRET" not in str(error)
+    return chunks, answer
+
+
+def merged(chunks: list[Any]) -> AIMessage:
+    return message_chunk_to_message(functools.reduce(lambda left, right: left + right, chunks))
+
+
+@given(any_input.any_events)
+def test_any_events_are_a_message_or_an_error_of_ours(events):
+    read = [read_event(sent(event)) for event in events]
+    chunks, _ = stream_of(read)
+    for chunk in chunks:
+        assert chunk.model_dump_json()
+        assert "SECRET" not in repr(chunk) + repr(chunk.content_blocks)
+    if chunks:
+        use(merged(chunks))
+
+
+@given(st.lists(st.binary(max_size=20) | any_input.any_event.map(sent), max_size=4), st.randoms(use_true_random=False))
+def test_any_bytes_in_any_pieces_are_the_same_events(parts, random):
+    body = b"".join(b"data: " + part + random.choice([b"\n\n", b"\r\n\r\n", b"\n"]) for part in parts)
+    cuts = sorted(random.randint(0, len(body)) for _ in range(5))
+    whole, pieces = EventStreamDecoder(), EventStreamDecoder()
+    expected = [*whole.feed(body), *whole.flush()]
+    cut = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    assert [data for piece in cut for data in pieces.feed(piece)] + list(pieces.flush()) == expected
+    for data in expected:
+        read_event(data)
+
+
+@given(st.lists(any_input.any_entry, max_size=4))
+def test_a_stream_of_mutated_entries_is_their_message(outputs):
+    response = {**any_input.RESPONSE, "outputs": outputs}
+    read = read_response(ConversationResponse, sent(response))
+    known = _wire.MessageOutputEntry, _wire.ToolExecutionEntry, _wire.FunctionCallEntry, _wire.AgentHandoffEntry
+    assume(all(isinstance(entry, known) for entry in read.outputs))
+    try:
+        events = list(events_of(response, Behavior()))
+    except (KeyError, TypeError, AttributeError, IndexError):
+        assume(False)  # the sandbox cannot say this
+    chunks, _ = stream_of([read_event(sent(event)) for event in events])
+    streamed, whole = merged(chunks), to_message(read, asked())
+    assert streamed.content_blocks == whole.content_blocks
+    assert streamed.model_dump() == whole.model_dump()
+
+
+@given(any_input.any_chunks)
+def test_any_chunks_of_completions_are_a_message_or_an_error_of_ours(bodies):
+    reader = CompletionEvents({"add"})
+    events = [event for body in bodies for event in reader.chunk(sent(body))]
+    chunks, _ = stream_of([*events, *reader.chunk(b"[DONE]")])
+    if chunks:
+        use(merged(chunks))
+
+
+@given(any_input.any_completion)
+def test_any_completion_is_a_message_or_an_error_of_ours(body):
+    try:
+        events = list(CompletionEvents({"add"}).completion(sent(body)))
+    except InvalidResponseError:
+        return
+    chunks, _ = stream_of(events)
+    use(merged(chunks))
+
+
+headers = st.dictionaries(
+    st.sampled_from(["retry-after", "date", "mistral-correlation-id", "x-ratelimit-remaining-x-day"]),
+    st.text(st.characters(codec="latin-1"), max_size=6)
+    | st.sampled_from(["²", "-0", "1e9", "nan", "9" * 400, "Mon, 23 Nov 2026 09:00:10 GMT", "Mon, 23 Nov 2026 09:00:10 -0000"])
+    | st.builds("Mon, 23 Nov {} {}:00:10 {}".format, st.integers(), st.integers(), st.integers()),
+)
+
+
+@given(st.integers(100, 599), any_input.any_problem.map(sent) | st.binary(max_size=30), headers)
+def test_any_refusal_is_an_error_of_ours(status, content, given):
+    if status in {200, 204}:
+        return
+    with pytest.raises(APIError) as caught:
+        raise_for_status(Response(status=status, headers=given, content=content))
+    assert "SECRET" not in str(caught.value) + repr(caught.value.__dict__)
+    assert str(caught.value).encode()
+    assert caught.value.retry_after is None or caught.value.retry_after >= 0
+
+
+KINDS = [ConversationHistory, Listing[Agent], Listing[Conversation], Listing[File], Agent, AgentAlias, Conversation]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, File, DeletedFile], ids=lambda kind: kind.__name__)
+@given(any_input.any_response | st.binary(max_size=40))
+def test_any_resource_is_read_or_an_error_of_ours(kind, body):
+    data = body if isinstance(body, bytes) else sent(body)
+    try:
+        found = read_response(kind, data)
+    except InvalidResponseError:
+        return
+    assert json.dumps(found.as_sent())
