@@ -12,12 +12,11 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -38,6 +37,8 @@ _log = logging.getLogger("langchain_mistral_imagegen")
 _BLOB_HOST = re.compile(r"mistral[a-z0-9-]*\.blob\.core\.windows\.net")
 _PIECE = 256 * 1024  # bytes between two writes; smaller ones cost a thread switch each
 _CONNECT_SECONDS = 10.0
+_MAX_ANSWER = 64 * 1024 * 1024  # bytes of a body that goes into memory; the largest answers seen have some 100 KB
+_ENCODINGS = ("gzip", "deflate")  # in others, or several at once, one piece may become gigabytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +68,22 @@ class Settings:
         if request.authorized:
             # langchain-mistralai's base URLs, which share the environment variable, end with "/v1".
             return self.base_url.rstrip("/").removesuffix("/v1") + request.path
-        url, base = urlsplit(request.path), urlsplit(self.base_url)
-        trusted = url.scheme == "https" and url.port in {None, 443} and _BLOB_HOST.fullmatch(url.hostname or "")
-        if not trusted and (url.scheme, url.netloc) != (base.scheme, base.netloc):
-            raise ImageUnavailableError(f"A picture's URL leads to {url.hostname!r}, which is not a host of Mistral's")
+        # Read by the library that will go there: two readers may see two hosts in one URL.
+        url, base = _picture_url(request.path), httpx.URL(self.base_url)
+        trusted = url.scheme == "https" and url.port in {None, 443} and _BLOB_HOST.fullmatch(url.raw_host.decode())
+        if url.userinfo or not (trusted or (url.scheme, url.netloc) == (base.scheme, base.netloc)):
+            raise ImageUnavailableError(f"A picture's URL leads to {url.host!r}, which is not a host of Mistral's")
         return request.path
 
     def build(self, client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
         """Make the HTTP library's request."""
         headers = {"user-agent": f"langchain-mistral-imagegen/{__version__}", **request.headers}
+        headers["accept-encoding"] = "identity" if request.sink else ", ".join(_ENCODINGS)
         if request.authorized:
             headers |= {**self.headers, "authorization": f"Bearer {self.api_key()}"}
-        content = None if request.json is None else json.dumps(request.json, ensure_ascii=False).encode()
+        content = (
+            None if request.json is None else json.dumps(request.json, ensure_ascii=False).encode("utf-8", "replace")
+        )
         if content is not None:
             headers["content-type"] = "application/json"
         return client.build_request(
@@ -96,6 +101,13 @@ class Settings:
         plain = self.base_url.startswith("http://")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else _tls()
         return {"limits": limits, "verify": context, "follow_redirects": False}
+
+
+def _picture_url(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL:
+        raise ImageUnavailableError("A picture's URL cannot be read, so it is not a host of Mistral's") from None
 
 
 class _WithoutSignatures(logging.Filter):
@@ -142,6 +154,31 @@ def _translated(request: Request | str) -> Iterator[None]:
 
 def _stays_open(request: Request, raw: httpx.Response) -> bool:
     return request.stream and raw.status_code == httpx.codes.OK
+
+
+def _check_encoding(request: Request | str, raw: httpx.Response, allowed: Sequence[str] = _ENCODINGS) -> None:
+    encoding = raw.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", *allowed}:
+        raise InvalidResponseError(f"{request}: the body is encoded as {encoding[:40]!r}, which was not asked for")
+
+
+class _Body:
+    """A body on its way into memory."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > _MAX_ANSWER:
+            raise InvalidResponseError(f"{self._request}: the body is larger than {_MAX_ANSWER:,} bytes")
+        self._pieces.append(piece)
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self._pieces)
 
 
 def _response(request: Request, raw: httpx.Response, content: bytes = b"") -> Response:
@@ -195,16 +232,21 @@ class Client:
 
     def _send(self, request: Request) -> Response:
         with _translated(request):
-            raw = self._http.send(self._settings.build(self._http, request), stream=True)
+            raw = self._http.send(self._settings.build(self._http, request), stream=True, follow_redirects=False)
             if _stays_open(request, raw):
                 return _response(request, raw)
             with closing(raw):
                 if request.sink and raw.status_code == httpx.codes.OK:
                     self._drain(request, request.sink, raw)
                     return _response(request, raw)
-                return _response(request, raw, raw.read())
+                _check_encoding(request, raw)
+                body = _Body(request)
+                for piece in raw.iter_bytes():
+                    body.add(piece)
+                return _response(request, raw, body.content)
 
     def _drain(self, request: Request, sink: Sink, raw: httpx.Response) -> None:
+        _check_encoding(request, raw, ())
         sink.restart()
         for piece in raw.iter_bytes(_PIECE):
             if self._stop.is_set():
@@ -233,8 +275,9 @@ class Client:
     def stream(self, flow: Flow[Response], read: Callable[[bytes], Iterable[Any]]) -> Generator[Any, None, None]:
         """Yield the events of the response that a flow ends with, as they come; `read` makes them of their data."""
         raw: httpx.Response = self.run(flow).stream
-        decoder = EventStreamDecoder()
-        with closing(raw), _translated(f"{raw.request.method} {raw.request.url.path}"):
+        decoder, name = EventStreamDecoder(), f"{raw.request.method} {raw.request.url.path}"
+        with closing(raw), _translated(name):
+            _check_encoding(name, raw)
             for piece in raw.iter_bytes():
                 for data in decoder.feed(piece):
                     yield from read(data)
@@ -300,16 +343,21 @@ class AsyncClient:
     async def _send(self, request: Request) -> Response:
         http = self._http
         with _translated(request):
-            raw = await http.send(self._settings.build(http, request), stream=True)
+            raw = await http.send(self._settings.build(http, request), stream=True, follow_redirects=False)
             if _stays_open(request, raw):
                 return _response(request, raw)
             async with aclosing(raw):
                 if request.sink and raw.status_code == httpx.codes.OK:
                     await self._drain(request, request.sink, raw)
                     return _response(request, raw)
-                return _response(request, raw, await raw.aread())
+                _check_encoding(request, raw)
+                body = _Body(request)
+                async for piece in raw.aiter_bytes():
+                    body.add(piece)
+                return _response(request, raw, body.content)
 
     async def _drain(self, request: Request, sink: Sink, raw: httpx.Response) -> None:
+        _check_encoding(request, raw, ())
         await _in_thread(sink.restart)
         async for piece in raw.aiter_bytes(_PIECE):
             await _in_thread(functools.partial(sink.write, piece))
@@ -329,9 +377,10 @@ class AsyncClient:
     async def stream(self, flow: Flow[Response], read: Callable[[bytes], Iterable[Any]]) -> AsyncGenerator[Any, None]:
         """Yield the events of the response that a flow ends with, as they come; `read` makes them of their data."""
         raw: httpx.Response = (await self.run(flow)).stream
-        decoder = EventStreamDecoder()
+        decoder, name = EventStreamDecoder(), f"{raw.request.method} {raw.request.url.path}"
         async with aclosing(raw):
-            with _translated(f"{raw.request.method} {raw.request.url.path}"):
+            with _translated(name):
+                _check_encoding(name, raw)
                 async for piece in raw.aiter_bytes():
                     for event in (event for data in decoder.feed(piece) for event in read(data)):
                         yield event

@@ -14,7 +14,8 @@ from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
 _REST = r"(?:[^\s<>\"'()\[\]{}|\\^`]|\\u0026)"  # `\u0026` is how some JSON writers escape `&`
 _URL = re.compile(rf"https?://{_REST}+", re.IGNORECASE)
-_UNFINISHED = re.compile(rf"(?:h|ht|htt|https?|https?:/?|https?://{_REST}*(?:\\u?0{{0,2}}2?)?)\Z", re.IGNORECASE)
+_GROWING = re.compile(rf"https?://{_REST}*(?:\\u?0{{0,2}}2?)?", re.IGNORECASE)
+_BEGINNING = re.compile(r"(?:h|ht|htt|https?|https?:/?)\Z", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(?:[?&;]|\\u0026)(?:sig|signature|x-amz-signature|x-goog-signature|token)=", re.IGNORECASE)
 _REMEMBERED = 1000  # URLs; the oldest is forgotten first, and has most likely expired by then
 _IMAGE_URI = re.compile(re.escape(IMAGE_URI_SCHEME) + r"([\w.:-]*\w)")
@@ -84,6 +85,14 @@ class SignedUrls:
         return IMAGE_URI_SCHEME + image_id
 
 
+def _unfinished(text: str) -> int:
+    """Find the place from which a text may be a URL that goes on."""
+    # One expression for both, anchored at the end, takes quadratic time where URLs follow each other without a space.
+    growing = (found.start() for found in _GROWING.finditer(text) if found.end() == len(text))
+    beginning = _BEGINNING.search(text, max(0, len(text) - len("https:/")))
+    return next(growing, beginning.start() if beginning else len(text))
+
+
 class TextStream:
     """Redacts a text that arrives in pieces: what may become a signed URL is held back until it is complete."""
 
@@ -95,8 +104,7 @@ class TextStream:
     def feed(self, piece: str) -> str:
         """Return what can be shown now."""
         text = self._held + piece
-        unfinished = _UNFINISHED.search(text) if "h" in text or "H" in text else None
-        cut = unfinished.start() if unfinished else len(text)
+        cut = _unfinished(text)
         self._held = text[cut:]
         return str(self._urls.redact(text[:cut], self._entry_id))
 

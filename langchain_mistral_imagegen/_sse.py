@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from langchain_mistral_imagegen.errors import InvalidResponseError
+
+_MAX_EVENT = 16 * 1024 * 1024  # bytes
+
 
 class EventStreamDecoder:
     """Splits a body into events; comments, names and ids are passed over (the data names its type)."""
@@ -16,10 +20,16 @@ class EventStreamDecoder:
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the data of every event that `piece` completes."""
+        """Yield the data of every event that `piece` completes.
+
+        Raises:
+            InvalidResponseError: If an event has no end.
+        """
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
             yield from self._line(line.removesuffix(b"\r"))
+        if len(self._rest) + sum(map(len, self._data)) > _MAX_EVENT:
+            raise InvalidResponseError(f"The server sent an event that is larger than {_MAX_EVENT:,} bytes")
 
     def flush(self) -> Iterator[bytes]:
         """Yield what is complete but for the final blank line, once the body has ended."""

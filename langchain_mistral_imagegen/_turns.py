@@ -145,7 +145,11 @@ class Turn:
         if not isinstance(message, AIMessage):
             return None
         said = message.response_metadata
-        is_kept = said.get("model_provider") == MODEL_PROVIDER and said.get("store") is not False and said.get("conversation_id")
+        is_kept = (
+            said.get("model_provider") == MODEL_PROVIDER
+            and said.get("store") is not False
+            and said.get("conversation_id")
+        )
         if not is_kept or "head" not in said or said.get("fingerprint") != fingerprint(self._digests[place], message):
             return None
         return Answer(place, said["conversation_id"], said["head"])

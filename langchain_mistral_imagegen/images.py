@@ -111,8 +111,8 @@ def image_size(source: IO[bytes]) -> tuple[int, int] | None:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(source) as picture:
+            warnings.simplefilter("ignore")
+            with Image.open(source, formats=["JPEG", "PNG", "WEBP", "GIF"]) as picture:
                 return picture.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -23,7 +23,11 @@ FUNCTION = {"id": "Ab3dE5fG8", "index": 1, "function": {"name": "add", "argument
 MESSAGES = [
     {"role": "assistant", "index": 0, "content": "", "tool_calls": [CALL, FUNCTION]},
     {"role": "tool", "index": 1, "tool_call_id": "Ab3dE5fG7", "content": f'{{"url": "{URL}"}}'},
-    {"role": "assistant", "index": 2, "content": [{"type": "text", "text": "Here"}, {"type": "image_url", "image_url": URL}]},
+    {
+        "role": "assistant",
+        "index": 2,
+        "content": [{"type": "text", "text": "Here"}, {"type": "image_url", "image_url": URL}],
+    },
 ]
 COMPLETION = {
     "id": "c",
@@ -51,9 +55,26 @@ def _names(value: Any) -> set[str]:
     return {*(value if isinstance(value, dict) else ()), *(name for part in parts for name in _names(part))}
 
 
-FIELDS = sorted(_names([ENTRIES, EVENTS, RESPONSE, COMPLETION, CHUNKS, PROBLEMS]) | {"extras", "index", "cites", "text"})
+FIELDS = sorted(
+    _names([ENTRIES, EVENTS, RESPONSE, COMPLETION, CHUNKS, PROBLEMS]) | {"extras", "index", "cites", "text"}
+)
 TYPES = sorted({item["type"] for item in [*ENTRIES, *EVENTS]} | {"text", "image_url", "tool_file", "thinking", "error"})
-TELLING = ["", "h", "http", "msg_0", "f1", "call00001", "{", '{"a": "\\ud800"}', "[" * 300, URL, URL[:60], "mistral-image:tool_0", "pending", "image_generation"]
+TELLING = [
+    "",
+    "h",
+    "http",
+    "msg_0",
+    "f1",
+    "call00001",
+    "{",
+    '{"a": "\\ud800"}',
+    "[" * 300,
+    URL,
+    URL[:60],
+    "mistral-image:tool_0",
+    "pending",
+    "image_generation",
+]
 
 texts = st.sampled_from([*TELLING, *TYPES]) | st.text(st.characters(codec="utf-8"), max_size=5)
 names = st.sampled_from(FIELDS) | st.text(st.characters(codec="utf-8"), max_size=3)

@@ -53,7 +53,8 @@ def _message(entry: Json, common: Json) -> Iterator[Json]:
     content = entry["content"]
     chunks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     for index, chunk in enumerate(chunks):
-        pieces = _pieces(chunk["text"]) if chunk["type"] == "text" else [chunk]
+        is_text = chunk["type"] == "text" and isinstance(chunk["text"], str)
+        pieces = _pieces(chunk["text"]) if is_text else [chunk]
         for piece in pieces:
             yield _event("message.output.delta", **common, content_index=index, content=piece)
 
