@@ -104,7 +104,7 @@ class PictureFile:
         with open(file.name, "rb") as written:  # noqa: PTH123  # the name is a str
             kind = sniff_image(written.read(16))
             if kind is None:
-                raise InvalidImageError(f"What was downloaded for {self._ref['id']!r} is not a picture")
+                raise InvalidImageError(f"What was given for {self._ref['id']!r} is not a picture")
             written.seek(0)
             return *kind, image_size(written)
 
@@ -114,7 +114,5 @@ def _as_store_error(ref: ImageRef) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = f" (conversation {ref['conversation_id']!r})" if "conversation_id" in ref else ""
-        raise ImageStoreError(
-            f"Image {ref['id']!r} cannot be stored: {error}; it is still at Mistral{where}"
-        ) from error
+        kept = f"; it is still at Mistral ({ref['conversation_id']!r})" if "conversation_id" in ref else ""
+        raise ImageStoreError(f"Image {ref['id']!r} cannot be stored: {error}{kept}") from error

@@ -8,15 +8,16 @@ one picture in several places.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_mistral_imagegen._content_blocks import image_type
 from langchain_mistral_imagegen._signed_urls import image_ids
-from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, ImageRef, merge_images
+from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, ImageRef, ImageStatus, merge_images
 
 Block = Mapping[str, Any]
+_STATUSES = get_args(ImageStatus)
 
 
 def images_of(source: BaseMessage | Iterable[BaseMessage] | Mapping[str, Any]) -> list[ImageRef]:
@@ -42,7 +43,7 @@ def images_of(source: BaseMessage | Iterable[BaseMessage] | Mapping[str, Any]) -
 
 def _of_message(message: BaseMessage) -> list[ImageRef]:
     if isinstance(message, ToolMessage):
-        return _of_artifact(message.artifact)
+        return [*_listed(message.artifact), *_listed(message.response_metadata)]
     if not isinstance(message, AIMessage):
         return []
     blocks = [block for block in message.content if isinstance(block, dict)]
@@ -56,11 +57,14 @@ def _of_message(message: BaseMessage) -> list[ImageRef]:
     return [_in_conversation(ref, conversation_id) for ref in bare]
 
 
-def _of_artifact(artifact: Any) -> list[ImageRef]:
-    images = artifact.get("images", ()) if isinstance(artifact, Mapping) else ()
-    return [
-        cast("ImageRef", dict(ref)) for ref in images if isinstance(ref, Mapping) and {"id", "status"} <= ref.keys()
-    ]
+def _listed(holder: Any) -> list[ImageRef]:
+    """Return the references that an artifact or metadata lists; other tools may list something else as `images`."""
+    images = holder.get("images") if isinstance(holder, Mapping) else None
+    return [cast("ImageRef", dict(one)) for one in images if _is_reference(one)] if isinstance(images, list) else []
+
+
+def _is_reference(image: Any) -> bool:
+    return isinstance(image, Mapping) and isinstance(image.get("id"), str) and image.get("status") in _STATUSES
 
 
 def _in_conversation(ref: ImageRef, conversation_id: str | None) -> ImageRef:

@@ -1,25 +1,169 @@
-"""`PortableMessagesMiddleware`: LangChain agents whose models come from several providers (extra `agent`)."""
+"""Middleware for LangChain's agents (extra `agent`): pictures kept out of the state, models of several providers."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from itertools import groupby
+from typing import Annotated, Any, Literal, NotRequired
 
-from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    AgentState,
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+    ToolCallRequest,
+)
 from langchain.agents.middleware.types import ContextT, ResponseT
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableBinding
+from langchain_core.runnables.config import run_in_executor
+from langgraph.types import Command
 
+from langchain_mistral_imagegen._inline_pictures import describe_picture, picture_text, store_pictures
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import APIConnectionError, APIError, ImageError
-from langchain_mistral_imagegen.images import GeneratedImage
+from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
 from langchain_mistral_imagegen.portable import PortableImages, to_portable_messages
+from langchain_mistral_imagegen.stores import ImageStore, image_store
 
 _log = logging.getLogger("langchain_mistral_imagegen")
+
+
+ToolResult = ToolMessage | Command[Any]
+
+
+class ImagesAgentState(AgentState[ResponseT]):
+    """An agent's state with the pictures that tools and the model made: references by id."""
+
+    images: NotRequired[Annotated[dict[str, ImageRef], merge_images]]
+
+
+class ImagesMiddleware(AgentMiddleware[ImagesAgentState[ResponseT], ContextT, ResponseT]):
+    """Keeps pictures out of an agent's state, and references to them in its `images`.
+
+    A picture that a tool returns with its bytes (as base64 or a data URL, in LangChain's, OpenAI's, Anthropic's or
+    MCP's form) goes into an image store; the model reads its id, type and size instead. One that cannot be stored stays
+    where it is, with a logged warning. What `MistralImageGenerationTool` stored and what the model itself drew comes
+    into `images`, too.
+
+    Example:
+        ```python
+        from langchain.agents import create_agent
+        from langchain_mistral_imagegen import ChatMistralConversations, MistralImageGenerationTool
+        from langchain_mistral_imagegen.middleware import ImagesMiddleware
+
+        model = ChatMistralConversations(tools=[])
+        agent = create_agent(model, [MistralImageGenerationTool()], middleware=[ImagesMiddleware(show="latest")])
+        state = agent.invoke({"messages": [("user", "Use generate_image for an orange cat.")]})
+        state["images"]  # {id: {"status": "stored", "key": ..., "sha256": ..., "width": 1024, ...}}
+        ```
+    """
+
+    state_schema = ImagesAgentState  # type: ignore[assignment]  # a class's attribute cannot be generic
+
+    def __init__(
+        self, store: ImageStore | str | None = None, *, show: Literal["never", "latest", "all"] = "never"
+    ) -> None:
+        """Choose where pictures go, and which of them the model sees.
+
+        Args:
+            store: A store, a path, or an fsspec URL; by default `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`. To
+                show pictures that a tool has stored, it has to be that tool's store.
+            show: Which stored pictures are put into the model's request, after the results of the tools that made
+                them: those of the `"latest"` results that brought any, or `"all"`. They never enter the state. The
+                model has to be one that sees.
+        """
+        super().__init__()
+        self.store = image_store(store)
+        self.show = show
+
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolResult]) -> ToolResult:
+        """Run the tool, and store the pictures that it returns."""
+        stored: ToolResult = self._stored(handler(request))
+        return stored
+
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolResult]]
+    ) -> ToolResult:
+        """Run the tool, and store the pictures that it returns."""
+        return await run_in_executor(None, self._stored, await handler(request))
+
+    def wrap_model_call(
+        self, request: ModelRequest[ContextT], handler: Callable[[ModelRequest[ContextT]], ModelResponse[ResponseT]]
+    ) -> ModelResponse[ResponseT] | ExtendedModelResponse[ResponseT]:
+        """Call the model, with the pictures that it is to see."""
+        return _with_references(handler(self._showing(request)))
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[ContextT],
+        handler: Callable[[ModelRequest[ContextT]], Awaitable[ModelResponse[ResponseT]]],
+    ) -> ModelResponse[ResponseT] | ExtendedModelResponse[ResponseT]:
+        """Call the model, with the pictures that it is to see."""
+        return _with_references(await handler(await run_in_executor(None, self._showing, request)))
+
+    def _stored(self, result: Any) -> Any:
+        match result:
+            case list():  # of a tool that returns several commands
+                return [self._stored(one) for one in result]
+            case ToolMessage():
+                message = store_pictures(result, self.store)
+                return Command(update=_with_images({"messages": [message]})) if images_of(message) else message
+            case Command(update=dict(update)) if isinstance(update.get("messages"), list):
+                moved = [
+                    store_pictures(one, self.store) if isinstance(one, ToolMessage) else one
+                    for one in update["messages"]
+                ]
+                return replace(result, update=_with_images({**update, "messages": moved}))
+        return result
+
+    def _showing(self, request: ModelRequest[ContextT]) -> ModelRequest[ContextT]:
+        if self.show == "never":
+            return request
+        rows = [list(row) for _, row in groupby(request.messages, lambda message: isinstance(message, ToolMessage))]
+        bringing = [row for row in rows if _stored_by_tools(row)]
+        shown = bringing[-1:] if self.show == "latest" else bringing
+        messages: list[Any] = []
+        for row in rows:
+            # Providers refuse pictures in results, and anything between the results of one answer's calls.
+            messages += [*row, self._seen(_stored_by_tools(row))] if row in shown else row
+        return request.override(messages=messages)
+
+    def _seen(self, refs: Iterable[ImageRef]) -> HumanMessage:
+        return HumanMessage([block for ref in refs for block in self._blocks(ref)])
+
+    def _blocks(self, ref: ImageRef) -> Iterator[Any]:
+        try:
+            picture = GeneratedImage.from_bytes(self.store.get(ref["key"]), ref)
+        except (OSError, ValueError, ImageError) as error:
+            _log.warning("A picture is described to the model instead of shown: %s", error)
+            yield {"type": "text", "text": f"{describe_picture(ref)} cannot be shown."}
+        else:
+            yield picture_text(ref)
+            yield picture.content_block()
+
+
+def _stored_by_tools(row: Sequence[BaseMessage]) -> list[ImageRef]:
+    return [ref for ref in images_of(row) if "key" in ref] if isinstance(row[0], ToolMessage) else []
+
+
+def _with_images(update: dict[str, Any]) -> dict[str, Any]:
+    """Add the references that are in the messages of an update; what it says of them itself goes first."""
+    found = {ref["id"]: ref for ref in images_of(update["messages"])}
+    return {**update, "images": {**found, **(update.get("images") or {})}} if found else update
+
+
+def _with_references(
+    response: ModelResponse[ResponseT],
+) -> ModelResponse[ResponseT] | ExtendedModelResponse[ResponseT]:
+    drawn = {ref["id"]: ref for ref in images_of(response.result)}
+    return ExtendedModelResponse(response, Command(update={"images": drawn})) if drawn else response
 
 
 class PortableMessagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]):

@@ -20,7 +20,7 @@ FLOORS = (
     {"stream_transformer"},
     {"_signed_urls", "_wire", "_sse", "stores"},
     {"_protocol", "_events", "_resources", "_picture_file"},
-    {"_retry", "_native_blocks"},
+    {"_retry", "_native_blocks", "_inline_pictures"},
     {"_flows", "_event_blocks"},
     {"_answers", "_downloads", "_tool_schemas", "_structured_output", "api"},
     {"_content_blocks", "_client", "_agents"},

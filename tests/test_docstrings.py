@@ -17,7 +17,7 @@ from langchain_mistral_imagegen import (
     create_image_graph,
     to_portable_messages,
 )
-from langchain_mistral_imagegen.middleware import PortableMessagesMiddleware
+from langchain_mistral_imagegen.middleware import ImagesMiddleware, PortableMessagesMiddleware
 from langchain_mistral_imagegen.web import image_routes
 
 DOCUMENTED = [
@@ -25,6 +25,7 @@ DOCUMENTED = [
     MistralImageGenerationTool,
     create_image_graph,
     to_portable_messages,
+    ImagesMiddleware,
     PortableMessagesMiddleware,
     image_routes,
 ]

@@ -71,9 +71,9 @@ class Turn:
 
     @property
     def said(self) -> str:
-        """What the user said last."""
+        """What the user said last; the caption of a picture, such as "[Picture (id 1)]", asks for nothing."""
         users = [entry for entry in self.entries if entry["type"] == "message.input" and entry["role"] == "user"]
-        return text_of(users[-1]) if users else ""
+        return _CAPTION.sub("", text_of(users[-1])) if users else ""
 
     @property
     def functions(self) -> dict[str, dict[str, Any]]:
@@ -85,6 +85,7 @@ class Turn:
         return any(one["type"] == tool for one in self.tools)
 
 
+_CAPTION = re.compile(r"\[Picture\b[^\]]*\]")
 _PICTURE = re.compile(
     r"\b(?:pictures?|images?|photos?|illustrations?|drawings?|paintings?|sketch|dessins?|bild(?:er)?|imagen)\b"
     r"|\b(?:draw|paint|illustrate|dessine|peins|zeichne|male|dibuja|pinta)\b"
