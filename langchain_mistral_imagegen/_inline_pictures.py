@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -70,7 +71,7 @@ class _Mover:
         """Return a value of JSON in which each picture is replaced."""
         match value:
             case str():
-                return _DATA_URL.sub(self._in_text, value)
+                return _DATA_URL.sub(self._in_text, self._in_json(value, replacement))
             case list():
                 return [self.moved(part, replacement) for part in value]
             case dict():
@@ -84,6 +85,17 @@ class _Mover:
                 moved = self.moved(dumped, replacement)
                 return value if moved == dumped else moved
         return value
+
+    def _in_json(self, text: str, replacement: Callable[[ImageRef], Any]) -> str:
+        """Look into what LangChain made a text of, because it is no list of content blocks."""
+        if not text.startswith(("{", "[")):
+            return text
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        moved = self.moved(value, replacement)
+        return text if moved == value else json.dumps(moved, ensure_ascii=False)
 
     def _in_text(self, found: re.Match[str]) -> str:
         ref = self._put(found[1])
