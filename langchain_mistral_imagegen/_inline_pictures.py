@@ -39,8 +39,7 @@ def store_pictures(message: ToolMessage, store: ImageStore) -> ToolMessage:
     }
     if not mover.refs:
         return message
-    known = message.response_metadata.get("images", ())
-    metadata = {**message.response_metadata, "images": [*known, *mover.refs.values()]}
+    metadata = {**message.response_metadata, "images": list(mover.refs.values())}
     return message.model_copy(update={**moved, "response_metadata": metadata})
 
 
@@ -81,9 +80,7 @@ class _Mover:
                 ref = self._put(data)
                 return replacement(ref) if ref else value
             case BaseModel():  # of the MCP SDK; a checkpoint would make a dict of it, too
-                dumped = value.model_dump()
-                moved = self.moved(dumped, replacement)
-                return value if moved == dumped else moved
+                return self.moved(value.model_dump(), replacement)
         return value
 
     def _in_json(self, text: str, replacement: Callable[[ImageRef], Any]) -> str:

@@ -44,13 +44,13 @@ class ImagesAgentState(AgentState[ResponseT]):
     images: NotRequired[Annotated[dict[str, ImageRef], merge_images]]
 
 
-class ImagesMiddleware(AgentMiddleware[ImagesAgentState[ResponseT], ContextT, ResponseT]):
+class ImagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]):
     """Keeps pictures out of an agent's state, and references to them in its `images`.
 
     A picture that a tool returns with its bytes (as base64 or a data URL, in LangChain's, OpenAI's, Anthropic's or
     MCP's form) goes into an image store; the model reads its id, type and size instead. One that cannot be stored stays
-    where it is, with a logged warning. What `MistralImageGenerationTool` stored and what the model itself drew comes
-    into `images`, too.
+    where it is, with a logged warning, and so does what users send. What `MistralImageGenerationTool` stored and what
+    the model itself drew comes into `images`, too.
 
     Example:
         ```python
@@ -77,7 +77,8 @@ class ImagesMiddleware(AgentMiddleware[ImagesAgentState[ResponseT], ContextT, Re
                 show pictures that a tool has stored, it has to be that tool's store.
             show: Which stored pictures are put into the model's request, after the results of the tools that made
                 them: those of the `"latest"` results that brought any, or `"all"`. They never enter the state. The
-                model has to be one that sees.
+                model has to be one that sees. A conversation of Mistral's goes on with `"all"`, while with `"latest"`
+                each new picture changes what it was shown before, so that its history is sent again.
         """
         super().__init__()
         self.store = image_store(store)
@@ -127,12 +128,12 @@ class ImagesMiddleware(AgentMiddleware[ImagesAgentState[ResponseT], ContextT, Re
         if self.show == "never":
             return request
         rows = [list(row) for _, row in groupby(request.messages, lambda message: isinstance(message, ToolMessage))]
-        bringing = [row for row in rows if _stored_by_tools(row)]
-        shown = bringing[-1:] if self.show == "latest" else bringing
+        bringing = [place for place, row in enumerate(rows) if _stored_by_tools(row)]
+        wanted = bringing[-1:] if self.show == "latest" else bringing
         messages: list[Any] = []
-        for row in rows:
+        for place, row in enumerate(rows):
             # Providers refuse pictures in results, and anything between the results of one answer's calls.
-            messages += [*row, self._seen(_stored_by_tools(row))] if row in shown else row
+            messages += [*row, self._seen(_stored_by_tools(row))] if place in wanted else row
         return request.override(messages=messages)
 
     def _seen(self, refs: Iterable[ImageRef]) -> HumanMessage:
@@ -150,7 +151,7 @@ class ImagesMiddleware(AgentMiddleware[ImagesAgentState[ResponseT], ContextT, Re
 
 
 def _stored_by_tools(row: Sequence[BaseMessage]) -> list[ImageRef]:
-    return [ref for ref in images_of(row) if "key" in ref] if isinstance(row[0], ToolMessage) else []
+    return [ref for ref in images_of(row) if "key" in ref]  # in answers there are none
 
 
 def _with_images(update: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import base64
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from blockbuster import blockbuster_ctx
 from langchain.agents import create_agent
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -24,6 +24,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from langchain_mistral_imagegen import FsspecImageStore, MistralImageGenerationTool, images_of
+from langchain_mistral_imagegen._picture_file import PictureFile
 from langchain_mistral_imagegen.middleware import ImagesMiddleware, PortableMessagesMiddleware
 
 THREAD = {"configurable": {"thread_id": "1"}}
@@ -60,6 +61,7 @@ def block(data: bytes) -> dict[str, Any]:
 
 SHAPES = {
     "v1": block(RED),
+    "v1 in lines": {"type": "image", "base64": base64.encodebytes(RED).decode(), "mime_type": "image/png"},
     "v1-url": {"type": "image", "url": data_url(RED)},
     "v0": {"type": "image", "source_type": "base64", "data": encoded(RED), "mime_type": "image/png"},
     "openai": {"type": "image_url", "image_url": {"url": data_url(RED)}},
@@ -199,7 +201,7 @@ async def test_an_artifact_gets_the_reference_in_its_place(face, store, artifact
 @pytest.mark.parametrize(
     "content",
     [
-        [{"type": "image", "base64": "not base64!", "mime_type": "image/png"}],
+        [{"type": "image", "base64": f"{encoded(RED)}!", "mime_type": "image/png"}],
         [block(b"no picture")],
         "data:image/png;base64,AAAA and so on",
     ],
@@ -216,7 +218,7 @@ async def test_what_is_no_picture_stays_as_it_is(face, store, content, caplog):
 @pytest.mark.parametrize(
     ("content", "artifact"),
     [
-        ("words", {"images": [{"id": 7, "status": "succeeded"}, "a", None]}),
+        ("words", {"images": [{"id": "1", "status": "succeeded"}, {"id": 2, "status": "stored"}, "a", None]}),
         ([{"type": "image", "url": "https://e.x/a.png"}], {"images": None}),
         ("words", ImageContent(data="", type="sound")),
     ],
@@ -239,6 +241,15 @@ async def test_nothing_is_lost_where_the_disk_refuses(face, tmp_path, caplog):
     assert results(state)[0].content == content
     assert caplog.text.count("stays in its message") == 2
     assert "Mistral" not in caplog.text
+
+
+async def test_a_picture_that_is_too_large_leaves_nothing_in_the_store(face, store, monkeypatch, caplog):
+    monkeypatch.setattr(PictureFile.__init__, "__defaults__", (100,))
+    tools = [returning([block(RED)])]
+    state = await run(face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(store)]))
+    assert results(state)[0].content == [block(RED)]
+    assert list(store.all_keys()) == []
+    assert "larger than the 100 bytes allowed" in caplog.text
 
 
 async def test_parallel_tools_and_several_turns_fill_one_channel(face, store, tmp_path):
@@ -300,10 +311,14 @@ async def test_what_the_image_tool_stored_comes_into_the_channel(face, model, st
 
 
 async def test_what_the_model_draws_comes_into_the_channel(face, model):
-    state = await run(face, create_agent(model, middleware=[ImagesMiddleware()]), "Draw a cat.")
+    state = await run(face, create_agent(model, middleware=[ImagesMiddleware(show="all")]), "Draw a cat.")
     assert list(state["images"].values()) == images_of(state["messages"])
     (ref,) = state["images"].values()
     assert (ref["status"], ref["file_id"]) == ("remote", ref["id"])
+    seeing = scripted()
+    agent = create_agent(seeing, middleware=[ImagesMiddleware(show="all"), PortableMessagesMiddleware()])
+    await face.call(agent, "invoke", state)
+    assert len(seeing.given[0]) == 2, "what is at Mistral is not in the store, and described by the other middleware"
 
 
 def pictures_in(messages: Sequence[BaseMessage]) -> list[tuple[int, list[str]]]:
@@ -396,13 +411,23 @@ async def test_streams_carry_no_bytes(face, store):
     assert any(mode == "updates" and id_of(RED) in str(chunk) for mode, chunk in chunks)
 
 
+class OffTheLoop(FsspecImageStore):
+    """A store that minds where it is called."""
+
+    def put(self, *args: Any) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        super().put(*args)
+
+    def get(self, *args: Any) -> bytes:
+        assert threading.current_thread() is not threading.main_thread()
+        return super().get(*args)
+
+
 async def test_the_event_loop_is_not_blocked(store):
-    agent = create_agent(
-        scripted(calls("look")), [returning([block(RED)])], middleware=[ImagesMiddleware(store, show="all")]
-    )
-    with blockbuster_ctx("langchain_mistral_imagegen"):
-        state = await agent.ainvoke({"messages": [("user", "Look.")]})
-    assert set(state["images"]) == {id_of(RED)}
+    model = scripted(calls("look"))
+    middleware = ImagesMiddleware(OffTheLoop(store.root), show="all")
+    await create_agent(model, [returning([block(RED)])], middleware=[middleware]).ainvoke({"messages": "Look."})
+    assert len(pictures_in(model.given[-1])) == 1
 
 
 async def test_two_megabytes_of_base64_leave_a_few_hundred_bytes(face, store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langgraph.graph import END, START, StateGraph
 from starlette.applications import Starlette
@@ -26,7 +27,7 @@ from langchain_mistral_imagegen import (
     to_portable_messages,
 )
 from langchain_mistral_imagegen.errors import QuotaExceededError
-from langchain_mistral_imagegen.middleware import PortableMessagesMiddleware
+from langchain_mistral_imagegen.middleware import ImagesMiddleware, PortableMessagesMiddleware
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 from langchain_mistral_imagegen.tools import ImageGenerationArtifact
 from langchain_mistral_imagegen.web import image_routes
@@ -72,6 +73,11 @@ def width(tool: MistralImageGenerationTool) -> int:
 def elsewhere(model: ChatMistralConversations, answer: AIMessage) -> list[BaseMessage]:
     PortableMessagesMiddleware(images="inline", image_model=model)
     return to_portable_messages([answer], images="inline", pictures=model.images(answer))
+
+
+def agent(model: ChatMistralConversations, store: ImageStore) -> None:
+    create_agent(model, middleware=[ImagesMiddleware("s3://bucket/pictures")])
+    create_agent(model, middleware=[ImagesMiddleware(store, show="latest"), PortableMessagesMiddleware()])
 
 
 def graph(store: ImageStore) -> None:

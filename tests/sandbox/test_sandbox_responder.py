@@ -56,7 +56,9 @@ def test_picture_is_drawn_from_what_was_asked(answer, inputs, prompt):
     assert message["content"][0]["text"].strip() == f"Here is your image: {prompt}."
 
 
-@pytest.mark.parametrize("inputs", ["Hello!", "What can you do?", "Tell me a joke, without a picture."])
+@pytest.mark.parametrize(
+    "inputs", ["Hello!", "What can you do?", "Tell me a joke, without a picture.", "[Picture: a cat (id 1)]"]
+)
 def test_nothing_is_drawn_unasked(answer, inputs):
     (message,) = answer(inputs, tools=PICTURES)
     assert len(message["content"].split()) > 3
