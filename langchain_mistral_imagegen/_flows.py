@@ -6,6 +6,7 @@ it, and returns its result. `_client.py` performs the effects, in a thread or on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
@@ -18,6 +19,7 @@ from langchain_mistral_imagegen._wire import ConversationHistory, read_response
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     ImageUnavailableError,
+    MinuteQuotaError,
     MistralImagegenError,
     NotFoundError,
     OutcomeUnknownError,
@@ -26,6 +28,7 @@ from langchain_mistral_imagegen.errors import (
 from langchain_mistral_imagegen.images import ImageRef
 
 T = TypeVar("T")
+_log = logging.getLogger("langchain_mistral_imagegen")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
         except MistralImagegenError as error:
             wait = retry.delay(request, attempt, error)
             if wait is not None:
+                if isinstance(error, MinuteQuotaError):
+                    _log.warning("%s: %s; it is repeated in %g seconds", request, error, wait)
                 yield Pause(wait)
             elif request.once and isinstance(error, APIConnectionError) and error.sent:
                 raise OutcomeUnknownError(

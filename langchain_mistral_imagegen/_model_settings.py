@@ -94,7 +94,8 @@ class ModelSettings(BaseChatModel):
     timeout: float = 300.0
     """Seconds without any byte from the server; drawing one picture takes about ten."""
     max_retries: int = 2
-    """Repetitions of what cannot cost twice: refused connections, 429, downloads."""
+    """Repetitions of what cannot cost twice: refused connections, 429, downloads. Unless it is 0, a quota of the minute
+    that is used up is waited for up to ten times; a day's is not."""
     default_headers: dict[str, str] = Field(default_factory=dict, repr=False)
     """Headers added to each request to Mistral."""
     streaming: bool = False

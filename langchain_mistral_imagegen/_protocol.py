@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NotRequired, Protocol, TypedDict
 from urllib.parse import quote, urlencode, urlsplit
 
 from langchain_mistral_imagegen._signed_urls import SignedUrls
@@ -18,6 +18,7 @@ from langchain_mistral_imagegen._wire import read_json
 from langchain_mistral_imagegen.errors import (
     APIError,
     InvalidInputError,
+    MinuteQuotaError,
     QuotaExceededError,
     RateLimitError,
     error_class,
@@ -188,8 +189,8 @@ def raise_for_status(response: Response) -> None:
     body = _json(response.content)
     hint = _HINTS.get(str(body.get("code")), "")
     kind = error_class(response.status)
-    if kind is RateLimitError and day_quota_exhausted(response.headers):
-        kind = QuotaExceededError
+    if kind is RateLimitError:
+        kind = _rate_limit_error(quotas(response.headers))
     raise kind(
         _clean(_message(body) or _text(response.content) or f"HTTP {response.status}") + hint,
         status_code=response.status,
@@ -205,12 +206,37 @@ def stream_error(message: str, code: int) -> APIError:
     return error_class(status)(_clean(message) or "The stream failed", status_code=status, code=code)
 
 
-def day_quota_exhausted(headers: Mapping[str, str]) -> bool:
-    """Tell whether a day's quota is at zero (undocumented `x-ratelimit-remaining-*-day` headers)."""
-    return any(
-        name.startswith("x-ratelimit-remaining-") and name.endswith("-day") and value.strip() == "0"
-        for name, value in headers.items()
-    )
+class Quota(TypedDict):
+    """What may be used in a minute or a day."""
+
+    remaining: int
+    limit: NotRequired[int]
+
+
+def quotas(headers: Mapping[str, str]) -> dict[str, Quota]:
+    """Read what is left of each quota, such as `image-generation-minute`, from headers that Mistral does not document.
+
+    They were seen as `x-ratelimit-remaining-image-generation-minute`, `x-ratelimit-limit-...`, also with `-day`.
+    """
+    left = _counts(headers, "x-ratelimit-remaining-")
+    most = _counts(headers, "x-ratelimit-limit-")
+    return {
+        name: {"remaining": count, "limit": most[name]} if name in most else {"remaining": count}
+        for name, count in left.items()
+    }
+
+
+def _rate_limit_error(left: Mapping[str, Quota]) -> type[RateLimitError]:
+    used_up = {name: quota for name, quota in left.items() if quota["remaining"] == 0}
+    if any(name.endswith("-day") or quota.get("limit") == 0 for name, quota in used_up.items()):
+        return QuotaExceededError  # a limit of 0 says that it is not on the key's plan
+    return MinuteQuotaError if any(name.endswith("-minute") for name in used_up) else RateLimitError
+
+
+def _counts(headers: Mapping[str, str], prefix: str) -> dict[str, int]:
+    found = ((name.lower().removeprefix(prefix), value.strip()) for name, value in headers.items()
+             if name.lower().startswith(prefix))  # fmt: skip
+    return {name: int(value) for name, value in found if re.fullmatch("[0-9]{1,18}", value)}
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

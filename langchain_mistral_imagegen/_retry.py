@@ -8,6 +8,7 @@ from langchain_mistral_imagegen._protocol import Request
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     APIError,
+    MinuteQuotaError,
     MistralImagegenError,
     QuotaExceededError,
     RateLimitError,
@@ -24,11 +25,15 @@ class RetryPolicy:
         max_retries: Repetitions after the first try.
         wait_initial: Seconds before the first repetition; doubled for each further one.
         wait_max: Seconds; a server that asks for more than this is not waited for.
+        max_quota_waits: How often to wait for the next minute's quota, unless nothing is to be repeated at all.
+        minute: Seconds until a minute's quota has recovered for certain.
     """
 
     max_retries: int = 2
     wait_initial: float = 0.5
     wait_max: float = 60.0
+    max_quota_waits: int = 10
+    minute: float = 60.0
 
     def delay(self, request: Request, attempt: int, error: MistralImagegenError) -> float | None:
         """Return the seconds to wait before repeating a request, or `None` if it must not be repeated.
@@ -38,9 +43,13 @@ class RetryPolicy:
             attempt: Tries so far, from 1.
             error: How it failed.
         """
-        if attempt > self.max_retries or not _may_repeat(request, error):
+        waits_for_quota = isinstance(error, MinuteQuotaError) and self.max_retries > 0
+        most = max(self.max_retries, self.max_quota_waits) if waits_for_quota else self.max_retries
+        if attempt > most or not _may_repeat(request, error):
             return None
         asked = error.retry_after if isinstance(error, APIError) else None
+        if waits_for_quota and asked is None:
+            asked = self.minute
         wait = self.wait_initial * 2.0 ** (attempt - 1) if asked is None else asked
         return wait if wait <= self.wait_max else None
 

@@ -16,7 +16,7 @@ from langchain_mistral_imagegen._completions import CompletionEvents, completion
 from langchain_mistral_imagegen._continuation import ask
 from langchain_mistral_imagegen._events import read_event
 from langchain_mistral_imagegen._flows import Flow, send
-from langchain_mistral_imagegen._protocol import Response
+from langchain_mistral_imagegen._protocol import Response, quotas
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._tool_schemas import function_names
 from langchain_mistral_imagegen._turns import Turn
@@ -55,7 +55,8 @@ class Conversing:
 
     def message(self, response: Response) -> AIMessage:
         """Read a whole answer."""
-        return to_message(read_response(ConversationResponse, response.content), self.asked)
+        message = to_message(read_response(ConversationResponse, response.content), self.asked)
+        return _with_quotas(message, response)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,4 +84,12 @@ class Completing:
         answer = AnswerStream(self.asked)
         with answer.complete():
             chunks = [chunk for event in self._events.completion(response.content) for chunk in answer.feed(event)]
-        return cast("AIMessage", message_chunk_to_message(add_ai_message_chunks(*chunks)))
+        message = cast("AIMessage", message_chunk_to_message(add_ai_message_chunks(*chunks)))
+        return _with_quotas(message, response)
+
+
+def _with_quotas(message: AIMessage, response: Response) -> AIMessage:
+    # Streams were not seen to tell them.
+    if left := quotas(response.headers):
+        message.response_metadata["quotas"] = left
+    return message

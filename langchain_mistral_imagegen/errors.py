@@ -7,6 +7,7 @@
     │   ├── NotFoundError             404: no such conversation, agent or file
     │   ├── InvalidRequestError       any other 4xx: the request itself is wrong
     │   ├── RateLimitError            429: wait, then try again
+    │   │   ├── MinuteQuotaError      429 whose quota of the minute is at zero: it helps to wait for the next one
     │   │   └── QuotaExceededError    429 whose day quota is at zero: waiting a minute does not help
     │   └── ServerError               5xx, and errors in the middle of a stream
     ├── APIConnectionError            no answer: refused, reset or unreachable
@@ -109,6 +110,10 @@ class InvalidRequestError(APIError, ModelInvalidRequestError):
 
 class RateLimitError(APIError, ModelRateLimitError):
     """429: too many requests, tokens or pictures; nothing was generated."""
+
+
+class MinuteQuotaError(RateLimitError):
+    """429 with a minute's quota at zero, such as that for pictures: a retry within a minute succeeds."""
 
 
 class QuotaExceededError(RateLimitError):

@@ -12,6 +12,7 @@ from langchain_mistral_imagegen.errors import (
     APIError,
     AuthenticationError,
     InvalidRequestError,
+    MinuteQuotaError,
     NotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -70,12 +71,20 @@ def test_each_status_and_body_has_its_class_and_the_server_s_words(status, body,
     assert (error.status_code, error.code, error.request_id) == (status, code, "r1")
 
 
-def test_a_day_quota_at_zero_is_told_apart():
-    body = {"detail": "image_generation rate limit reached."}
-    day = {"x-ratelimit-remaining-image-generation-day": "0"}
-    minute = {"x-ratelimit-remaining-image-generation-minute": "0", "x-ratelimit-remaining-image-generation-day": "5"}
-    assert type(error_of(429, body, day)) is QuotaExceededError
-    assert type(error_of(429, body, minute)) is RateLimitError
+@pytest.mark.parametrize(
+    ("left", "kind"),
+    [
+        ({"remaining-image-generation-day": "0"}, QuotaExceededError),
+        ({"remaining-image-generation-minute": "0", "remaining-image-generation-day": "0"}, QuotaExceededError),
+        ({"remaining-image-generation-minute": "0", "remaining-image-generation-day": "5"}, MinuteQuotaError),
+        ({"remaining-req-minute": "0", "limit-req-minute": "0"}, QuotaExceededError),
+        ({"remaining-image-generation-minute": "3"}, RateLimitError),
+        ({"remaining-image-generation-minute": "soon", "remaining-tokens-query": "0"}, RateLimitError),
+    ],
+)
+def test_quotas_that_are_used_up_are_told_apart(left, kind):
+    headers = {f"X-RateLimit-{name}": value for name, value in left.items()}
+    assert type(error_of(429, {"detail": "image_generation rate limit reached."}, headers)) is kind
 
 
 @pytest.mark.parametrize("status", [200, 204])

@@ -10,6 +10,7 @@ from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     APITimeoutError,
     InvalidResponseError,
+    MinuteQuotaError,
     NotFoundError,
     QuotaExceededError,
     RateLimitError,
@@ -39,6 +40,9 @@ def limited(seconds: float | None) -> RateLimitError:
         (PAID, limited(7), 1, 7),
         (PAID, limited(61), 1, None),
         (PAID, QuotaExceededError("x", status_code=429), 1, None),
+        (PAID, MinuteQuotaError("x", status_code=429), 1, 60),
+        (PAID, MinuteQuotaError("x", status_code=429, retry_after=7), 10, 7),
+        (PAID, MinuteQuotaError("x", status_code=429), 11, None),
         (PAID, ServerError("x", status_code=500), 1, None),
         (PAID, ServerError("x", status_code=503), 1, None),
         (CREATES, REFUSED, 1, 0.5),
@@ -57,3 +61,4 @@ def limited(seconds: float | None) -> RateLimitError:
 )
 def test_what_cannot_cost_twice_is_repeated(request_, error, attempt, delay):
     assert RetryPolicy().delay(request_, attempt, error) == delay
+    assert RetryPolicy(max_retries=0).delay(request_, attempt, error) is None
