@@ -2,7 +2,7 @@
 
 A crash between paying and remembering leaves the intent behind, and the answer at Mistral. A new or restarted
 conversation is found by the key in its metadata; an append, which takes no metadata, by its own words at the end of the
-conversation it was added to.
+conversation it was added to. A fork may say the same words, so an intent also says whether it is to be appended.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from langchain_core.messages import AIMessage
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._answers import Asked, to_message
 from langchain_mistral_imagegen._flows import Flow, Pause, blocking
-from langchain_mistral_imagegen._turns import Turn
+from langchain_mistral_imagegen._turns import Answer, Turn
 from langchain_mistral_imagegen._wire import ConversationResponse, FunctionResultEntry, MessageInputEntry, Wire
 from langchain_mistral_imagegen.errors import ImageStoreError, NotFoundError
 from langchain_mistral_imagegen.images import incoming_file
@@ -33,41 +33,50 @@ _POLL = 1.0  # seconds between two looks for an answer that may still be drawn
 
 
 @dataclass(frozen=True)
+class Intent:
+    """What is known of the first intent with a key.
+
+    Attributes:
+        age: Seconds since it was written; `None` if that was just now.
+        appends: Whether the turn was to be appended to its conversation.
+    """
+
+    age: float | None
+    appends: bool
+
+
+@dataclass(frozen=True)
 class Intents:
     """Records in an image store that something is about to be paid for."""
 
     store: ImageStore
 
-    def announce(self, key: str) -> float | None:
-        """Write an intent.
-
-        Returns:
-            `None` if it is the first with this key, or the seconds since the first was written.
+    def announce(self, key: str, *, appends: bool) -> Intent:
+        """Write an intent, unless there is one with this key, and return the one that is there.
 
         Raises:
             ImageStoreError: If it cannot be written. Nothing was paid then.
         """
         try:
-            return self._announce(key)
+            return self._announce(key, appends=appends)
         except OSError as error:
             raise ImageStoreError(
                 f"The intent to ask could not be kept in the image store, so nothing was asked or paid: {error}"
             ) from error
 
-    def _announce(self, key: str) -> float | None:
+    def _announce(self, key: str, *, appends: bool) -> Intent:
         mine = secrets.token_hex(8)
         place = f"_intents/{key}.json"
         file = incoming_file(self.store.temporary_folder() or Path(tempfile.gettempdir()))
         try:
-            file.write_text(json.dumps({"by": mine, "at": datetime.now(UTC).isoformat()}))
+            file.write_text(json.dumps({"by": mine, "at": datetime.now(UTC).isoformat(), "appends": appends}))
             self.store.put(file, place)
         finally:
             file.unlink(missing_ok=True)
         # A store keeps what is there already, so of several that write at once only one reads its own words.
         kept = json.loads(self.store.get(place))
-        if kept["by"] == mine:
-            return None
-        return (datetime.now(UTC) - datetime.fromisoformat(kept["at"])).total_seconds()
+        age = (datetime.now(UTC) - datetime.fromisoformat(kept["at"])).total_seconds()
+        return Intent(None if kept["by"] == mine else age, kept.get("appends", True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,35 +101,54 @@ def answer_of(turn: Turn, key: str, intents: Intents, patience: Patience) -> Flo
         intents: Where intents are written.
         patience: How to look.
     """
-    age = yield from blocking(lambda: intents.announce(key))
-    if age is None and not patience.always:
+    appends = yield from _appends(turn)
+    intent = yield from blocking(lambda: intents.announce(key, appends=appends))
+    if intent.age is None and not patience.always:
         return None
-    return (yield from look(turn, key, wait=0.0 if age is None else patience.timeout - age))
+    by_words = intent.appends or intent.age is None  # an intent that got lost may have been any
+    wait = 0.0 if intent.age is None else patience.timeout - intent.age
+    return (yield from look(turn, key, wait, by_words=by_words))
 
 
-def look(turn: Turn, key: str, wait: float) -> Flow[ConversationResponse | None]:
-    """Look for the answer to a turn that was sent with a key, and for so many seconds again and again."""
+def look(turn: Turn, key: str, wait: float, *, by_words: bool) -> Flow[ConversationResponse | None]:
+    """Look for the answer to a turn that was sent with a key, and for so many seconds again and again.
+
+    Args:
+        turn: What was said.
+        key: In the metadata of the conversation, if one was started or restarted.
+        wait: Seconds.
+        by_words: Whether the turn was, or may have been, appended to the conversation that it continues.
+    """
     waited = 0.0
-    while (found := (yield from _find(turn, key))) is None and waited < wait:
+    while (found := (yield from _find(turn, key, by_words=by_words))) is None and waited < wait:
         yield Pause(_POLL)
         waited += _POLL
     return found
 
 
-def lost_answer(turn: Turn, asked: Asked, wait: float) -> Flow[AIMessage | None]:
-    """Look for the answer to a turn that did not arrive, for so many seconds again and again."""
-    found = yield from look(turn, turn.labels["metadata"][KEY], wait)
+def lost_answer(turn: Turn, asked: Asked, wait: float, *, by_words: bool) -> Flow[AIMessage | None]:
+    """Look for the answer to a turn that did not arrive; see `look`."""
+    found = yield from look(turn, turn.labels["metadata"][KEY], wait, by_words=by_words)
     return to_message(found, asked) if found else None
 
 
-def _find(turn: Turn, key: str) -> Flow[ConversationResponse | None]:
-    if turn.continues:
-        entries = yield from _entries(turn.continues.conversation_id)
-        ids = [getattr(entry, "id", "") for entry in entries]
-        place = ids.index(turn.continues.head) + 1 if turn.continues.head in ids else len(entries)
-        said = turn.since(turn.continues).entries
-        if outputs := _outputs(entries[place:], said):
-            return _response(turn.continues.conversation_id, outputs)
+def _appends(turn: Turn) -> Flow[bool]:
+    """Tell whether the conversation of a turn still ends with the answer that the turn continues."""
+    if not turn.continues or turn.continuation == "append":
+        return bool(turn.continues)
+    entries = yield from _entries(turn.continues.conversation_id)
+    return bool(entries) and getattr(entries[-1], "id", "") == turn.continues.head
+
+
+def _find(turn: Turn, key: str, *, by_words: bool) -> Flow[ConversationResponse | None]:
+    found = yield from _started(key)
+    if found is None and by_words and turn.continues:
+        found = yield from _appended(turn, turn.continues)
+    return found
+
+
+def _started(key: str) -> Flow[ConversationResponse | None]:
+    """Return the newest answer of the conversation that was started or restarted with a key."""
     # The server's filter is not documented well enough to be trusted alone.
     for conversation in (yield from api.list_conversations(metadata={KEY: key})):
         if (conversation.metadata or {}).get(KEY) == key:
@@ -129,6 +157,15 @@ def _find(turn: Turn, key: str) -> Flow[ConversationResponse | None]:
             if outputs := entries[inputs[-1] + 1 :] if inputs else []:
                 return _response(conversation.id, outputs)
     return None
+
+
+def _appended(turn: Turn, answer: Answer) -> Flow[ConversationResponse | None]:
+    """Return what was answered to a turn's own words after the answer that it continues."""
+    entries = yield from _entries(answer.conversation_id)
+    ids = [getattr(entry, "id", "") for entry in entries]
+    place = ids.index(answer.head) + 1 if answer.head in ids else len(entries)
+    outputs = _outputs(entries[place:], turn.since(answer).entries)
+    return _response(answer.conversation_id, outputs) if outputs else None
 
 
 def _entries(conversation_id: str) -> Flow[list[Any]]:

@@ -53,7 +53,7 @@ class ConversationNode(GraphNode):
         messages_key: Where the state has its messages.
         images_key: Where the state has its references, if it has.
         reconcile: `"on_resume"` looks for an answer if there is an intent, `"always"` also if there is none (intents
-            may be lost), `"off"` never, and writes none.
+            may be lost; but a fork in the same words gets its sibling's answer then), `"off"` never, and writes none.
 
     Example:
         ```python

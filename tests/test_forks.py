@@ -11,6 +11,8 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 
 from langchain_mistral_imagegen import ConversationNode, ImageState
+from langchain_mistral_imagegen.errors import ServerError, StreamInterruptedError
+from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT, BLUE, RED, HAT = "Generate an orange cat in an office.", "Make it blue.", "Make it red.", "Add a hat."
 
@@ -23,7 +25,7 @@ class Threads:
     """A graph that draws, and a look at both histories whenever something was said."""
 
     def __init__(self, face, graph, sandbox):
-        self._face, self._graph, self._sandbox = face, graph, sandbox
+        self._face, self._graph, self.sandbox = face, graph, sandbox
 
     async def say(self, text, where, name="1"):
         """Say something at a place (or nothing, to run again what comes there), and return the place after the answer.
@@ -32,7 +34,7 @@ class Threads:
         """
         said = {"messages": [("user", text)]} if text else None
         state = await self._face.call(self._graph, "invoke", said, where)
-        assert remote(self._sandbox, state["messages"][-1]) == local(state["messages"])
+        assert remote(self.sandbox, state["messages"][-1]) == local(state["messages"])
         return await self.tip(thread(name))
 
     async def tip(self, where):
@@ -55,7 +57,7 @@ class Threads:
     async def conversation(self, where):
         """Return id and entries of the conversation that a branch is in."""
         used = (await self.values(where))["messages"][-1].response_metadata["conversation_id"]
-        return used, self._sandbox.entries(used)
+        return used, self.sandbox.entries(used)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -73,7 +75,7 @@ async def saver(request, face):
 @pytest.fixture
 def threads(face, make_model, sandbox, saver, tmp_path):
     builder = StateGraph(ImageState)
-    builder.add_node("draw", ConversationNode(make_model(max_retries=0), str(tmp_path / "pictures")))
+    builder.add_node("draw", ConversationNode(make_model(streaming=True, timeout=2), str(tmp_path / "pictures")))
     builder.add_edge(START, "draw")
     builder.add_edge("draw", END)
     return Threads(face, builder.compile(checkpointer=saver), sandbox)
@@ -115,17 +117,17 @@ async def test_a_question_that_was_edited_is_replayed(threads, places, sandbox):
 @pytest.mark.parametrize("ours", [True, False], ids=["edited", "replaced"])
 @pytest.mark.parametrize(("turn", "way"), [(0, "start"), (2, "restart")])
 async def test_after_an_answer_that_was_edited_it_goes_on_from_the_last_one_that_was_not(
-    threads, places, sandbox, turn, way, ours
+    threads, places, turn, way, ours
 ):
     old, entries = await threads.conversation(places[2])
     answer = (await threads.values(places[2]))["messages"][2 * turn + 1]
     edited = answer.model_copy(update={"content": "A cat."}) if ours else AIMessage("A cat.", id=answer.id)
     await threads.edit(thread("1"), [edited])
     await threads.say(HAT, thread("1"))
-    assert (last_way(sandbox), sandbox.paid) == (way, 4)
-    assert sandbox.entries(old) == entries
+    assert (last_way(threads.sandbox), threads.sandbox.paid) == (way, 4)
+    assert threads.sandbox.entries(old) == entries
     await threads.say(BLUE, thread("1"))
-    assert last_way(sandbox) == "append"
+    assert last_way(threads.sandbox) == "append"
 
 
 @pytest.mark.parametrize(("turn", "way"), [(1, "start"), (2, "restart"), (3, "restart")])
@@ -156,3 +158,23 @@ async def test_threads_that_were_copied_go_their_own_ways(threads, places, sandb
         assert last_way(sandbox) == "append"
     assert [(await threads.conversation(thread(name)))[0] for name in "123"] == [one for one, _ in used]
     assert sandbox.paid == 9
+
+
+@pytest.mark.parametrize("text", [BLUE, HAT], ids=["same words", "other words"])
+async def test_a_fork_whose_answer_got_lost_adopts_its_own_and_not_its_siblings(threads, places, sandbox, text):
+    old, entries = await threads.conversation(places[2])
+    sandbox.behave(Behavior(cut_after=3))
+    with pytest.raises(StreamInterruptedError):
+        await threads.say(text, places[0])
+    await threads.say(None, thread("1"))
+    assert sandbox.paid == 4
+    assert (await threads.conversation(thread("1")))[0] != old
+    assert sandbox.entries(old) == entries
+
+
+async def test_a_fork_that_was_not_carried_out_does_not_adopt_its_siblings_answer(threads, places, sandbox):
+    sandbox.behave(Behavior(status=500))
+    with pytest.raises(ServerError):
+        await threads.say(BLUE, places[0])
+    await threads.say(None, thread("1"))
+    assert (last_way(sandbox), sandbox.paid) == ("restart", 4)
