@@ -112,10 +112,13 @@ def download(
         on_bytes: Called with the bytes received so far.
 
     Raises:
-        ImageUnavailableError: If there is no URL any more, or it has expired.
+        ImageUnavailableError: If there is no file or URL any more, or it has expired.
     """
     if "file_id" in ref:
-        yield from send(_protocol.download_file(ref["file_id"], sink, on_bytes), retry)
+        try:
+            yield from send(_protocol.download_file(ref["file_id"], sink, on_bytes), retry)
+        except NotFoundError as error:
+            raise _unavailable(ref, f"Mistral has no file {ref['file_id']!r} (any more)") from error
         return
     url = signed_urls.get(ref["id"]) or (yield from _signed_url(ref, signed_urls, retry))
     try:
@@ -143,8 +146,8 @@ def _signed_url(ref: ImageRef, signed_urls: MutableMapping[str, str], retry: Ret
 
 def _unavailable(ref: ImageRef, reason: str) -> ImageUnavailableError:
     return ImageUnavailableError(
-        f"Image {ref['id']!r} cannot be fetched: {reason}. Pictures without a file live for about an hour; "
-        "store them as soon as they are generated"
+        f"Image {ref['id']!r} cannot be fetched: {reason}. Store pictures as soon as they are "
+        "generated; those without a file live for about an hour"
     )
 
 

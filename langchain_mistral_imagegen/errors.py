@@ -218,7 +218,7 @@ class NoImageError(ImageError, ToolException):
 
 
 class ImageUnavailableError(ImageError):
-    """The picture was generated, but can no longer be fetched (its signed URL lives about an hour)."""
+    """The picture was generated, but can no longer be fetched: its file is gone, or its signed URL has expired."""
 
 
 class InvalidImageError(ImageError):

@@ -77,7 +77,7 @@ async def test_a_failure_is_told_and_marked(face, model, sandbox, store):
     graph = create_image_graph(model, store).compile(checkpointer=InMemorySaver())
     events = await face.chunks(graph, said("Draw a boat."), config=THREAD, stream_mode="custom")
     assert events[-1]["type"] == "mistral.image.failed"
-    assert "NotFoundError" in events[-1]["error"]
+    assert "ImageUnavailableError" in events[-1]["error"]
 
 
 def test_it_can_be_extended(model, store):

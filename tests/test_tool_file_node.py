@@ -26,7 +26,7 @@ from langchain_mistral_imagegen import (
     merge_images,
     route_images,
 )
-from langchain_mistral_imagegen.errors import InvalidInputError, NotFoundError
+from langchain_mistral_imagegen.errors import ImageUnavailableError, InvalidInputError
 from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT = "Generate an orange cat in an office."
@@ -106,7 +106,7 @@ async def test_a_failed_picture_is_marked_and_fetched_by_the_next_run(face, mode
     state = await face.call(graph_of(model, node), "invoke", asking(CAT))
     failed, stored = sorted(state["images"].values(), key=lambda ref: ref["status"])
     assert (failed["status"], stored["status"]) == ("failed", "stored")
-    assert failed["error"].startswith("NotFoundError")
+    assert failed["error"].startswith("ImageUnavailableError")
     update = await face.call(node, "invoke", state)
     assert set(update["images"]) == {failed["id"]}
     again = merge_images(state["images"], update["images"])[failed["id"]]
@@ -114,11 +114,30 @@ async def test_a_failed_picture_is_marked_and_fetched_by_the_next_run(face, mode
     assert sandbox.paid == 2
 
 
+@pytest.mark.parametrize("shape", ["tool_file", "url"])
+async def test_a_picture_that_expired_is_marked_and_what_is_stored_stays(face, model, sandbox, store, shape):
+    node = ToolFileNode(store, model)
+    state = await face.call(graph_of(model, node), "invoke", asking(CAT))
+    (old,) = state["images"]
+    sandbox.behave(Behavior(images=2, shape=shape))
+    state["messages"].append(await face.call(model, "invoke", "Draw two dogs."))
+    sandbox.expire_files()
+    for attempt in (1, 2):
+        update = await face.call(node, "invoke", state)
+        assert len(update["images"]) == 2
+        for image_id, ref in update["images"].items():
+            assert (ref["status"], ref["attempts"]) == ("failed", attempt)
+            assert ref["error"].startswith(f"ImageUnavailableError: Image {image_id!r} cannot be fetched")
+        state["images"] = merge_images(state["images"], update["images"])
+    assert (state["images"][old]["status"], sandbox.paid) == ("stored", 3)
+    assert len(store.get(state["images"][old]["key"])) == state["images"][old]["size_bytes"]
+
+
 async def test_an_error_can_be_raised_once_the_others_are_stored(face, model, sandbox, store, tmp_path):
     sandbox.behave(Behavior(images=3))
     sandbox.behave(Behavior(on="download", status=404))
     node = ToolFileNode(store, model, on_error="raise", max_concurrency=1)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(ImageUnavailableError):
         await face.call(graph_of(model, node), "invoke", asking(CAT))
     assert len(list((tmp_path / "pictures").rglob("*.jpg"))) == 2
 
@@ -211,7 +230,7 @@ async def test_a_picture_for_each_task_gives_the_same(face, model, sandbox, stor
 async def test_of_several_tasks_the_one_that_fails_is_repeated(face, model, sandbox, store):
     node = ToolFileNode(store, model, on_error="raise")
     builder = StateGraph(ImageState)
-    builder.add_node("download", node, retry_policy=RetryPolicy(initial_interval=0, retry_on=NotFoundError))
+    builder.add_node("download", node, retry_policy=RetryPolicy(initial_interval=0, retry_on=ImageUnavailableError))
     builder.add_conditional_edges(START, route_images(), ["download", END])
     sandbox.behave(Behavior(images=3))
     answer = model.invoke(CAT)

@@ -42,6 +42,7 @@ class Behavior:
         file_bytes: Bytes of every picture, instead of a drawing.
         file_size: Pad drawings to this many bytes.
         restart_inclusive: Whether a restarted conversation keeps the entry it is restarted from.
+        filters_metadata: Whether the list of conversations heeds the metadata it is asked for; without, it has all.
     """
 
     on: Operation = "converse"
@@ -68,6 +69,7 @@ class Behavior:
     file_bytes: bytes | None = None
     file_size: int | None = None
     restart_inclusive: bool = True
+    filters_metadata: bool = True
 
     @classmethod
     def from_json(cls, text: str) -> Behavior:

@@ -132,9 +132,10 @@ class ConversationRoutes:
             **self._conversations.quota.headers(),
         }
 
-    async def list_conversations(self, request: Request, _: Behavior) -> Response:
+    async def list_conversations(self, request: Request, behavior: Behavior) -> Response:
         """List conversations, newest first."""
-        found = self._conversations.find(metadata_filter(request))[::-1]
+        wanted = metadata_filter(request) if behavior.filters_metadata else None
+        found = self._conversations.find(wanted)[::-1]
         return JSONResponse(page(request, found, 100))
 
     async def get_conversation(self, request: Request, _: Behavior) -> Response:

@@ -101,6 +101,10 @@ class Sandbox:
         """
         return copy.deepcopy(self.conversations.by_id[conversation_id].entries)
 
+    def expire_files(self) -> None:
+        """Let all files be gone (404) and all signed URLs be refused; how long the real ones live is not known."""
+        self.files.expire()
+
     def behave(self, behavior: Behavior, times: int | None = 1) -> None:
         """Queue a behavior for the next requests of its kind.
 

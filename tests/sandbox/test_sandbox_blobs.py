@@ -82,6 +82,15 @@ def test_deleted_file_is_gone_everywhere(http, file_id):
         assert http.get(f"/v1/files/{file_id}{path}").status_code == 404
 
 
+def test_expired_files_are_gone_everywhere_and_new_ones_are_not(http, sandbox, file_id):
+    url = http.get(f"/v1/files/{file_id}/url").json()["url"]
+    sandbox.expire_files()
+    assert [http.get(f"/v1/files/{file_id}{path}").status_code for path in ("", "/content", "/url")] == [404] * 3
+    assert httpx.get(url).status_code == 403
+    new = http.post("/v1/files", files={"file": ("a.pdf", b"x")}).json()["id"]
+    assert http.get(f"/v1/files/{new}/content").content == b"x"
+
+
 def test_files_are_listed_by_page_purpose_and_search(http):
     for name, purpose in (("a.jsonl", "batch"), ("b.pdf", "ocr"), ("c.pdf", "ocr")):
         http.post("/v1/files", files={"file": (name, b"x")}, data={"purpose": purpose})

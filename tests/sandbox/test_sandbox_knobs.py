@@ -127,6 +127,16 @@ def test_expired_urls_are_refused_as_azure_refuses_them(start):
     assert (response.status_code, response.headers["content-type"]) == (403, "application/xml")
 
 
+def test_the_list_of_conversations_can_ignore_the_metadata(start, sandbox, http):
+    body = {"model": "m", "inputs": "Hello!"}
+    wanted = http.post("/v1/conversations", json={**body, "metadata": {"key": "1"}}).json()["conversation_id"]
+    other = http.post("/v1/conversations", json=body).json()["conversation_id"]
+    sandbox.behave(Behavior(on="list", filters_metadata=False))
+    query = {"metadata": json.dumps({"key": "1"})}
+    listed = [[one["id"] for one in http.get("/v1/conversations", params=query).json()] for _ in range(2)]
+    assert listed == [[other, wanted], [wanted]]
+
+
 @pytest.mark.parametrize(("times", "statuses"), [(2, [503, 503, 200]), (None, [503, 503, 503])])
 def test_queued_behavior_holds_so_many_times(sandbox, http, times, statuses):
     sandbox.behave(Behavior(status=503), times=times)
