@@ -24,6 +24,7 @@ from langchain_mistral_imagegen.errors import (
     OutcomeUnknownError,
     QuotaExceededError,
     RateLimitError,
+    StreamInterruptedError,
 )
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
@@ -133,6 +134,21 @@ async def test_a_lost_append_is_adopted_and_continued(face, make_model, sandbox,
     again = await face.call(graph, "invoke", {"messages": [HumanMessage("Hello")]}, THREAD)
     assert again["messages"][-1].response_metadata["conversation_id"] == conversation
     assert len(sandbox.entries(conversation)) == 8
+
+
+@pytest.mark.parametrize("is_filtered", [True, False])
+async def test_its_own_answer_is_adopted_also_from_a_list_of_all(face, make_model, sandbox, store, is_filtered):
+    sandbox.behave(Behavior(on="list", filters_metadata=is_filtered), times=None)
+    graph = builder_of(ConversationNode(make_model(streaming=True), store)).compile(checkpointer=InMemorySaver())
+    threads = [{"configurable": {"thread_id": name}} for name in "123"]
+    for thread in threads:  # all are lost in the middle
+        sandbox.behave(Behavior(cut_after=3))
+        with pytest.raises(StreamInterruptedError):
+            await face.call(graph, "invoke", {"messages": [CAT]}, thread)
+    states = [await face.call(graph, "invoke", None, thread) for thread in threads]
+    used = [state["messages"][-1].response_metadata["conversation_id"] for state in states]
+    assert used == list(sandbox.conversations.by_id)
+    assert sandbox.paid == 3
 
 
 async def test_the_same_in_a_subgraph_whose_parent_retries(face, make_model, sandbox, store):

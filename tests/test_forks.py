@@ -178,3 +178,23 @@ async def test_a_fork_that_was_not_carried_out_does_not_adopt_its_siblings_answe
         await threads.say(BLUE, places[0])
     await threads.say(None, thread("1"))
     assert (last_way(sandbox), sandbox.paid) == ("restart", 4)
+
+
+async def test_where_a_restart_excludes_its_entry_a_fork_lacks_one_text_and_nothing_is_mixed(face, model, sandbox):
+    """It is not known whether it does."""
+    first = await face.call(model, "invoke", [HumanMessage(CAT)])
+    trunk = [HumanMessage(CAT), first, HumanMessage(BLUE)]
+    trunk += [await face.call(model, "invoke", trunk), HumanMessage(HAT)]
+    old = trunk[3].response_metadata["conversation_id"]
+    entries = sandbox.entries(old)
+    sandbox.behave(Behavior(restart_inclusive=False))
+    fork = [HumanMessage(CAT), first]
+    for text, way in [(RED, "restart"), (HAT, "append")]:
+        fork.append(HumanMessage(text))
+        fork.append(await face.call(model, "invoke", fork))
+        assert last_way(sandbox) == way
+        assert remote(sandbox, fork[-1]) == [fact for fact in local(fork) if fact != local([first])[-1]]
+    assert (sandbox.paid, sandbox.entries(old)) == (4, entries)
+    trunk.append(await face.call(model, "invoke", trunk))
+    assert last_way(sandbox) == "append"
+    assert remote(sandbox, trunk[-1]) == local(trunk)
