@@ -18,7 +18,7 @@ from langchain_mistral_imagegen._flows import Flow, history, send
 from langchain_mistral_imagegen._protocol import Response
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._turns import Answer, Turn
-from langchain_mistral_imagegen.errors import InvalidInputError, InvalidRequestError, NotFoundError
+from langchain_mistral_imagegen.errors import InvalidInputError, InvalidRequestError, NotFoundError, OutcomeUnknownError
 
 Way: TypeAlias = Literal["start", "append", "restart"]
 _log = logging.getLogger("langchain_mistral_imagegen")
@@ -72,7 +72,11 @@ def ask(turn: Turn, retry: RetryPolicy, *, is_alone: bool = True) -> Flow[Respon
     if turn.confirms and way != "append":
         raise InvalidInputError("The calls that are confirmed here do not wait any more: the conversation went on")
     if answer and way == "append":
-        return (yield from send(turn.append(answer), retry))
+        try:
+            return (yield from send(turn.append(answer), retry))
+        except OutcomeUnknownError as error:
+            error.conversation_id = answer.conversation_id
+            raise
     if answer and way == "restart":
         try:
             return (yield from send(turn.restart(answer), retry))

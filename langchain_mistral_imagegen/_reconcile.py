@@ -11,6 +11,7 @@ import json
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,13 @@ from langchain_mistral_imagegen._answers import Asked, to_message
 from langchain_mistral_imagegen._flows import Flow, Pause, blocking
 from langchain_mistral_imagegen._turns import Answer, Turn
 from langchain_mistral_imagegen._wire import ConversationResponse, FunctionResultEntry, MessageInputEntry, Wire
-from langchain_mistral_imagegen.errors import ImageStoreError, NotFoundError
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    APIError,
+    ImageStoreError,
+    InvalidInputError,
+    NotFoundError,
+)
 from langchain_mistral_imagegen.images import incoming_file
 from langchain_mistral_imagegen.stores import ImageStore
 
@@ -64,9 +71,14 @@ class Intents:
                 f"The intent to ask could not be kept in the image store, so nothing was asked or paid: {error}"
             ) from error
 
+    def withdraw(self, key: str) -> None:
+        """Take an intent back, if it can be; one that stays only makes the next attempt wait."""
+        with suppress(OSError):
+            self.store.delete(_place(key))
+
     def _announce(self, key: str, *, appends: bool) -> Intent:
         mine = secrets.token_hex(8)
-        place = f"_intents/{key}.json"
+        place = _place(key)
         file = incoming_file(self.store.temporary_folder() or Path(tempfile.gettempdir()))
         try:
             file.write_text(json.dumps({"by": mine, "at": datetime.now(UTC).isoformat(), "appends": appends}))
@@ -77,6 +89,10 @@ class Intents:
         kept = json.loads(self.store.get(place))
         age = (datetime.now(UTC) - datetime.fromisoformat(kept["at"])).total_seconds()
         return Intent(None if kept["by"] == mine else age, kept.get("appends", True))
+
+
+def _place(key: str) -> str:
+    return f"_intents/{key}.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +124,22 @@ def answer_of(turn: Turn, key: str, intents: Intents, patience: Patience) -> Flo
     by_words = intent.appends or intent.age is None  # an intent that got lost may have been any
     wait = 0.0 if intent.age is None else patience.timeout - intent.age
     return (yield from look(turn, key, wait, by_words=by_words))
+
+
+def withdraw(key: str, intents: Intents, error: Exception) -> Flow[None]:
+    """Take an intent back after an error that proves that nothing was drawn: then there is nothing to wait for.
+
+    Such is any error status by Mistral's own hand, and a connection that was never made. A gateway's 502, 503 or 504
+    proves nothing, and neither does an error in the middle of a stream.
+    """
+    unsent = isinstance(error, InvalidInputError) or (isinstance(error, APIConnectionError) and not error.sent)
+    refused = (
+        isinstance(error, APIError)
+        and (error.status_code < 500 or error.code is not None)  # noqa: PLR2004  # its code is Mistral's own
+        and error.partial is None
+    )
+    if unsent or refused:
+        yield from blocking(lambda: intents.withdraw(key))
 
 
 def look(turn: Turn, key: str, wait: float, *, by_words: bool) -> Flow[ConversationResponse | None]:

@@ -402,7 +402,8 @@ class ChatMistralConversations(ModelSettings):
                 )
             except OutcomeUnknownError as error:
                 if asked.stored:
-                    lost = functools.partial(lost_answer, turn, asked)
+                    was_appended = bool(turn.continues and turn.continues.conversation_id == error.conversation_id)
+                    lost = functools.partial(lost_answer, turn, asked, by_words=was_appended)
                     error.may_be_found(
                         lambda wait: self._client.run(lost(wait)), lambda wait: self._async_client.run(lost(wait))
                     )

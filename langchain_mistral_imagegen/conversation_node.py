@@ -16,7 +16,7 @@ from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._flows import Flow
 from langchain_mistral_imagegen._graph_node import GraphNode, Update, messages_in
 from langchain_mistral_imagegen._progress import ImageEvent, outcome_event, teller
-from langchain_mistral_imagegen._reconcile import KEY, Intents, Patience, answer_of
+from langchain_mistral_imagegen._reconcile import KEY, Intents, Patience, answer_of, withdraw
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen._turns import Turn
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -98,7 +98,12 @@ class ConversationNode(GraphNode):
         """Answer the messages and return the update of the state."""
         turn, asked, key = self._prepared(state, config)
         adopted = self._chat.client.run(self._adopted(turn, asked, key)) if key else None
-        answer = adopted or self._asking(key).invoke(turn.messages, config)
+        try:
+            answer = adopted or self._asking(key).invoke(turn.messages, config)
+        except Exception as error:
+            if key:
+                self._chat.client.run(withdraw(key, self._intents, error))
+            raise
         outcomes = self._chat.store_images(_brief(answer), self._store)
         return self._update(answer, outcomes, is_adopted=adopted is not None)
 
@@ -106,7 +111,12 @@ class ConversationNode(GraphNode):
         """Answer the messages and return the update of the state."""
         turn, asked, key = self._prepared(state, config)
         adopted = await self._chat.async_client.run(self._adopted(turn, asked, key)) if key else None
-        answer = adopted or await self._asking(key).ainvoke(turn.messages, config)
+        try:
+            answer = adopted or await self._asking(key).ainvoke(turn.messages, config)
+        except Exception as error:
+            if key:
+                await self._chat.async_client.run(withdraw(key, self._intents, error))
+            raise
         outcomes = await self._chat.astore_images(_brief(answer), self._store)
         return self._update(answer, outcomes, is_adopted=adopted is not None)
 
@@ -127,7 +137,7 @@ class ConversationNode(GraphNode):
 
     def _adopted(self, turn: Turn, asked: Asked, key: str) -> Flow[AIMessage | None]:
         patience = Patience(timeout=self._chat.timeout, always=self.reconcile == "always")
-        found = yield from answer_of(turn, key, Intents(self._store), patience)
+        found = yield from answer_of(turn, key, self._intents, patience)
         return to_message(found, asked) if found else None
 
     def _asking(self, key: str | None) -> Runnable[Any, AIMessage]:
@@ -158,6 +168,10 @@ class ConversationNode(GraphNode):
     @property
     def _bound(self) -> dict[str, Any]:
         return dict(self.model.kwargs) if isinstance(self.model, RunnableBinding) else {}
+
+    @property
+    def _intents(self) -> Intents:
+        return Intents(self._store)
 
     @cached_property
     def _store(self) -> ImageStore:

@@ -46,6 +46,13 @@ class ImageStore(Protocol):
             FileNotFoundError: If there is no such key.
         """
 
+    def delete(self, key: str) -> None:
+        """Delete a key; it need not exist.
+
+        Raises:
+            OSError: If it cannot be deleted.
+        """
+
     def location(self, key: str) -> str:
         """Name the place of a key for a person: a path, or a URL of the store."""
 
@@ -156,8 +163,8 @@ class FsspecImageStore:
         return when
 
     def delete(self, key: str) -> None:
-        """Delete a key; it need not exist."""
-        with suppress(FileNotFoundError):
+        """See `ImageStore.delete`."""
+        with suppress(FileNotFoundError), _os_errors():
             self._filesystem.rm_file(self._path(key))
 
     def _path(self, key: str) -> str:
@@ -197,6 +204,10 @@ class ByteStoreImageStore:
         if data is None:
             raise FileNotFoundError(key)
         return data
+
+    def delete(self, key: str) -> None:
+        """See `ImageStore.delete`."""
+        self.byte_store.mdelete([key])
 
     def location(self, key: str) -> str:
         """See `ImageStore.location`."""

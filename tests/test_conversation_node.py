@@ -19,6 +19,7 @@ from langgraph.types import RetryPolicy
 
 from langchain_mistral_imagegen import ConversationNode, FsspecImageStore, ImageState, create_image_graph, images_of
 from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
     ImageStoreError,
     InvalidInputError,
     OutcomeUnknownError,
@@ -276,3 +277,24 @@ async def test_one_that_cannot_be_stored_is_marked_and_left_to_the_next_node(fac
     (ref,) = state["images"].values()
     assert (ref["status"], ref["attempts"]) == ("stored", 2)
     assert sandbox.paid == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [Behavior(quota="minute"), Behavior(status=500, body={"object": "error", "message": "failed", "code": 3000})],
+    ids=["quota", "500"],
+)
+async def test_a_refusal_is_not_waited_for(face, make_model, sandbox, store, refusal):
+    sandbox.behave(refusal)
+    graph = create_image_graph(make_model(max_retries=0), store).compile(checkpointer=InMemorySaver())
+    before = time.monotonic()
+    state = await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)  # its policy asks again after half a second
+    assert time.monotonic() - before < 20
+    assert (len(state["images"]), sandbox.paid, len(list(Path(store.root, "_intents").iterdir()))) == (1, 1, 1)
+
+
+async def test_a_connection_that_was_never_made_leaves_no_intent(face, make_model, store):
+    node = ConversationNode(make_model(base_url="http://127.0.0.1:9", max_retries=0), store)
+    with pytest.raises(APIConnectionError):
+        await face.call(builder_of(node).compile(checkpointer=InMemorySaver()), "invoke", {"messages": [CAT]}, THREAD)
+    assert list(Path(store.root, "_intents").iterdir()) == []

@@ -77,15 +77,22 @@ def store(request, tmp_path):
 @pytest.mark.parametrize("attempt", range(5))
 def test_of_workers_in_the_same_moment_one_is_first(store, attempt):
     with ThreadPoolExecutor(8) as workers:
-        ages = list(workers.map(lambda _: Intents(FsspecImageStore(store.root, store.options)).announce("k"), range(8)))
+        ages = list(
+            workers.map(
+                lambda _: Intents(FsspecImageStore(store.root, store.options)).announce("k", appends=False).age,
+                range(8),
+            )
+        )
     assert ages.count(None) == 1
     assert all(0 <= age < 60 for age in ages if age is not None)
 
 
 def test_another_turn_is_another_intent(store):
-    assert [Intents(store).announce(key) for key in ("one", "two")] == [None, None]
+    assert [Intents(store).announce(key, appends=False).age for key in ("one", "two")] == [None, None]
 
 
 def test_a_byte_store_keeps_intents_too():
     intents = Intents(ByteStoreImageStore(InMemoryByteStore()))
-    assert (intents.announce("k"), intents.announce("k") is None) == (None, False)
+    assert (intents.announce("k", appends=True).age, intents.announce("k", appends=True).age is None) == (None, False)
+    intents.withdraw("k")
+    assert intents.announce("k", appends=True).age is None
