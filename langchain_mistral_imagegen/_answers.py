@@ -15,6 +15,7 @@ from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_mistral_imagegen import _events, _wire
 from langchain_mistral_imagegen._event_blocks import EventBlocks, Piece
+from langchain_mistral_imagegen._half_characters import whole_characters
 from langchain_mistral_imagegen._native_blocks import Block, entry_blocks, function_call_chunk, placed
 from langchain_mistral_imagegen._protocol import stream_error
 from langchain_mistral_imagegen._signed_urls import SignedUrls
@@ -124,7 +125,7 @@ def to_message(response: _wire.ConversationResponse, asked: Asked) -> AIMessage:
     for entry in response.outputs:
         facts.note(entry)
         if isinstance(entry, _wire.FunctionCallEntry) and not entry.is_pending:
-            arguments = asked.urls.redact(entry.arguments, entry.id)
+            arguments = asked.urls.redact(whole_characters(entry.arguments), entry.id)
             calls.append(function_call_chunk(entry, arguments, len(content) + len(calls)))
         text_index = None
         for block in entry_blocks(entry, asked.urls):

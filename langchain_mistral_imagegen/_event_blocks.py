@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_mistral_imagegen import _events, _native_blocks, _wire
+from langchain_mistral_imagegen._half_characters import WholeCharacters
 from langchain_mistral_imagegen._native_blocks import Block
 from langchain_mistral_imagegen._signed_urls import SignedUrls, TextStream
 
@@ -25,6 +26,7 @@ class _Slot:
 
     index: int
     text: TextStream
+    json: WholeCharacters = field(default_factory=WholeCharacters)
     sent: set[str] = field(default_factory=set)
 
     def once(self, block: Block) -> Block:
@@ -81,7 +83,7 @@ class EventBlocks:
         yield from self._cited()
         yield from ([handoff] for handoff in self._handoffs.values())
         for key, slot in self._slots.items():
-            if not (rest := slot.text.flush()):
+            if not (rest := slot.text.feed(slot.json.flush()) + slot.text.flush()):
                 continue
             match key:
                 case ("function", *_):
@@ -140,7 +142,7 @@ class EventBlocks:
             slot = self._slot(("pending", event.tool_call_id, event.output_index), event.id)
             return [slot.once(_native_blocks.pending_call_block(event, slot.text.feed(event.arguments)))]
         slot = self._slot(("function", event.tool_call_id, event.output_index), event.id)
-        chunk = _native_blocks.function_call_chunk(event, slot.text.feed(event.arguments), slot.index)
+        chunk = _native_blocks.function_call_chunk(event, slot.text.feed(slot.json.feed(event.arguments)), slot.index)
         if "name" in slot.sent:
             chunk["name"] = chunk["id"] = None
         slot.sent.add("name")

@@ -15,6 +15,7 @@ ENTRIES = [entry for answer in ANSWERS.values() for entry, _ in answer]
 EVENTS = [STARTED, DONE, *(event for answer in ANSWERS.values() for _, events in answer for event in events)]
 STREAMS = [[STARTED, *(event for _, events in answer for event in events), DONE] for answer in ANSWERS.values()]
 EVENTS += [{"type": "conversation.response.error", "message": "Overloaded", "code": 503}]
+FUNCTION_CALL = next(entry for entry in ENTRIES if entry["type"] == "function.call")
 RESPONSE = {"object": "conversation.response", "conversation_id": "conv_1", "outputs": [], "usage": USAGE}
 RESPONSE |= {"guardrails": None}
 
@@ -92,6 +93,13 @@ json_values = st.recursive(
     lambda part: st.lists(part, max_size=3) | st.dictionaries(names, part, max_size=4),
     max_leaves=8,
 )
+
+
+def nested(depth: int) -> Any:
+    """Nest lists; deeper than Python can they are bytes."""
+    if depth > 500:
+        return b"[" * depth + b"]" * depth
+    return functools.reduce(lambda inner, _: [inner], range(depth), "x")
 
 
 def paths(value: Any) -> list[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ FLOORS = (
     {"image_state"},
     {"_progress", "_graph_node"},
     {"stream_transformer"},
-    {"_signed_urls", "_wire", "_sse", "stores"},
+    {"_signed_urls", "_half_characters", "_wire", "_sse", "stores"},
     {"_protocol", "_events", "_resources", "_picture_file"},
     {"_retry", "_native_blocks", "_inline_pictures"},
     {"_flows", "_event_blocks"},
