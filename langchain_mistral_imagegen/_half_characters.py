@@ -1,4 +1,4 @@
-r"""JSON text without half characters: escapes such as `\ud83d` that lack their other half, as where a model was cut off.
+r"""JSON text without half characters: escapes such as `\ud83d` that lack their other half, as a cut answer may have.
 
 JSON allows them and Python reads them, but a message that holds one cannot be written again, to a checkpoint or server.
 """

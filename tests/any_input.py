@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import operator
+import re
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ ENTRIES = [entry for answer in ANSWERS.values() for entry, _ in answer]
 EVENTS = [STARTED, DONE, *(event for answer in ANSWERS.values() for _, events in answer for event in events)]
 STREAMS = [[STARTED, *(event for _, events in answer for event in events), DONE] for answer in ANSWERS.values()]
 EVENTS += [{"type": "conversation.response.error", "message": "Overloaded", "code": 503}]
+FUNCTION_EVENT = next(event for event in EVENTS if event["type"] == "function.call.delta")
 FUNCTION_CALL = next(entry for entry in ENTRIES if entry["type"] == "function.call")
 RESPONSE = {"object": "conversation.response", "conversation_id": "conv_1", "outputs": [], "usage": USAGE}
 RESPONSE |= {"guardrails": None}
@@ -106,6 +108,13 @@ def paths(value: Any) -> list[tuple[Any, ...]]:
     """Return the way to each part of a JSON value, `()` for itself."""
     steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [(), *((step, *path) for step, part in steps for path in paths(part))]
+
+
+def names_a_secret(value: Any) -> bool:
+    """Tell whether an id or a name is a signed URL; they are looked for in what is said, not in what it is called."""
+    name = re.compile(r".*id|.*name|model|function|tool|type|connectors|confirmation_status|code|.*signature")
+    found = ((path, functools.reduce(operator.getitem, path, value)) for path in paths(value))
+    return any("SECRET" in str(part) for path, part in found if path and name.fullmatch(str(path[-1])))
 
 
 @st.composite

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, message_chunk_to_message
 
 from langchain_mistral_imagegen import _wire, images_of, to_portable_messages
-from langchain_mistral_imagegen._answers import AnswerStream, to_message
+from langchain_mistral_imagegen._answers import AnswerStream, Asked, to_message
 from langchain_mistral_imagegen._completions import CompletionEvents, completion_request
 from langchain_mistral_imagegen._events import read_event
 from langchain_mistral_imagegen._protocol import Response, raise_for_status
 from langchain_mistral_imagegen._resources import Agent, AgentAlias, Conversation, DeletedFile, File, Listing
+from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen._sse import EventStreamDecoder
 from langchain_mistral_imagegen._turns import Turn
 from langchain_mistral_imagegen._wire import ConversationHistory, ConversationResponse, read_response
@@ -26,10 +27,13 @@ from langchain_mistral_imagegen.errors import APIError, InvalidResponseError, Mi
 from langchain_mistral_imagegen.sandbox import Behavior
 from langchain_mistral_imagegen.sandbox.streaming import events_of
 from tests import any_input
-from tests.test_answers import asked
 
 URL = re.compile(r"https?://\S*SECRET")
 WHOM = {"model": "m", "tools": []}
+
+
+def asked() -> Asked:
+    return Asked(model="m", urls=SignedUrls(), fingerprint=Turn(messages=[HumanMessage("x")], whom=WHOM).fingerprint)
 
 
 def sent(value: Any) -> bytes:
@@ -41,11 +45,16 @@ def answering(*outputs: Any) -> dict[str, Any]:
     return {**any_input.RESPONSE, "outputs": list(outputs)}
 
 
-def use(message: AIMessage) -> None:
+def use(message: AIMessage, source: Any) -> None:
     """Do with an answer whatever is done with answers."""
     assert message.model_dump_json()
     assert message.text is not None
-    assert not URL.search(repr(message) + message.pretty_repr() + repr(message.content_blocks))
+    facts = message.response_metadata
+    assert isinstance(facts.get("model_name", ""), str)
+    assert facts.get("finish_reason", "stop") in {"stop", "tool_calls", "confirmation", "handoff"}
+    assert any_input.names_a_secret(source) or not URL.search(
+        repr(message) + message.pretty_repr() + repr(message.content_blocks)
+    )
     images_of(message)
     results = [ToolMessage("x", tool_call_id=call["id"] or "") for call in message.tool_calls]
     following = confirm(message, allow=True) if pending_calls(message) else HumanMessage("And now?")
@@ -77,6 +86,7 @@ def raws(response: ConversationResponse) -> list[Any]:
 @example(answering({**any_input.FUNCTION_CALL, "arguments": '{"a": "\\ud800"}'}))
 @example(answering({**any_input.FUNCTION_CALL, "tool_call_id": "", "name": ""}))
 @example(answering(any_input.nested(150)))
+@example(answering(*any_input.ENTRIES))
 @example(any_input.nested(100_000))
 @example({**answering(any_input.ENTRIES[1]), "conversation_id": ""})
 @given(any_input.any_response)
@@ -86,8 +96,9 @@ def test_any_response_is_a_message_or_an_error_of_ours(body):
     except InvalidResponseError:
         return
     message = to_message(response, asked())
-    use(message)
-    assert len(unknown_values(message)) >= len(raws(response))
+    use(message, body)
+    shown = unknown_values(message)
+    assert [raw for raw in raws(response) if raw not in shown and "mistral-image:" not in repr(raw)] == []
 
 
 def stream_of(events: list[Any]) -> list[Any]:
@@ -107,8 +118,9 @@ def merged(chunks: list[Any]) -> AIMessage:
     return message_chunk_to_message(functools.reduce(lambda left, right: left + right, chunks))
 
 
-@example([any_input.DONE, any_input.DONE, *any_input.EVENTS])
-@example([{**any_input.STARTED, "id": [], "model": 5}, any_input.DONE])
+@example([any_input.DONE, any_input.DONE, any_input.EVENTS[0]])
+@example([{**any_input.FUNCTION_EVENT, "arguments": '{"a": "\\ud800"}'}, any_input.DONE])
+@example([{**any_input.STARTED, "id": [1], "model": 5}, any_input.DONE])
 @example([{"type": "conversation.response.error", "message": None, "code": "x"}])
 @example([event for event in any_input.STREAMS[0] if event != any_input.STARTED])
 @example([any_input.nested(100_000)])
@@ -118,9 +130,9 @@ def test_any_events_are_a_message_or_an_error_of_ours(events):
     chunks = stream_of(read)
     for chunk in chunks:
         assert chunk.model_dump_json()
-        assert not URL.search(repr(chunk) + repr(chunk.content_blocks))
+        assert any_input.names_a_secret(events) or not URL.search(repr(chunk) + repr(chunk.content_blocks))
     if chunks:
-        use(merged(chunks))
+        use(merged(chunks), events)
 
 
 @given(st.lists(st.binary(max_size=20) | any_input.any_event.map(sent), max_size=4), st.randoms(use_true_random=False))
@@ -169,7 +181,7 @@ def test_any_chunks_of_completions_are_a_message_or_an_error_of_ours(bodies):
     events = [event for body in bodies for event in reader.chunk(sent(body))]
     chunks = stream_of([*events, *reader.chunk(b"[DONE]")])
     if chunks:
-        use(merged(chunks))
+        use(merged(chunks), bodies)
 
 
 @example({"choices": []})
@@ -182,7 +194,7 @@ def test_any_completion_is_a_message_or_an_error_of_ours(body):
     except InvalidResponseError:
         return
     chunks = stream_of(events)
-    use(merged(chunks))
+    use(merged(chunks), body)
 
 
 DATE = "Mon, 23 Nov 2026 09:00:10 GMT"

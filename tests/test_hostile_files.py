@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 from PIL import Image
@@ -230,6 +230,7 @@ def test_nothing_is_no_id():
         api.delete_file("")
 
 
+@example("\ud800")
 @given(st.text(st.characters()).filter(lambda text: text not in {"", ".", ".."}))
 def test_any_id_stays_in_its_segment(identifier):
     path = httpx.URL("https://x" + resource("GET", "files", identifier, "url").path).raw_path.decode()
