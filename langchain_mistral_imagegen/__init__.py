@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_mistral_imagegen._version import __version__
 
 if TYPE_CHECKING:
+    from langchain_mistral_imagegen._progress import ImageEvent
     from langchain_mistral_imagegen._references import images_of
     from langchain_mistral_imagegen.approvals import ApprovalNode
     from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -33,6 +34,7 @@ __all__ = [
     "FsspecImageStore",
     "GeneratedImage",
     "ImageDeltaState",
+    "ImageEvent",
     "ImageRef",
     "ImageState",
     "ImageStore",
@@ -56,6 +58,7 @@ _MODULES = {
     "FsspecImageStore": "stores",
     "GeneratedImage": "images",
     "ImageDeltaState": "image_state",
+    "ImageEvent": "_progress",
     "ImageRef": "images",
     "ImageState": "image_state",
     "ImageStore": "stores",

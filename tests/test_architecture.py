@@ -95,6 +95,7 @@ def test_the_public_names_are_these():
         "FsspecImageStore",
         "GeneratedImage",
         "ImageDeltaState",
+        "ImageEvent",
         "ImageRef",
         "ImageState",
         "ImageStore",
