@@ -26,7 +26,8 @@ def test_python_code_runs(code, sandbox, monkeypatch, tmp_path):
     exec(compile(code, "README.md", "exec"), names)  # noqa: S102  # that is the test
     assert sandbox.paid > 0 or isinstance(names.get("sandbox"), Sandbox)
     assert bool(list(tmp_path.rglob("*.jpg"))) == any(
-        word in code for word in (".save(", "tool.generate", "ToolFileNode(", "ImagesMiddleware(")
+        word in code
+        for word in (".save(", "tool.generate", "ToolFileNode(", "ImagesMiddleware(", "create_image_graph(model")
     )
     for name in ("model", "tool"):
         if name in names:
