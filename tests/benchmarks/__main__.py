@@ -1,0 +1,76 @@
+"""Measure this package against its targets, beside bare httpx, curl, the official SDK and other chat models.
+
+    python tests/benchmarks [results.json] [--quick] [--only turns ...]
+
+Everything talks to one local server. The table's ratios travel to other machines, its absolute times do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import graphs
+import pictures
+import server
+import starts
+import turns
+from measure import Row
+
+Measurements = dict[str, Callable[[], Iterator[Row]]]
+
+
+def thorough(address: server.Address) -> Measurements:
+    return {
+        "invoke": lambda: turns.one_turn(address, rounds=15, calls=40),
+        "stream": lambda: turns.stream_events(address, rounds=7, few=2_000, many=20_000),
+        "ainvoke": lambda: turns.turns_at_once(address, rounds=11, count=64),
+        "downloads": lambda: pictures.downloads(address, rounds=11, count=32, size=1_500_000),
+        "memory": lambda: pictures.memory(address, rounds=3, size=64_000_000),
+        "imports": lambda: starts.imports(rounds=9),
+        "first": lambda: starts.first_requests(address, rounds=3),
+        "graph": lambda: graphs.turns(address, rounds=7, count=20),
+    }
+
+
+def quick(address: server.Address) -> Measurements:
+    return {
+        "invoke": lambda: turns.one_turn(address, rounds=1, calls=2),
+        "stream": lambda: turns.stream_events(address, rounds=1, few=50, many=100),
+        "ainvoke": lambda: turns.turns_at_once(address, rounds=1, count=4),
+        "downloads": lambda: pictures.downloads(address, rounds=1, count=3, size=20_000),
+        "memory": lambda: pictures.memory(address, rounds=1, size=160_000),
+        "imports": lambda: starts.imports(rounds=1),
+        "first": lambda: starts.first_requests(address, rounds=1),
+        "graph": lambda: graphs.turns(address, rounds=1, count=2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="?", type=Path, help="where to write the numbers as JSON")
+    parser.add_argument("--quick", action="store_true", help="only see that it runs; the numbers mean nothing")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {' '.join(quick(server.Address(0)))}")
+    given = parser.parse_args()
+    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        os.environ.pop(name, None)
+
+    rows: list[Row] = []
+    print("| what | target | measured | met |\n| --- | --- | --- | --- |")
+    with server.running() as address:
+        for name, measurement in (quick if given.quick else thorough)(address).items():
+            for row in measurement() if not given.only or name in given.only else ():
+                rows.append(row)
+                print(f"| {' | '.join(row.cells())} |", flush=True)
+    if given.results:
+        about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count(), "python": platform.python_version()}
+        given.results.write_text(json.dumps({**about, "rows": [row.as_json() for row in rows]}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

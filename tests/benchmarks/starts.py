@@ -1,0 +1,60 @@
+"""What a process pays before its first request: imports, chat models, a TLS context."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from measure import Row, Times, interleaved, medians, ratio
+from server import Address
+
+_IMPORTS = {
+    "python": "pass",
+    "package": "import langchain_mistral_imagegen",
+    "langchain-core + httpx": "from langchain_core.language_models import BaseChatModel; import httpx",
+    "ours": "from langchain_mistral_imagegen import ChatMistralConversations",
+    "mistralai SDK": "from mistralai.client import Mistral; Mistral(api_key='k').beta.conversations",
+    "langchain-mistralai": "from langchain_mistralai import ChatMistralAI",
+    "langchain-openai": "from langchain_openai import ChatOpenAI",
+}
+
+
+def imports(rounds: int) -> Iterator[Row]:
+    clients = {name: lambda code=code: _python("-c", code) for name, code in _IMPORTS.items()}
+    times: Times = interleaved(clients, rounds, _children_cpu)
+    told = {"medians": medians(times, 1e3), "each": "ms of CPU for a process"}
+    extra = [a - b for a, b in zip(times["package"], times["python"], strict=True)]
+    yield Row(what="`import` of the package", target=50, measured=statistics.median(extra) * 1e3, unit="ms", **told)
+    yield Row(
+        what="chat model's import, to langchain-core + httpx",
+        target=1.1,
+        measured=ratio(times, "ours", "langchain-core + httpx"),
+        **told,
+    )
+
+
+def first_requests(server: Address, rounds: int) -> Iterator[Row]:
+    """Run `first_request.py`; the server speaks no TLS, so its https requests fail once they have a context."""
+    url = server.url().replace("http:", "https:")
+    script = str(Path(__file__).with_name("first_request.py"))
+    results = [json.loads(_python(script, url)) for _ in range(rounds)]
+    models = statistics.median(result["models_ms"] for result in results)
+    second = statistics.median(result["second_ms"] for result in results)
+    yield Row(what="100 chat models", target=20, measured=models, unit="ms")
+    yield Row(what="TLS contexts before a request", target=0, measured=results[0]["contexts_before"], unit="")
+    yield Row(what="TLS contexts after requests of 4 clients", target=1, measured=results[0]["contexts_after"], unit="")
+    yield Row(what="second client, its first request", target=10, measured=second, unit="ms")
+
+
+def _python(*args: str) -> bytes:
+    return subprocess.run([sys.executable, *args], check=True, capture_output=True).stdout
+
+
+def _children_cpu() -> float:
+    times = os.times()
+    return times.children_user + times.children_system

@@ -1,0 +1,167 @@
+"""Turns and streams: the CPU time that a client spends on them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+from langchain_mistralai import ChatMistralAI
+from langchain_openai import ChatOpenAI
+from measure import Row, interleaved, medians, ratio
+from mistralai.client import Mistral
+from server import Address
+
+from langchain_mistral_imagegen import ChatMistralConversations
+
+PROMPT = "Generate an orange cat in an office."
+TOOLS: Any = [{"type": "image_generation"}]
+BODY = {"model": "mistral-medium-latest", "inputs": PROMPT, "tools": TOOLS, "store": True, "stream": False}
+
+
+def ours(url: str) -> ChatMistralConversations:
+    return ChatMistralConversations(base_url=url, api_key="k")
+
+
+def one_turn(server: Address, rounds: int, calls: int) -> Iterator[Row]:
+    url = server.url()
+    model, openai, mistralai = ours(url), _openai(url), _mistralai(url)
+    with httpx.Client() as http, Mistral(api_key="k", server_url=url) as sdk:
+        conversations = sdk.beta.conversations
+        clients: dict[str, Callable[[], object]] = {
+            "httpx + json": lambda: http.post(f"{url}/v1/conversations", json=BODY, headers=_KEY).json()["outputs"],
+            "ours": lambda: model.invoke(PROMPT),
+            "mistralai SDK": lambda: conversations.start(model="mistral-medium-latest", inputs=PROMPT, tools=TOOLS),
+            "langchain-mistralai": lambda: mistralai.invoke(PROMPT),
+            "langchain-openai": lambda: openai.invoke(PROMPT),
+        }
+        times = interleaved({name: _repeated(call, calls) for name, call in clients.items()}, rounds)
+    told = {"medians": medians(times, 1e6 / calls), "each": "µs of CPU"}
+    yield Row(what="`invoke`, to httpx + json", target=2.0, measured=ratio(times, "ours", "httpx + json"), **told)
+    yield Row(
+        what="`invoke`, SDK to ours", target=8, at_least=True, measured=ratio(times, "mistralai SDK", "ours"), **told
+    )
+
+
+def stream_events(server: Address, rounds: int, few: int, many: int) -> Iterator[Row]:
+    with ExitStack() as stack:
+        http = stack.enter_context(httpx.Client())
+
+        def bare(events: int, at_once: int = 1) -> Callable[[], object]:
+            url = f"{server.url(events=events, at_once=at_once)}/v1/conversations"
+            return lambda: _exhausted(_bare_stream(http, url), events)
+
+        def own(events: int, at_once: int = 1) -> Callable[[], object]:
+            model = ours(server.url(events=events, at_once=at_once))
+            return lambda: _exhausted(model.stream(PROMPT), events)
+
+        url = server.url(events=few)
+        sdk = stack.enter_context(Mistral(api_key="k", server_url=url)).beta.conversations
+        openai, mistralai = _openai(url), _mistralai(url)
+        times = interleaved(
+            {
+                "httpx + json": bare(few),
+                "ours": own(few),
+                "httpx + json, 50 events at once": bare(few, 50),
+                "ours, 50 events at once": own(few, 50),
+                "mistralai SDK": lambda: _sdk_stream(sdk, few),
+                "langchain-mistralai": lambda: _exhausted(mistralai.stream(PROMPT), few),
+                "langchain-openai": lambda: _exhausted(openai.stream(PROMPT), few),
+            },
+            rounds,
+        )
+        growth = interleaved({"few": own(few), "many": own(many)}, rounds)
+    told = {"medians": medians(times, 1e6 / few), "each": "µs of CPU for an event"}
+    yield Row(what="stream event, to SSE + json", target=4, measured=ratio(times, "ours", "httpx + json"), **told)
+    packed = ratio(times, "ours, 50 events at once", "httpx + json, 50 events at once")
+    yield Row(what="stream event, 50 in one piece, to SSE + json", target=4, measured=packed, **told)
+    yield Row(
+        what="stream event, SDK to ours",
+        target=8,
+        at_least=True,
+        measured=ratio(times, "mistralai SDK", "ours"),
+        **told,
+    )
+    yield Row(
+        what=f"stream event, of {many:,} to of {few:,}",
+        target=1.3,
+        measured=ratio(growth, "many", "few") * few / many,
+        medians={f"{few:,}": medians(growth, 1e6 / few)["few"], f"{many:,}": medians(growth, 1e6 / many)["many"]},
+        each="µs of CPU for an event",
+    )
+
+
+def turns_at_once(server: Address, rounds: int, count: int) -> Iterator[Row]:
+    url = server.url(latency=0.2)
+    model, openai, mistralai = ours(url), _openai(url), _mistralai(url)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=count)
+    with asyncio.Runner() as runner:
+        http = httpx.AsyncClient(limits=limits, timeout=60)
+        sdk = Mistral(api_key="k", server_url=url).beta.conversations
+
+        async def bare() -> object:
+            return (await http.post(f"{url}/v1/conversations", json=BODY, headers=_KEY)).json()["outputs"]
+
+        calls: dict[str, Callable[[], Any]] = {
+            "httpx + json": bare,
+            "ours": lambda: model.ainvoke(PROMPT),
+            "mistralai SDK": lambda: sdk.start_async(model="mistral-medium-latest", inputs=PROMPT, tools=TOOLS),
+            "langchain-mistralai": lambda: mistralai.ainvoke(PROMPT),
+            "langchain-openai": lambda: openai.ainvoke(PROMPT),
+        }
+        times = interleaved({name: _at_once(runner, call, count) for name, call in calls.items()}, rounds)
+        runner.run(http.aclose())
+        runner.run(model.aclose())
+    yield Row(
+        what=f"{count} `ainvoke` at once, to async httpx + json",
+        target=1.6,
+        measured=ratio(times, "ours", "httpx + json"),
+        medians=medians(times, 1e6 / count),
+        each="µs of CPU for a turn",
+    )
+
+
+_KEY = {"authorization": "Bearer k"}
+
+
+def _openai(url: str) -> ChatOpenAI:
+    return ChatOpenAI(model="gpt", base_url=f"{url}/v1", api_key="k", use_responses_api=True)  # type: ignore[arg-type]
+
+
+def _mistralai(url: str) -> ChatMistralAI:
+    return ChatMistralAI(endpoint=f"{url}/v1", api_key="k")  # type: ignore[call-arg,arg-type]
+
+
+def _repeated(call: Callable[[], object], calls: int) -> Callable[[], None]:
+    def work() -> None:
+        for _ in range(calls):
+            call()
+
+    return work
+
+
+def _at_once(runner: asyncio.Runner, call: Callable[[], Any], count: int) -> Callable[[], object]:
+    async def gathered() -> object:
+        return await asyncio.gather(*(call() for _ in range(count)))
+
+    return lambda: runner.run(gathered())
+
+
+def _bare_stream(http: httpx.Client, url: str) -> Iterator[str]:
+    with http.stream("POST", url, json={**BODY, "stream": True}, headers=_KEY) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: "):
+                event = json.loads(line[6:])
+                yield event.get("content", "")
+
+
+def _sdk_stream(sdk: Any, events: int) -> None:
+    with sdk.start_stream(model="mistral-medium-latest", inputs=PROMPT, tools=TOOLS) as stream:
+        _exhausted(stream, events)
+
+
+def _exhausted(items: Iterable[Any], events: int) -> None:
+    assert sum(1 for _ in items) >= events
