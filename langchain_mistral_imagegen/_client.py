@@ -35,7 +35,7 @@ from langchain_mistral_imagegen.errors import (
 T = TypeVar("T")
 _log = logging.getLogger("langchain_mistral_imagegen")
 _BLOB_HOST = re.compile(r"mistral[a-z0-9-]*\.blob\.core\.windows\.net")
-_PIECE = 256 * 1024  # bytes between two writes; smaller ones cost a thread switch each
+_AT_ONCE = 128 * 1024  # bytes that are written together, because each time costs a thread switch
 _CONNECT_SECONDS = 10.0
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes of a body that goes into memory; the largest answers seen have some 100 KB
 _ENCODINGS = ("gzip", "deflate")  # in others, or several at once, one piece may become gigabytes
@@ -49,14 +49,14 @@ class Settings:
         base_url: Scheme, host and port.
         api_key: Returns the key; called for each request, so that a key can change.
         timeout: Seconds between two pieces of an answer; a picture that is being drawn sends none.
-        max_connections: Connections to keep, and so requests at once.
+        max_idle_connections: Connections to keep for later; there is no limit to those in use.
     """
 
     base_url: str
     api_key: Callable[[], str] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 300.0
-    max_connections: int = 64
+    max_idle_connections: int = 20  # the HTTP library's work for a request grows with their square
 
     def url(self, request: Request) -> str:
         """Return the absolute URL of a request.
@@ -96,7 +96,7 @@ class Settings:
 
     def transport_options(self) -> dict[str, Any]:
         """Return what both kinds of httpx client take."""
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.max_connections)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.max_idle_connections)
         # For http:// a context that trusts nobody will do: making it is free, and https from there fails closed.
         plain = self.base_url.startswith("http://")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else _tls()
@@ -248,7 +248,7 @@ class Client:
     def _drain(self, request: Request, sink: Sink, raw: httpx.Response) -> None:
         _check_encoding(request, raw, ())
         sink.restart()
-        for piece in raw.iter_bytes(_PIECE):
+        for piece in raw.iter_bytes():
             if self._stop.is_set():
                 raise APIConnectionError(f"{request}: interrupted", sent=True)
             sink.write(piece)
@@ -359,9 +359,15 @@ class AsyncClient:
     async def _drain(self, request: Request, sink: Sink, raw: httpx.Response) -> None:
         _check_encoding(request, raw, ())
         await _in_thread(sink.restart)
-        async for piece in raw.aiter_bytes(_PIECE):
-            await _in_thread(functools.partial(sink.write, piece))
-            request.on_bytes(raw.num_bytes_downloaded)
+        pieces: list[bytes] = []
+        async for piece in raw.aiter_bytes():
+            pieces.append(piece)
+            if sum(map(len, pieces)) >= _AT_ONCE:
+                await _in_thread(functools.partial(_write_all, sink, pieces))
+                request.on_bytes(raw.num_bytes_downloaded)
+                pieces = []
+        await _in_thread(functools.partial(_write_all, sink, pieces))
+        request.on_bytes(raw.num_bytes_downloaded)
 
     async def _together(self, effect: Together) -> list[Any]:
         limit = asyncio.Semaphore(effect.limit)
@@ -391,6 +397,11 @@ class AsyncClient:
         """Close the running loop's connections, unless the HTTP client was given."""
         if http := self._by_loop.pop(asyncio.get_running_loop(), None):
             await http.aclose()
+
+
+def _write_all(sink: Sink, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        sink.write(piece)
 
 
 async def _outcome(work: Coroutine[Any, Any, Any]) -> Any:

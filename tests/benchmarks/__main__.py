@@ -33,7 +33,7 @@ def thorough(address: server.Address) -> Measurements:
         "downloads": lambda: pictures.downloads(address, rounds=11, count=32, size=1_500_000),
         "memory": lambda: pictures.memory(address, rounds=3, size=64_000_000),
         "imports": lambda: starts.imports(rounds=9),
-        "first": lambda: starts.first_requests(address, rounds=3),
+        "first": lambda: starts.first_requests(rounds=3),
         "graph": lambda: graphs.turns(address, rounds=7, count=20),
     }
 
@@ -46,7 +46,7 @@ def quick(address: server.Address) -> Measurements:
         "downloads": lambda: pictures.downloads(address, rounds=1, count=3, size=20_000),
         "memory": lambda: pictures.memory(address, rounds=1, size=160_000),
         "imports": lambda: starts.imports(rounds=1),
-        "first": lambda: starts.first_requests(address, rounds=1),
+        "first": lambda: starts.first_requests(rounds=1),
         "graph": lambda: graphs.turns(address, rounds=1, count=2),
     }
 

@@ -17,7 +17,7 @@ class Row:
     """One line of the table.
 
     Attributes:
-        unit: `×`, or that of absolute numbers.
+        unit: A factor, or that of absolute numbers.
         at_least: Whether more is better.
         medians: What the clients took, in `each`.
     """
@@ -25,7 +25,7 @@ class Row:
     what: str
     target: float
     measured: float
-    unit: str = "×"
+    unit: str = "x"
     at_least: bool = False
     medians: Mapping[str, float] = field(default_factory=dict)
     each: str = ""
@@ -36,8 +36,8 @@ class Row:
 
     def cells(self) -> list[str]:
         bound = "≥" if self.at_least else "≤"
-        numbers = f"{bound} {self.target:g} {self.unit}", f"{self.measured:.3g} {self.unit}"
-        return [self.what, *(number.replace(" ×", "×") for number in numbers), "yes" if self.met else "**no**"]
+        numbers = f"{bound} {self.target:g} {self.unit}", f"{self.measured:.2f} {self.unit}"
+        return [self.what, *(number.replace(" x", "x") for number in numbers), "yes" if self.met else "**no**"]
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "met": self.met}

@@ -10,9 +10,8 @@ import tempfile
 from pathlib import Path
 
 from langchain_core.messages import AIMessage
-from turns import ours
 
-from langchain_mistral_imagegen import ToolFileNode
+from langchain_mistral_imagegen import ChatMistralConversations, ToolFileNode
 
 _STATUS = Path("/proc/self/status")
 
@@ -30,7 +29,7 @@ def resident(what: str) -> int:
 
 async def main(url: str, face: str, count: int, size: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        node = ToolFileNode(folder, ours(url), on_error="raise")
+        node = ToolFileNode(folder, ChatMistralConversations(base_url=url, api_key="k"), on_error="raise")
 
         async def run(asked: dict[str, object]) -> None:
             await node.arun(asked) if face == "arun" else node.run(asked)

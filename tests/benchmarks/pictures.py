@@ -97,7 +97,7 @@ def memory(server: Address, rounds: int, size: int) -> Iterator[Row]:
     for count, each in ((1, size), (32, size // 8)):
         for face in ("run", "arun"):
             yield Row(
-                what=f"memory of {count} × {each / 1e6:g} MB, `ToolFileNode.{face}`",
+                what=f"memory of {count} x {each / 1e6:g} MB, `ToolFileNode.{face}`",
                 target=8,
                 measured=max(_growth(server, face, count, each) for _ in range(rounds)),
                 unit="MB",

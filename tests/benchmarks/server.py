@@ -111,7 +111,8 @@ class Address:
 @contextmanager
 def running() -> Iterator[Address]:
     with subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin is not None
+        assert process.stdout is not None
         yield Address(int(process.stdout.readline()))
         process.stdin.close()
 

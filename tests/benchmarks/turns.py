@@ -97,9 +97,8 @@ def stream_events(server: Address, rounds: int, few: int, many: int) -> Iterator
 def turns_at_once(server: Address, rounds: int, count: int) -> Iterator[Row]:
     url = server.url(latency=0.2)
     model, openai, mistralai = ours(url), _openai(url), _mistralai(url)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=count)
     with asyncio.Runner() as runner:
-        http = httpx.AsyncClient(limits=limits, timeout=60)
+        http = httpx.AsyncClient(timeout=60)
         sdk = Mistral(api_key="k", server_url=url).beta.conversations
 
         async def bare() -> object:
