@@ -133,12 +133,12 @@ def to_message(response: _wire.ConversationResponse, asked: Asked) -> AIMessage:
             text_index = index if block["type"] == "text" else text_index
             content.append(placed(block, index, text_index))
     # Parsed by the class that parses them in a stream, so that malformed arguments end up the same way.
-    parsed = AIMessageChunk(content="", tool_call_chunks=calls) if calls else AIMessage("")
+    parsed = AIMessageChunk(content="", tool_call_chunks=calls) if calls else None
     message = AIMessage(
         content=content,  # type: ignore[arg-type]  # list is invariant; blocks are dicts
         id=facts.message_id,
-        tool_calls=parsed.tool_calls,
-        invalid_tool_calls=parsed.invalid_tool_calls,
+        tool_calls=parsed.tool_calls if parsed else [],
+        invalid_tool_calls=parsed.invalid_tool_calls if parsed else [],
         usage_metadata=usage_metadata(response.usage),
         response_metadata={"model_provider": MODEL_PROVIDER, "conversation_id": response.conversation_id},
     )

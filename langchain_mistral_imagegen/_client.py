@@ -255,6 +255,8 @@ class Client:
             request.on_bytes(raw.num_bytes_downloaded)
 
     def _together(self, effect: Together) -> list[Any]:
+        if len(effect.flows) == 1:
+            return [self._attempt(effect.flows[0])]
         workers = copy.copy(self)
         workers._http, workers._stop = self._http, threading.Event()  # noqa: SLF001  # a copy of this very object
         with ThreadPoolExecutor(effect.limit) as pool:

@@ -84,13 +84,18 @@ def turns(server: Address, rounds: int, count: int) -> Iterator[Row]:
             },
             rounds,
         )
-        size = graphs.thread(conversation, download)()
+        sizes = {
+            "ours": graphs.thread(conversation, download)() / 1e6,
+            "the messages alone": graphs.thread(graphs.draw, graphs.fetch)() / 1e6,
+        }
     told = {"medians": medians(times, 1e3 / count), "each": "ms of CPU for a turn"}
     for node in ("ConversationNode", "ToolFileNode"):
         yield Row(
             what=f"`{node}`, beyond its work by hand", target=2, measured=_extra(times, node, count), unit="ms", **told
         )
-    yield Row(what=f"checkpoints of {count} turns", target=1, measured=size / 1e6, unit="MB")
+    yield Row(
+        what=f"checkpoints of {count} turns", target=1, measured=sizes["ours"], unit="MB", medians=sizes, each="MB"
+    )
 
 
 def _extra(times: Times, node: str, count: int) -> float:

@@ -76,8 +76,6 @@ def stream_events(server: Address, rounds: int, few: int, many: int) -> Iterator
         growth = interleaved({"few": own(few), "many": own(many)}, rounds)
     told = {"medians": medians(times, 1e6 / few), "each": "µs of CPU for an event"}
     yield Row(what="stream event, to SSE + json", target=4, measured=ratio(times, "ours", "httpx + json"), **told)
-    packed = ratio(times, "ours, 50 events at once", "httpx + json, 50 events at once")
-    yield Row(what="stream event, 50 in one piece, to SSE + json", target=4, measured=packed, **told)
     yield Row(
         what="stream event, SDK to ours",
         target=8,
