@@ -415,7 +415,12 @@ async def _outcome(work: Coroutine[Any, Any, Any]) -> Any:
 
 async def _in_thread(call: Callable[[], T]) -> T:
     # Not the loop's default executor: a few slow disks must not starve everybody else's work.
-    return await asyncio.get_running_loop().run_in_executor(_disk_threads(), call)
+    working = asyncio.get_running_loop().run_in_executor(_disk_threads(), call)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])  # what it has in hand is cleaned up next
+        raise
 
 
 @functools.cache
