@@ -56,7 +56,7 @@ def kill_once(sandbox: Sandbox, folder: Path, durability: str, moment: str) -> i
     if moment == "in the download":
         wait_until(lambda: half_downloaded(folder))
         program.kill()
-    program.communicate(timeout=60)
+    program.communicate(timeout=120)
     return program.returncode
 
 
@@ -72,7 +72,7 @@ def size(file: Path) -> int:
         return 0
 
 
-def wait_until(condition, seconds: float = 30) -> None:
+def wait_until(condition, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -84,7 +84,7 @@ def trial(folder: Path, durability: str, moment: str) -> tuple[int, int, str, in
     folder.mkdir()
     with Sandbox(behavior=Behavior(images=3, on="any")) as sandbox:
         killed = kill_once(sandbox, folder, durability, moment)
-        said, errors = (again := run(sandbox, folder, durability)).communicate(timeout=60)
+        said, errors = (again := run(sandbox, folder, durability)).communicate(timeout=120)
         assert again.returncode == 0, errors
         return killed, sandbox.paid, said.strip(), len(list(folder.rglob("*.jpg")))
 

@@ -242,7 +242,7 @@ async def test_labels_go_to_the_conversation(face, sandbox, make_model):
     model = make_model(conversation_metadata={"project": "cats"}, guardrails=[guardrail])
     await face.call(model, "invoke", "Hello")
     sent = sandbox.requests[-1].json
-    assert (sent["metadata"], sent["guardrails"]) == ({"project": "cats"}, [guardrail])
+    assert (sent["metadata"]["project"], sent["guardrails"]) == ("cats", [guardrail])
 
 
 def test_a_timeout_is_in_seconds(sandbox, make_model):

@@ -209,7 +209,7 @@ IDS = [
 @pytest.mark.parametrize("file_id", IDS)
 async def test_an_id_names_one_resource_whatever_is_in_it(face, hostile, victim, store, file_id):
     update = await face.call(ToolFileNode(store, victim), "invoke", answer_with(file(file_id)))
-    assert update["images"][file_id]["error"].startswith("NotFoundError")
+    assert update["images"][file_id]["error"].startswith("ImageUnavailableError")
     (path,) = hostile.asked
     assert [unquote(segment) for segment in path.split("/")] == ["", "v1", "files", file_id, "content"]
 
