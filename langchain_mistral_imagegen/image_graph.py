@@ -18,13 +18,15 @@ from langchain_mistral_imagegen.stores import ImageStore
 from langchain_mistral_imagegen.tool_file_node import ToolFileNode
 
 
-def create_image_graph(
+def create_image_graph(  # noqa: PLR0913  # all but two by name
     model: ChatMistralConversations,
     image_store: ImageStore | str | None = None,
     *,
     tools: Sequence[BaseTool | Callable[..., Any]] = (),
     approve: bool = False,
     state_schema: type[Any] = ImageState,
+    messages_key: str = "messages",
+    images_key: str = "images",
 ) -> StateGraph[Any]:
     """Wire a graph that draws, stores, and does not pay twice.
 
@@ -36,13 +38,15 @@ def create_image_graph(
         image_store: A store, a path, or an fsspec URL, for pictures and intents.
         tools: Functions that the model may call; they run in the node `tools`.
         approve: Whether a human approves each prompt first (needs a checkpointer).
-        state_schema: `ImageState`, or a class that extends it.
+        state_schema: `ImageState`, a class that extends it, or any with such channels.
+        messages_key: Where that state has its messages.
+        images_key: Where that state has its references.
 
     Returns:
         A builder: add to it what you like, then `compile` it, with a checkpointer.
 
     Raises:
-        InvalidInputError: If the state has no channel `images` or `messages` with a reducer.
+        InvalidInputError: If the state has no such channel with a reducer.
 
     Example:
         ```python
@@ -56,20 +60,21 @@ def create_image_graph(
     asked = model.bind_tools(tools) if tools else model
     builder: StateGraph[Any] = StateGraph(state_schema)
     policy = RetryPolicy(retry_on=ConversationNode.retry_on)
-    ConversationNode(asked, image_store).add_to(builder, "draw", retry_policy=policy)
-    ToolFileNode(image_store, model).add_to(builder, "download")
+    draw = ConversationNode(asked, image_store, messages_key=messages_key, images_key=images_key)
+    draw.add_to(builder, "draw", retry_policy=policy)
+    ToolFileNode(image_store, model, messages_key=messages_key, images_key=images_key).add_to(builder, "download")
     if approve:
-        builder.add_node("approve", ApprovalNode("draw"), destinations=("draw", END))
+        builder.add_node("approve", ApprovalNode("draw", messages_key=messages_key), destinations=("draw", END))
     builder.add_edge(START, "approve" if approve else "draw")
     if tools:
-        builder.add_node("tools", ToolNode(tools))
+        builder.add_node("tools", ToolNode(tools, messages_key=messages_key))
         builder.add_edge("tools", "draw")
-        builder.add_conditional_edges("draw", _after_drawing, ["tools", "download"])
+        builder.add_conditional_edges("draw", lambda state: _after(state[messages_key][-1]), ["tools", "download"])
     else:
         builder.add_edge("draw", "download")
     builder.add_edge("download", END)
     return builder
 
 
-def _after_drawing(state: Any) -> Literal["tools", "download"]:
-    return "tools" if state["messages"][-1].tool_calls else "download"
+def _after(answer: Any) -> Literal["tools", "download"]:
+    return "tools" if answer.tool_calls else "download"

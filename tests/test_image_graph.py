@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypedDict
+
 import pytest
+from langchain_core.messages import AnyMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END
+from langgraph.graph.message import add_messages
 from langgraph.types import Command
 
-from langchain_mistral_imagegen import FsspecImageStore, ImageState, create_image_graph
+from langchain_mistral_imagegen import FsspecImageStore, ImageRef, ImageState, create_image_graph, merge_images
 from langchain_mistral_imagegen.sandbox import Behavior
 
 THREAD = {"configurable": {"thread_id": "1"}}
@@ -89,3 +93,19 @@ def test_it_can_be_extended(model, store):
     builder.edges.discard(("download", END))
     builder.add_edge("download", "title")
     assert builder.compile().invoke(said("Draw a boat."))["title"] == "1 picture"
+
+
+async def test_its_channels_may_have_other_names(face, model, sandbox, store):
+    class Album(TypedDict):
+        chat: Annotated[list[AnyMessage], add_messages]
+        pictures: Annotated[dict[str, ImageRef], merge_images]
+
+    keys = {"messages_key": "chat", "images_key": "pictures"}
+    graph = create_image_graph(model, store, tools=[add], approve=True, state_schema=Album, **keys)
+    graph = graph.compile(checkpointer=InMemorySaver())
+    await face.call(graph, "invoke", {"chat": [("user", "Draw a boat.")]}, THREAD)
+    await face.call(graph, "invoke", Command(resume=True), THREAD)
+    await face.call(graph, "invoke", {"chat": [("user", "Use add for 3 and 4.")]}, THREAD)
+    state = await face.call(graph, "invoke", Command(resume=True), THREAD)
+    assert state["chat"][-1].text == "The result is: 7"
+    assert [ref["status"] for ref in state["pictures"].values()] == ["stored"]
