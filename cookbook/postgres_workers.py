@@ -52,7 +52,7 @@ def main() -> None:
         new = multiprocessing.get_context("spawn").Process
         first, *others = [new(target=work, args=(uri, model)) for _ in range(3)]
         first.start()
-        while not any(FsspecImageStore().all_keys()):
+        while first.is_alive() and not any(FsspecImageStore().all_keys()):
             time.sleep(0.05)
         first.kill()
         for worker in others:

@@ -45,8 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """No key, no server and no folder of whoever runs the tests."""
-    for name in ("MISTRAL_API_KEY", "MISTRAL_BASE_URL", "MISTRAL_IMAGEGEN_STORE", "LANGSMITH_TRACING"):
+    """No key, no server, no database and no folder of whoever runs the tests."""
+    for name in ("MISTRAL_API_KEY", "MISTRAL_BASE_URL", "MISTRAL_IMAGEGEN_STORE", "LANGSMITH_TRACING", "POSTGRES_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
