@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import postgres_workers
 import psycopg
 import pytest
 from langgraph.checkpoint.postgres import PostgresSaver
@@ -17,21 +18,22 @@ from langgraph.checkpoint.postgres import PostgresSaver
 from langchain_mistral_imagegen import create_image_graph
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
-COOKBOOK = Path(__file__).parents[1] / "cookbook"
+TESTS = Path(__file__).parent
+COOKBOOK = TESTS.parent / "cookbook"
 WORK = """
-import sys, postgres_workers
-database, server, name = sys.argv[1:]
-postgres_workers.work(database, {"base_url": server, "api_key": "k", "default_headers": {"x-worker": name}})
+import importlib, sys
+program, database, server, name = sys.argv[1:]
+settings = {"base_url": server, "api_key": "k", "default_headers": {"x-worker": name}}
+importlib.import_module(program).work(database, settings)
 """
-FILL = "import sys, postgres_workers; postgres_workers.fill(*sys.argv[1:])"
 ANIMALS = ["bee", "cat", "dog", "fox", "hen", "owl"]
 
 
-def recipe(code: str, *args: str) -> subprocess.Popen[str]:
-    """Run a part of the recipe in a process of its own."""
-    path = os.pathsep.join([str(COOKBOOK), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen([sys.executable, "-c", code, *args], env=environment, stdout=subprocess.PIPE, text=True)
+def start(program: str, *args: str) -> subprocess.Popen[str]:
+    """Start a worker in a process of its own."""
+    path = os.pathsep.join([str(COOKBOOK), str(TESTS), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", WORK, program, *args]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True)
 
 
 def wait_for(look) -> Any:
@@ -50,13 +52,13 @@ def first_in(sandbox: Sandbox, moment: str) -> Any:
 
 
 @pytest.mark.parametrize("moment", ["in the call", "in the download"])
+@pytest.mark.parametrize("program", ["postgres_workers", "async_worker"])
 @pytest.mark.parametrize("attempt", range(2))
-def test_each_picture_is_paid_for_once(postgres, sandbox, make_model, moment, attempt):
+def test_each_picture_is_paid_for_once(postgres, sandbox, make_model, moment, program, attempt):
     sandbox.behavior = Behavior(on="any", file_size=300_000)
     sandbox.behave(Behavior(delay=3) if moment == "in the call" else Behavior(on="download", pace=1))
-    filling = recipe(FILL, postgres, *ANIMALS)
-    assert (filling.communicate(), filling.returncode) == (("", None), 0)
-    workers = [recipe(WORK, postgres, sandbox.url, name) for name in "012"]
+    postgres_workers.fill(postgres, *ANIMALS)
+    workers = [start(program, postgres, sandbox.url, name) for name in "012"]
     victim = int(wait_for(lambda: first_in(sandbox, moment)).headers["x-worker"])
     workers[victim].kill()
     said = [worker.communicate(timeout=120)[0] for worker in workers]
