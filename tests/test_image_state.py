@@ -98,7 +98,7 @@ def postgres_bytes(uri):
 
 @pytest.mark.parametrize(("database", "size"), [(sqlite, sqlite_bytes), (postgres, postgres_bytes)])
 def test_twenty_turns_with_a_picture_each_cost_little(request, tmp_path, sandbox_process, make_model, database, size):
-    """Less than 2 MB of checkpoints for 30 MB of pictures, and no more work for the last turns than for the first."""
+    """Less than 2 MB of checkpoints for 30 MB of pictures, and at most twice the processor time for the last turns."""
     behavior = json.dumps({"file_size": PICTURE_BYTES})
     model = make_model(base_url=sandbox_process, default_headers={"x-sandbox-behavior": behavior})
     thread, seconds = {"configurable": {"thread_id": "1"}}, []
