@@ -11,10 +11,11 @@ import re
 import ssl
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing, contextmanager
+from contextlib import aclosing, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ import httpx
 
 from langchain_mistral_imagegen._flows import Blocking, Effect, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol import Request, Response, Sink
-from langchain_mistral_imagegen._signed_urls import is_signed
+from langchain_mistral_imagegen._signed_urls import SignedUrls, is_signed
 from langchain_mistral_imagegen._sse import EventStreamDecoder
 from langchain_mistral_imagegen._version import __version__
 from langchain_mistral_imagegen.errors import (
@@ -38,6 +39,7 @@ _BLOB_HOST = re.compile(r"mistral[a-z0-9-]*\.blob\.core\.windows\.net")
 _AT_ONCE = 128 * 1024  # bytes that are written together, because each time costs a thread switch
 _CONNECT_SECONDS = 10.0
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes of a body that goes into memory; the largest answers seen have some 100 KB
+_CLEARED = {"langchain_mistral_imagegen", "httpx", "httpcore", "h11", "h2", "hpack", "anyio", "ssl"}
 _ENCODINGS = ("gzip", "deflate")  # in others, or several at once, one piece may become gigabytes
 
 
@@ -111,10 +113,11 @@ def _picture_url(url: str) -> httpx.URL:
 
 
 class _WithoutSignatures(logging.Filter):
-    """Takes signed URLs out of the HTTP library's own log lines, which name the URL of each request."""
+    """Takes signed URLs out of the HTTP library's own log lines, which name URLs and show the headers of answers."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact a record and let it pass."""
+        record.msg = SignedUrls().redact(record.msg, "redacted")
         if isinstance(record.args, tuple):
             record.args = tuple(_unsigned(arg) if isinstance(arg, httpx.URL) else arg for arg in record.args)
         return True
@@ -124,7 +127,8 @@ def _unsigned(url: httpx.URL) -> httpx.URL:
     return url.copy_with(query=None) if is_signed(str(url)) else url
 
 
-logging.getLogger("httpx").addFilter(_WithoutSignatures())
+for _name in ("httpx", "httpcore.http11", "httpcore.http2"):
+    logging.getLogger(_name).addFilter(_WithoutSignatures())
 
 
 @functools.cache
@@ -150,6 +154,30 @@ def _translated(request: Request | str) -> Iterator[None]:
         raise APIConnectionError(f"{request}: {error}", sent=False) from error
     except httpx.HTTPError as error:
         raise APIConnectionError(f"{request}: {type(error).__name__}: {error}", sent=True) from error
+
+
+@contextmanager
+def without_locals() -> Iterator[None]:
+    """Clear the frames that an error has left, ours and the HTTP library's.
+
+    Error trackers send their locals, and these are headers with the key, and answers with signed URLs.
+    """
+    try:
+        yield
+    except Exception as error:
+        for linked in _chain(error):
+            for frame, _ in traceback.walk_tb(linked.__traceback__):
+                if frame.f_globals.get("__name__", "").partition(".")[0] in _CLEARED:
+                    with suppress(RuntimeError):  # it is still running
+                        frame.clear()
+        raise
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    found = [error]
+    for one in found:
+        found += [linked for linked in (one.__cause__, one.__context__) if linked and linked not in found]
+    return found
 
 
 def _stays_open(request: Request, raw: httpx.Response) -> bool:
@@ -204,6 +232,10 @@ class Client:
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end."""
+        with without_locals():
+            return self._run(flow)
+
+    def _run(self, flow: Flow[T]) -> T:
         step: Callable[[], Effect] = functools.partial(next, flow)
         try:
             while True:
@@ -313,6 +345,10 @@ class AsyncClient:
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end."""
+        with without_locals():
+            return await self._run(flow)
+
+    async def _run(self, flow: Flow[T]) -> T:
         step: Callable[[], Effect] = functools.partial(next, flow)
         try:
             while True:

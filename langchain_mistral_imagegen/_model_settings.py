@@ -20,6 +20,8 @@ from langchain_mistral_imagegen.errors import InvalidInputError, MissingAPIKeyEr
 DEFAULT_BASE_URL = "https://api.mistral.ai"
 DEFAULT_MODEL = "mistral-medium-latest"
 
+key_from_environment = secret_from_env("MISTRAL_API_KEY", default=None)
+
 # Fields that go into `completion_args`.
 COMPLETION_ARGS = (
     "temperature",
@@ -84,10 +86,9 @@ class ModelSettings(BaseChatModel):
     transport: Literal["conversations", "completions"] = "conversations"
     """`completions` asks `/v1/chat/completions` instead: nothing is stored at Mistral, the whole history is sent each
     time, and pictures come as signed URLs that live an hour. Only with `model`, and without web search or code."""
-    mistral_api_key: SecretStr | str | None = Field(
-        default_factory=secret_from_env("MISTRAL_API_KEY", default=None), alias="api_key"
-    )
-    """API key; from `MISTRAL_API_KEY` by default. It is kept as a `SecretStr`."""
+    mistral_api_key: SecretStr | str | None = Field(default_factory=key_from_environment, alias="api_key")
+    """API key; from `MISTRAL_API_KEY` by default. It is kept as a `SecretStr`, and is in no pickle: where a model is
+    unpickled, the key comes from that environment."""
     base_url: str = Field(default_factory=from_env("MISTRAL_BASE_URL", default=DEFAULT_BASE_URL))
     """Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` and
     `https://api.us.mistral.ai`; a `/v1` at the end does no harm."""
@@ -96,8 +97,8 @@ class ModelSettings(BaseChatModel):
     max_retries: int = 2
     """Repetitions of what cannot cost twice: refused connections, 429, downloads. Unless it is 0, a quota of the minute
     that is used up is waited for up to ten times; a day's is not."""
-    default_headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    """Headers added to each request to Mistral."""
+    default_headers: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+    """Headers added to each request to Mistral. They may be secrets, so traces and dumps leave them out."""
     streaming: bool = False
     """Whether `invoke` streams internally, so that callbacks see tokens."""
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
@@ -138,10 +139,14 @@ class ModelSettings(BaseChatModel):
     def _keep_unknown_settings(cls, values: dict[str, Any]) -> Any:
         return _build_model_kwargs(dict(values), get_pydantic_field_names(cls))
 
-    @field_validator("mistral_api_key", mode="before")
+    @field_validator("mistral_api_key")
     @classmethod
-    def _hide_key(cls, key: Any) -> Any:
-        return SecretStr(key) if isinstance(key, str) else key
+    def _check_key(cls, key: SecretStr | str | None) -> SecretStr | None:
+        # Whatever no header can hold, the HTTP library would show in its error.
+        text = (key.get_secret_value() if isinstance(key, SecretStr) else key or "").strip()
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("The API key has characters that no key has; is it from the right file?")
+        return SecretStr(text) if text else None
 
     @field_validator("tools", mode="before")
     @classmethod
@@ -161,11 +166,7 @@ class ModelSettings(BaseChatModel):
                 "continuation='append' cannot be combined with a cache, because two hits would continue in one place; "
                 "use continuation='auto', which looks first"
             )
-        if not self._api_key():
-            raise MissingAPIKeyError(
-                "No API key: set MISTRAL_API_KEY or pass api_key=...; to try without one, run "
-                "`python -m langchain_mistral_imagegen.sandbox` and pass its base_url with api_key='sandbox'"
-            )
+        self._api_key()
         self._add_version("langchain-mistral-imagegen", __version__)
         return self
 
@@ -211,7 +212,12 @@ class ModelSettings(BaseChatModel):
         return {"mistral_api_key": "MISTRAL_API_KEY"}
 
     def _api_key(self) -> str:
-        return self.mistral_api_key.get_secret_value() if isinstance(self.mistral_api_key, SecretStr) else ""
+        if not isinstance(self.mistral_api_key, SecretStr):
+            raise MissingAPIKeyError(
+                "No API key: set MISTRAL_API_KEY or pass api_key=...; to try without one, run "
+                "`python -m langchain_mistral_imagegen.sandbox` and pass its base_url with api_key='sandbox'"
+            )
+        return self.mistral_api_key.get_secret_value()
 
 
 def _given(**settings: Any) -> dict[str, Any]:

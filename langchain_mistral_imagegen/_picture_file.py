@@ -32,7 +32,7 @@ class PictureFile:
     def restart(self) -> None:
         """Start with an empty file."""
         self.discard()
-        with _as_store_error(self._ref):
+        with self._as_store_error():
             folder = self._store.temporary_folder() or Path(tempfile.gettempdir())
             self._file = incoming_file(folder).open("xb")
         self._hash, self._size = hashlib.sha256(), 0
@@ -49,7 +49,7 @@ class PictureFile:
         if self._size > self._max_bytes:
             raise InvalidImageError(f"Image {self._ref['id']!r} is larger than the {self._max_bytes:,} bytes allowed")
         self._hash.update(piece)
-        with _as_store_error(self._ref):
+        with self._as_store_error():
             file.write(piece)
 
     def finish(self, name: Callable[[str], str]) -> ImageRef:
@@ -65,7 +65,7 @@ class PictureFile:
         file = self._open_file()
         digest = self._hash.hexdigest()
         try:
-            with _as_store_error(self._ref):
+            with self._as_store_error():
                 file.flush()
                 os.fsync(file.fileno())
                 mime_type, suffix, size = self._describe(file)
@@ -91,8 +91,9 @@ class PictureFile:
         """Remove the temporary file, if there is one."""
         file, self._file = self._file, None
         if file:
-            file.close()
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # closing writes the rest, for which a full disk has no room
+                file.close()
+            with suppress(OSError):
                 Path(file.name).unlink()
 
     def _open_file(self) -> IO[bytes]:
@@ -108,11 +109,11 @@ class PictureFile:
             written.seek(0)
             return *kind, image_size(written)
 
-
-@contextmanager
-def _as_store_error(ref: ImageRef) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        kept = f"; it is still at Mistral ({ref['conversation_id']!r})" if "conversation_id" in ref else ""
-        raise ImageStoreError(f"Image {ref['id']!r} cannot be stored: {error}{kept}") from error
+    @contextmanager
+    def _as_store_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            ref, place = self._ref, self._store.location("").rstrip("/")
+            kept = f"; it is still at Mistral ({ref['conversation_id']!r})" if "conversation_id" in ref else ""
+            raise ImageStoreError(f"Image {ref['id']!r} cannot be stored in {place}: {error}{kept}") from error

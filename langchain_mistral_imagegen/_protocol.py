@@ -39,7 +39,7 @@ def unheard(_: int) -> None:
     """Report to nobody."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Request:
     """One HTTP request.
 
@@ -71,6 +71,9 @@ class Request:
     def __str__(self) -> str:
         """Name the request without its query, which may be a secret."""
         return f"{self.method} {urlsplit(self.path).path}"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
 
 @dataclass(frozen=True, kw_only=True)

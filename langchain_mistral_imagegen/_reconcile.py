@@ -67,8 +67,9 @@ class Intents:
         try:
             return self._announce(key, appends=appends)
         except OSError as error:
+            place = self.store.location("").rstrip("/")
             raise ImageStoreError(
-                f"The intent to ask could not be kept in the image store, so nothing was asked or paid: {error}"
+                f"The intent to ask could not be kept in {place}, so nothing was asked or paid: {error}"
             ) from error
 
     def withdraw(self, key: str) -> None:

@@ -58,19 +58,28 @@ class Report:
 
 
 class JsonReport(Report):
-    """One JSON object on standard output, also for a failure."""
+    """One JSON object on standard output, also for a failure, even if some pictures were stored."""
+
+    def __init__(self) -> None:
+        self._result: dict[str, Any] = {}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Tell the result, unless `failed` is going to."""
+        if error is None:
+            self.say(json.dumps(self._result, ensure_ascii=False))
 
     def failed(self, reason: str) -> None:
-        """Tell why there is no picture."""
-        self.say(json.dumps({"error": reason}, ensure_ascii=False))
+        """Tell why there is no picture, or not all of them."""
+        self.say(json.dumps({**self._result, "error": reason}, ensure_ascii=False))
 
     def finished(self, answer: AIMessage, stored: Stored) -> None:
-        """Tell what came of it."""
+        """Remember what came of it."""
         metadata = answer.response_metadata
         told = {name: metadata.get(name) for name in ("conversation_id", "model_name", "agent_id", "connectors")}
         images = [{"path": path, **ref} for ref, path in stored]
-        result = {"images": images, "text": answer.text, "usage": answer.usage_metadata, **told}
-        self.say(json.dumps(result, ensure_ascii=False))
+        self._result = {"images": images, "text": answer.text, "usage": answer.usage_metadata, **told}
 
 
 class TextReport(Report):

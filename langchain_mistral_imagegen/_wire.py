@@ -7,7 +7,7 @@ whose fields do not fit, becomes an `Unknown` that keeps what was sent. Nothing 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -20,7 +20,11 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
+from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidResponseError
+
+if TYPE_CHECKING:
+    from pydantic._internal._repr import ReprArgs
 
 
 def read_json(data: bytes | str) -> Any:
@@ -36,7 +40,11 @@ def read_json(data: bytes | str) -> Any:
 class Wire(BaseModel):
     """Base of all that comes over the wire."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    # What the server sent may hold a signed URL: neither errors nor `repr` show it.
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+    def __repr_args__(self) -> ReprArgs:
+        return [(name, SignedUrls().redact(value, "redacted")) for name, value in super().__repr_args__()]
 
     def as_sent(self) -> dict[str, Any]:
         """Return the JSON object the server sent, less its nulls."""

@@ -19,10 +19,10 @@ from langchain_mistral_imagegen import _structured_output as structured_output
 from langchain_mistral_imagegen import _tool_schemas as tool_schemas
 from langchain_mistral_imagegen._agents import AgentSettings, ensure_agent
 from langchain_mistral_imagegen._answers import AnswerStream, Asked
-from langchain_mistral_imagegen._client import AsyncClient, Client, Settings
+from langchain_mistral_imagegen._client import AsyncClient, Client, Settings, without_locals
 from langchain_mistral_imagegen._continuation import Claims
 from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
-from langchain_mistral_imagegen._model_settings import COMPLETION_ARGS, ModelSettings
+from langchain_mistral_imagegen._model_settings import COMPLETION_ARGS, ModelSettings, key_from_environment
 from langchain_mistral_imagegen._reconcile import KEY, lost_answer
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen._retry import RetryPolicy
@@ -390,12 +390,13 @@ class ChatMistralConversations(ModelSettings):
             overrides = {**overrides, "stop": stop}
         turn, asked = self.prepared(messages, overrides, stream=stream)
         if self.transport == "completions":
-            yield Completing(turn=turn, asked=asked, retry=self._retry)
+            with without_locals():
+                yield Completing(turn=turn, asked=asked, retry=self._retry)
             return
         is_agent = "agent_id" in turn.whom
         functions = tool_schemas.function_names(overrides.get("tools", ())) if is_agent else set()
         known = self._agent_functions.setdefault(str(turn.whom), set()) if is_agent else set()
-        with self._claims.claim(turn) as is_alone:
+        with without_locals(), self._claims.claim(turn) as is_alone:
             try:
                 yield Conversing(
                     turn=turn, asked=asked, retry=self._retry, is_alone=is_alone, functions=functions, known=known
@@ -476,8 +477,12 @@ class ChatMistralConversations(ModelSettings):
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
-        kept = {name: value for name, value in state["__dict__"].items() if name in type(self).model_fields}
+        kept = {name: state["__dict__"][name] for name in type(self).model_fields if name != "mistral_api_key"}
         return {**state, "__dict__": kept}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__["mistral_api_key"] = key_from_environment()
 
     def __copy__(self) -> Self:
         copied = super().__copy__()

@@ -223,7 +223,8 @@ def _link(source: Path, target: Path) -> None:
     try:
         target.hardlink_to(source)
     except FileExistsError:
-        os.utime(target)  # it is wanted again: `collect_garbage` looks at the time
+        with suppress(PermissionError):  # it is somebody else's
+            os.utime(target)  # it is wanted again: `collect_garbage` looks at the time
     except OSError:  # a filesystem without hard links
         if not target.exists():
             source.replace(target)

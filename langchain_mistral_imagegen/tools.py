@@ -12,6 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import ArgsSchema, BaseTool
 from pydantic import BaseModel, ConfigDict, Field
 
+from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import NoImageError
@@ -28,6 +29,7 @@ class ImageGenerationArtifact(TypedDict):
 
     schema_version: Literal[1]
     images: list[ImageRef]
+    """In their order; one that could not be stored is `failed`, and `ToolFileNode` fetches it later."""
     prompt: str
     """As the calling model wrote it."""
     text: str
@@ -106,13 +108,14 @@ class MistralImageGenerationTool(BaseTool):
             ModelError: Quota, network and server errors.
         """
         answer = self.chat_model.invoke(self._request(prompt), config)
-        return self._artifact(prompt, answer, self.chat_model.store_images(self._references(answer), self.store))
+        references = self._references(answer)
+        return self._artifact(prompt, answer, references, self.chat_model.store_images(references, self.store))
 
     async def agenerate(self, prompt: str, config: RunnableConfig | None = None) -> ImageGenerationArtifact:
         """Generate and store pictures, without an agent; see `generate`."""
         answer = await self.chat_model.ainvoke(self._request(prompt), config)
-        stored = await self.chat_model.astore_images(self._references(answer), self.store)
-        return self._artifact(prompt, answer, stored)
+        references = self._references(answer)
+        return self._artifact(prompt, answer, references, await self.chat_model.astore_images(references, self.store))
 
     def _run(self, prompt: str, config: RunnableConfig) -> tuple[str, ImageGenerationArtifact]:
         artifact = self.generate(prompt, config)
@@ -133,15 +136,22 @@ class MistralImageGenerationTool(BaseTool):
         return references
 
     def _artifact(
-        self, prompt: str, answer: AIMessage, outcomes: Sequence[ImageRef | Exception]
+        self,
+        prompt: str,
+        answer: AIMessage,
+        references: Sequence[ImageRef],
+        outcomes: Sequence[ImageRef | Exception],
     ) -> ImageGenerationArtifact:
-        stored = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
-        if not stored:
-            raise next(outcome for outcome in outcomes if isinstance(outcome, Exception))
+        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if len(errors) == len(outcomes):
+            raise errors[0]
         metadata = answer.response_metadata
         artifact = ImageGenerationArtifact(
             schema_version=1,
-            images=stored,
+            images=[
+                attempted(ref, outcome) if isinstance(outcome, Exception) else outcome
+                for ref, outcome in zip(references, outcomes, strict=True)
+            ],
             prompt=prompt,
             text=answer.text,
             conversation_id=metadata["conversation_id"],
@@ -154,6 +164,9 @@ class MistralImageGenerationTool(BaseTool):
     def _describe(self, artifact: ImageGenerationArtifact) -> str:
         lines = [f"Generated {len(artifact['images'])} image(s) for: {artifact['prompt']}"]
         for ref in artifact["images"]:
+            if ref["status"] == "failed":
+                lines.append(f"- id {ref['id']}: not stored ({ref['error']})")
+                continue
             pixels = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
             where = self.store.location(ref["key"])
             lines.append(f"- id {ref['id']}: {ref['mime_type']}, {pixels}stored at {where}")

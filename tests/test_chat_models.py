@@ -136,7 +136,8 @@ async def test_pictures_of_every_shape_download_and_leak_no_signature(face, mode
 
 
 @pytest.mark.parametrize("shape", ["url", "markdown"])
-async def test_a_forgotten_signed_url_is_found_in_the_history(face, model, sandbox, shape, make_model):
+async def test_a_forgotten_signed_url_is_found_in_the_history(face, model, sandbox, shape, make_model, monkeypatch):
+    monkeypatch.setenv("MISTRAL_API_KEY", "for those who unpickle")
     sandbox.behave(Behavior(shape=shape))
     answer = await face.call(model, "invoke", CAT)
     stranger = make_model(pickle.loads(pickle.dumps(model)))
@@ -145,7 +146,8 @@ async def test_a_forgotten_signed_url_is_found_in_the_history(face, model, sandb
     assert sandbox.requests[-2].path.endswith("/history")
 
 
-async def test_a_picture_without_file_or_conversation_is_gone(face, sandbox, make_model):
+async def test_a_picture_without_file_or_conversation_is_gone(face, sandbox, make_model, monkeypatch):
+    monkeypatch.setenv("MISTRAL_API_KEY", "for those who unpickle")
     model = make_model(store=False)
     sandbox.behave(Behavior(shape="url"))
     answer = await face.call(model, "invoke", CAT)
@@ -366,7 +368,8 @@ def test_the_key_is_serialised_as_a_reference():
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_a_used_model_can_be_copied_and_pickled(model, make_model, copied):
+def test_a_used_model_can_be_copied_and_pickled(model, make_model, copied, monkeypatch):
+    monkeypatch.setenv("MISTRAL_API_KEY", "for those who unpickle")
     model.invoke("Hello")
     assert make_model(copied(model)).invoke("Hello").text.startswith("Hello!")
 

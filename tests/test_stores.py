@@ -190,11 +190,11 @@ def test_a_link_shows_the_picture(store):
 def test_what_an_object_store_cannot_do_is_an_os_error(s3_server, monkeypatch):
     monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
     nowhere = FsspecImageStore("s3://no-such-bucket", s3_server)
-    with pytest.raises(ImageStoreError, match=r"'f' cannot be stored: .*bucket"):
+    with pytest.raises(ImageStoreError, match=r"'f' cannot be stored in s3://no-such-bucket: .*bucket"):
         written(nowhere, DATA).finish(content_address)
     options = {"endpoint_url": "http://127.0.0.1:9", "config_kwargs": {"retries": {"max_attempts": 0}}}
     anonymous = FsspecImageStore("s3://pictures", {**options, "key": "k", "secret": "secret"})
-    with pytest.raises(ImageStoreError, match="'f' cannot be stored: ") as raised:
+    with pytest.raises(ImageStoreError, match="'f' cannot be stored in s3://pictures: ") as raised:
         written(anonymous, DATA).finish(content_address)
     assert "secret" not in str(raised.value)
 
