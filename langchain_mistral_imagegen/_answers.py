@@ -19,7 +19,12 @@ from langchain_mistral_imagegen._half_characters import whole_characters
 from langchain_mistral_imagegen._native_blocks import Block, entry_blocks, function_call_chunk, placed
 from langchain_mistral_imagegen._protocol import stream_error
 from langchain_mistral_imagegen._signed_urls import SignedUrls
-from langchain_mistral_imagegen.errors import APIConnectionError, StreamInterruptedError
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    InvalidResponseError,
+    MistralImagegenError,
+    StreamInterruptedError,
+)
 
 MODEL_PROVIDER = "mistralai_conversations"
 
@@ -189,16 +194,20 @@ class AnswerStream:
         Raises:
             StreamInterruptedError: If it ended before `conversation.response.done`; `partial` holds the message so far.
         """
-        cause = None
+        cause: MistralImagegenError | None = None
         try:
             yield
         except APIConnectionError as error:
             if not error.sent:
                 raise
             cause = error
+        except InvalidResponseError as error:
+            cause = error
+        unreadable = isinstance(cause, InvalidResponseError)
         if not self._is_done:
             interrupted = StreamInterruptedError(
-                "The stream ended before the answer was complete; the server may have finished it",
+                f"The stream {'cannot be read' if unreadable else 'ended'} before the answer was complete; "
+                "the server may have finished it",
                 conversation_id=self.conversation_id,
             )
             interrupted.partial = self.partial

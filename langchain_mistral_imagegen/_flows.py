@@ -19,6 +19,7 @@ from langchain_mistral_imagegen._wire import ConversationHistory, read_response
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     ImageUnavailableError,
+    InvalidResponseError,
     MinuteQuotaError,
     MistralImagegenError,
     NotFoundError,
@@ -82,10 +83,17 @@ def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
                     f"{request} got no answer and may have been carried out; it is not repeated, to not "
                     + ("pay twice" if request.paid else "make a duplicate")
                 ) from error
+            elif request.once and isinstance(error, InvalidResponseError):
+                raise unreadable(str(error)) from error
             else:
                 raise
         else:
             return response
+
+
+def unreadable(reason: str) -> OutcomeUnknownError:
+    """Make the error of an answer that cannot be read, though the request was probably carried out."""
+    return OutcomeUnknownError(f"{reason}; the request was probably carried out, and is not repeated")
 
 
 def history(conversation_id: str, retry: RetryPolicy) -> Flow[ConversationHistory]:

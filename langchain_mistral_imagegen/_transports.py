@@ -15,12 +15,13 @@ from langchain_mistral_imagegen._answers import AnswerStream, Asked, to_message
 from langchain_mistral_imagegen._completions import CompletionEvents, completion_request
 from langchain_mistral_imagegen._continuation import ask
 from langchain_mistral_imagegen._events import read_event
-from langchain_mistral_imagegen._flows import Flow, send
+from langchain_mistral_imagegen._flows import Flow, send, unreadable
 from langchain_mistral_imagegen._protocol import Response, quotas
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._tool_schemas import function_names
 from langchain_mistral_imagegen._turns import Turn
 from langchain_mistral_imagegen._wire import ConversationResponse, read_response
+from langchain_mistral_imagegen.errors import InvalidResponseError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,11 @@ class Conversing:
 
     def message(self, response: Response) -> AIMessage:
         """Read a whole answer."""
-        message = to_message(read_response(ConversationResponse, response.content), self.asked)
-        return _with_quotas(message, response)
+        try:
+            answer = read_response(ConversationResponse, response.content)
+        except InvalidResponseError as error:
+            raise unreadable(str(error)) from error
+        return _with_quotas(to_message(answer, self.asked), response)
 
 
 @dataclass(frozen=True, kw_only=True)

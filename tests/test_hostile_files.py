@@ -31,6 +31,7 @@ from langchain_mistral_imagegen.errors import (
     InvalidInputError,
     InvalidResponseError,
     MistralImagegenError,
+    OutcomeUnknownError,
 )
 from tests.hostile_server import Answer, hostile_server
 
@@ -255,7 +256,7 @@ async def test_an_answer_has_a_largest_size(face, hostile, victim, answer, reaso
     hostile.answers = {"/v1/conversations": answer}
 
     async def run() -> None:
-        with pytest.raises(InvalidResponseError, match=reason):
+        with pytest.raises(OutcomeUnknownError, match=reason):
             await face.call(victim, "invoke", "x")
 
     assert await peak(run()) < 300 * MEGABYTE
