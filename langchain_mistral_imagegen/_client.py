@@ -7,6 +7,7 @@ import copy
 import functools
 import json
 import logging
+import os
 import re
 import ssl
 import threading
@@ -15,11 +16,16 @@ import traceback
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
+
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None  # type: ignore[assignment]
 
 from langchain_mistral_imagegen._flows import Blocking, Effect, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol import Request, Response, Sink
@@ -38,6 +44,7 @@ _log = logging.getLogger("langchain_mistral_imagegen")
 _BLOB_HOST = re.compile(r"mistral[a-z0-9-]*\.blob\.core\.windows\.net")
 _AT_ONCE = 128 * 1024  # bytes that are written together, because each time costs a thread switch
 _CONNECT_SECONDS = 10.0
+_MAX_CONNECTIONS = 1024
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes of a body that goes into memory; the largest answers seen have some 100 KB
 _CLEARED = {"langchain_mistral_imagegen", "httpx", "httpcore", "h11", "h2", "hpack", "anyio", "ssl"}
 _ENCODINGS = ("gzip", "deflate")  # in others, or several at once, one piece may become gigabytes
@@ -93,7 +100,7 @@ class Settings:
             self.url(request),
             headers=headers,
             content=content,
-            timeout=httpx.Timeout(self.timeout, connect=min(_CONNECT_SECONDS, self.timeout)),
+            timeout=httpx.Timeout(self.timeout, connect=min(_CONNECT_SECONDS, self.timeout), pool=None),
         )
 
     def transport_options(self) -> dict[str, Any]:
@@ -209,26 +216,50 @@ class _Body:
         return b"".join(self._pieces)
 
 
-def _response(request: Request, raw: httpx.Response, content: bytes = b"") -> Response:
+def _response(request: Request, raw: httpx.Response, content: bytes = b"", stream: Any = None) -> Response:
     _log.debug("%s -> %d", request, raw.status_code)
-    return Response(status=raw.status_code, headers=dict(raw.headers), content=content, stream=raw)
+    return Response(status=raw.status_code, headers=dict(raw.headers), content=content, stream=stream)
+
+
+def _most_connections() -> int:
+    """Leave most of the process' files to others: on many systems there are 1,024 in all."""
+    if resource is None:
+        return _MAX_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(_MAX_CONNECTIONS, files // 4))
+
+
+class _Pool(NamedTuple):
+    """Connections, and a slot for each: requests wait here, as the library's own queue takes quadratic time."""
+
+    http: httpx.Client
+    slots: threading.Semaphore
+
+
+class _AsyncPool(NamedTuple):
+    http: httpx.AsyncClient
+    slots: asyncio.Semaphore
 
 
 class Client:
-    """Drives flows in the calling thread."""
+    """Drives flows in the calling thread; after a fork, each process has connections of its own."""
 
     def __init__(self, settings: Settings, http_client: httpx.Client | None = None) -> None:
         self._settings = settings
         self._given = http_client
+        self._by_process: dict[int, _Pool] = {}
         self._stop = threading.Event()
+        if not http_client:
+            weakref.finalize(self, _close, self._by_process)
 
-    @functools.cached_property
-    def _http(self) -> httpx.Client:
-        if self._given:
-            return self._given
-        http = httpx.Client(**self._settings.transport_options())
-        weakref.finalize(self, http.close)
-        return http
+    @property
+    def _pool(self) -> _Pool:
+        pid = os.getpid()
+        return self._by_process.get(pid) or self._by_process.setdefault(pid, self._new_pool())
+
+    def _new_pool(self) -> _Pool:
+        http = self._given or httpx.Client(**self._settings.transport_options())
+        return _Pool(http, threading.Semaphore(_most_connections()))
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end."""
@@ -263,26 +294,28 @@ class Client:
                 return self._together(effect)
 
     def _send(self, request: Request) -> Response:
-        with _translated(request):
-            raw = self._http.send(self._settings.build(self._http, request), stream=True, follow_redirects=False)
+        http, slots = self._pool
+        with _translated(request), ExitStack() as opened:
+            opened.enter_context(slots)
+            raw = http.send(self._settings.build(http, request), stream=True, follow_redirects=False)
+            opened.callback(raw.close)
             if _stays_open(request, raw):
+                return _response(request, raw, stream=(raw, opened.pop_all()))
+            if request.sink and raw.status_code == httpx.codes.OK:
+                self._drain(request, request.sink, raw)
                 return _response(request, raw)
-            with closing(raw):
-                if request.sink and raw.status_code == httpx.codes.OK:
-                    self._drain(request, request.sink, raw)
-                    return _response(request, raw)
-                _check_encoding(request, raw)
-                body = _Body(request)
-                for piece in raw.iter_bytes():
-                    body.add(piece)
-                return _response(request, raw, body.content)
+            _check_encoding(request, raw)
+            body = _Body(request)
+            for piece in raw.iter_bytes():
+                body.add(piece)
+            return _response(request, raw, body.content)
 
     def _drain(self, request: Request, sink: Sink, raw: httpx.Response) -> None:
         _check_encoding(request, raw, ())
         sink.restart()
         for piece in raw.iter_bytes():
             if self._stop.is_set():
-                raise APIConnectionError(f"{request}: interrupted", sent=True)
+                raise SystemExit  # of this thread
             sink.write(piece)
             request.on_bytes(raw.num_bytes_downloaded)
 
@@ -290,27 +323,40 @@ class Client:
         if len(effect.flows) == 1:
             return [self._attempt(effect.flows[0])]
         workers = copy.copy(self)
-        workers._http, workers._stop = self._http, threading.Event()  # noqa: SLF001  # a copy of this very object
-        with ThreadPoolExecutor(effect.limit) as pool:
-            futures = [pool.submit(workers._attempt, flow) for flow in effect.flows]  # noqa: SLF001
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                workers._stop.set()  # noqa: SLF001
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        workers._stop = threading.Event()  # noqa: SLF001  # a copy of this very object
+        results: dict[int, Any] = {}
+        waiting = iter(enumerate(effect.flows))
+
+        def work() -> None:
+            for place, flow in waiting:
+                if workers._stop.is_set():  # noqa: SLF001
+                    return
+                results[place] = workers._attempt(flow)  # noqa: SLF001
+
+        # Not an executor: the interpreter waits for its threads, even for one that waits for a server.
+        threads = [threading.Thread(target=work, daemon=True) for _ in effect.flows[: effect.limit]]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return [_result(results[place]) for place in range(len(effect.flows))]
+        except BaseException:
+            workers._stop.set()  # noqa: SLF001
+            _end(threads, effect.flows)
+            raise
 
     def _attempt(self, flow: Flow[Any]) -> Any:
         try:
             return self.run(flow)
-        except Exception as error:  # noqa: BLE001  # it takes the place of the result
+        except BaseException as error:  # noqa: BLE001  # it takes the place of the result
             return error
 
     def stream(self, flow: Flow[Response], read: Callable[[bytes], Iterable[Any]]) -> Generator[Any, None, None]:
         """Yield the events of the response that a flow ends with, as they come; `read` makes them of their data."""
-        raw: httpx.Response = self.run(flow).stream
+        raw, opened = self.run(flow).stream
         decoder, name = EventStreamDecoder(), f"{raw.request.method} {raw.request.url.path}"
-        with closing(raw), _translated(name):
+        with closing(opened), _translated(name):
             _check_encoding(name, raw)
             for piece in raw.iter_bytes():
                 for data in decoder.feed(piece):
@@ -320,28 +366,50 @@ class Client:
 
     def close(self) -> None:
         """Close the connections, unless the HTTP client was given; the next request opens new ones."""
-        if not self._given and (http := self.__dict__.pop("_http", None)):
-            http.close()
+        if not self._given:
+            _close(self._by_process)
+
+
+def _close(by_process: dict[int, _Pool]) -> None:
+    """Close this process' connections; its parent's are not its own to touch."""
+    if pool := by_process.pop(os.getpid(), None):
+        pool.http.close()
+
+
+def _end(threads: Sequence[threading.Thread], flows: Sequence[Flow[Any]]) -> None:
+    """Give threads a second to see that they are to end; the flows of those that still wait are closed for them."""
+    for thread in threads:
+        if thread.ident:
+            thread.join(1 / len(threads))
+    for flow in flows:
+        with suppress(ValueError):  # it is being executed this moment
+            flow.close()
+
+
+def _result(outcome: Any) -> Any:
+    if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 class AsyncClient:
-    """Drives flows on the running event loop; each loop gets connections of its own."""
+    """Drives flows on the running event loop; each loop gets connections of its own, which end with it."""
 
     def __init__(self, settings: Settings, http_client: httpx.AsyncClient | None = None) -> None:
         self._settings = settings
         self._given = http_client
-        self._by_loop: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[_AsyncPool, AsyncGenerator[_AsyncPool, None]]] = {}
+        weakref.finalize(self, self._by_loop.clear)  # then the loops close what only they can close
 
-    @property
-    def _http(self) -> httpx.AsyncClient:
-        if self._given:
-            return self._given
+    async def _pool(self) -> _AsyncPool:
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
-            # Connections of a loop that has ended cannot be closed any more, only forgotten.
-            self._by_loop = {old: http for old, http in self._by_loop.items() if not old.is_closed()}
-            self._by_loop[loop] = httpx.AsyncClient(**self._settings.transport_options())
-        return self._by_loop[loop]
+            for ended in [other for other in list(self._by_loop) if other.is_closed()]:
+                self._by_loop.pop(ended, None)
+            http = self._given or httpx.AsyncClient(**self._settings.transport_options())
+            lifetime = _lifetime(http, is_given=bool(self._given))
+            self._by_loop[loop] = await anext(lifetime), lifetime  # which waits for nothing
+        return self._by_loop[loop][0]
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end."""
@@ -379,12 +447,14 @@ class AsyncClient:
                 return await self._together(effect)
 
     async def _send(self, request: Request) -> Response:
-        http = self._http
+        http, slots = await self._pool()
         with _translated(request):
-            raw = await http.send(self._settings.build(http, request), stream=True, follow_redirects=False)
-            if _stays_open(request, raw):
-                return _response(request, raw)
-            async with aclosing(raw):
+            async with AsyncExitStack() as opened:
+                await opened.enter_async_context(slots)
+                raw = await http.send(self._settings.build(http, request), stream=True, follow_redirects=False)
+                opened.push_async_callback(raw.aclose)
+                if _stays_open(request, raw):
+                    return _response(request, raw, stream=(raw, opened.pop_all()))
                 if request.sink and raw.status_code == httpx.codes.OK:
                     await self._drain(request, request.sink, raw)
                     return _response(request, raw)
@@ -420,9 +490,9 @@ class AsyncClient:
 
     async def stream(self, flow: Flow[Response], read: Callable[[bytes], Iterable[Any]]) -> AsyncGenerator[Any, None]:
         """Yield the events of the response that a flow ends with, as they come; `read` makes them of their data."""
-        raw: httpx.Response = (await self.run(flow)).stream
+        raw, opened = (await self.run(flow)).stream
         decoder, name = EventStreamDecoder(), f"{raw.request.method} {raw.request.url.path}"
-        async with aclosing(raw):
+        async with opened:
             with _translated(name):
                 _check_encoding(name, raw)
                 async for piece in raw.aiter_bytes():
@@ -433,7 +503,16 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the running loop's connections, unless the HTTP client was given."""
-        if http := self._by_loop.pop(asyncio.get_running_loop(), None):
+        if kept := self._by_loop.pop(asyncio.get_running_loop(), None):
+            await kept[1].aclose()
+
+
+async def _lifetime(http: httpx.AsyncClient, *, is_given: bool) -> AsyncGenerator[_AsyncPool, None]:
+    """Close connections with their event loop: `asyncio.run` closes the generators that are open in the end."""
+    try:
+        yield _AsyncPool(http, asyncio.Semaphore(_most_connections()))
+    finally:
+        if not is_given:
             await http.aclose()
 
 
@@ -451,7 +530,7 @@ async def _outcome(work: Coroutine[Any, Any, Any]) -> Any:
 
 async def _in_thread(call: Callable[[], T]) -> T:
     # Not the loop's default executor: a few slow disks must not starve everybody else's work.
-    working = asyncio.get_running_loop().run_in_executor(_disk_threads(), call)
+    working = asyncio.get_running_loop().run_in_executor(_disk_threads(os.getpid()), call)
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
@@ -460,5 +539,5 @@ async def _in_thread(call: Callable[[], T]) -> T:
 
 
 @functools.cache
-def _disk_threads() -> ThreadPoolExecutor:
+def _disk_threads(_process: int) -> ThreadPoolExecutor:  # threads do not survive a fork
     return ThreadPoolExecutor(8, thread_name_prefix="mistral-imagegen")

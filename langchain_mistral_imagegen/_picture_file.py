@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError
 from langchain_mistral_imagegen.images import ImageRef, image_size, incoming_file, sniff_image
@@ -25,16 +25,22 @@ class PictureFile:
         self._store = store
         self._ref = ref
         self._max_bytes = max_bytes
-        self._file: IO[bytes] | None = None
+        self._path: Path | None = None
         self._hash = hashlib.sha256()
         self._size = 0
+        self._lock = threading.Lock()
+        self._is_discarded = False
 
     def restart(self) -> None:
         """Start with an empty file."""
-        self.discard()
-        with self._as_store_error():
+        with self._lock, self._as_store_error():
+            self._remove()
+            if self._is_discarded:  # by another thread: what it does not know of would stay
+                raise FileNotFoundError("it is not wanted any more")
             folder = self._store.temporary_folder() or Path(tempfile.gettempdir())
-            self._file = incoming_file(folder).open("xb")
+            path = incoming_file(folder)
+            path.touch(exist_ok=False)
+            self._path = path
         self._hash, self._size = hashlib.sha256(), 0
 
     def write(self, piece: bytes) -> None:
@@ -44,12 +50,14 @@ class PictureFile:
             InvalidImageError: If the picture is larger than allowed.
             ImageStoreError: If the disk refuses.
         """
-        file = self._open_file()
+        path = self._begun()
         self._size += len(piece)
         if self._size > self._max_bytes:
             raise InvalidImageError(f"Image {self._ref['id']!r} is larger than the {self._max_bytes:,} bytes allowed")
         self._hash.update(piece)
-        with self._as_store_error():
+        # Not open between two pieces: a process may have fewer open files than downloads.
+        with self._lock, self._as_store_error(), path.open("rb+") as file:  # "ab" would make it anew
+            file.seek(0, os.SEEK_END)
             file.write(piece)
 
     def finish(self, name: Callable[[str], str]) -> ImageRef:
@@ -62,16 +70,13 @@ class PictureFile:
             InvalidImageError: If the bytes are not a picture.
             ImageStoreError: If the store refuses.
         """
-        file = self._open_file()
+        path = self._begun()
         digest = self._hash.hexdigest()
         try:
             with self._as_store_error():
-                file.flush()
-                os.fsync(file.fileno())
-                mime_type, suffix, size = self._describe(file)
-                file.close()
+                mime_type, suffix, size = self._describe(path)
                 place = name(digest) + suffix
-                self._put(Path(file.name), suffix, place)
+                self._put(path, suffix, place)
         finally:
             self.discard()
         stored = ImageRef(id=self._ref["id"], status="stored", key=place, sha256=digest, size_bytes=self._size)
@@ -88,21 +93,25 @@ class PictureFile:
             complete.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove the temporary file, if there is one."""
-        file, self._file = self._file, None
-        if file:
-            with suppress(OSError):  # closing writes the rest, for which a full disk has no room
-                file.close()
+        """Remove the temporary file, if there is one, for good."""
+        with self._lock:
+            self._remove()
+            self._is_discarded = True
+
+    def _remove(self) -> None:
+        path, self._path = self._path, None
+        if path:
             with suppress(OSError):
-                Path(file.name).unlink()
+                path.unlink()
 
-    def _open_file(self) -> IO[bytes]:
-        if self._file is None:
+    def _begun(self) -> Path:
+        if self._path is None:
             self.restart()
-        return self._file  # type: ignore[return-value]  # `restart` has set it
+        return self._path  # type: ignore[return-value]  # `restart` has set it
 
-    def _describe(self, file: IO[bytes]) -> tuple[str, str, tuple[int, int] | None]:
-        with open(file.name, "rb") as written:  # noqa: PTH123  # the name is a str
+    def _describe(self, path: Path) -> tuple[str, str, tuple[int, int] | None]:
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
             kind = sniff_image(written.read(16))
             if kind is None:
                 raise InvalidImageError(f"What was given for {self._ref['id']!r} is not a picture")

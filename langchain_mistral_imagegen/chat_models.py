@@ -470,8 +470,20 @@ class ChatMistralConversations(ModelSettings):
         self._client.close()
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop."""
+        """Close the connections of the running event loop; `asyncio.run` does it in the end, too."""
         await self._async_client.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     # Connections belong to the settings they were made with: a copy, changed or unpickled, makes its own.
 
