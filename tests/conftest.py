@@ -34,13 +34,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run LangChain's standard suites against the real API (needs MISTRAL_API_KEY, costs money)",
     )
-    parser.addoption("--nightly", action="store_true", help="try far more examples in the property tests")
+    parser.addoption(
+        "--nightly", action="store_true", help="try far more examples in the property tests, and bigger loads"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "nightly: takes long; runs with --nightly only")
     settings.register_profile("default", max_examples=60, deadline=None, derandomize=True, database=None)
     settings.register_profile("nightly", max_examples=2_500, deadline=None, print_blob=True)
     settings.load_profile("nightly" if config.getoption("--nightly") else "default")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("nightly") and not item.config.getoption("--nightly"):
+        pytest.skip("runs with --nightly only")
 
 
 @pytest.fixture(autouse=True)

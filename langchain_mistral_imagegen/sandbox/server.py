@@ -195,6 +195,8 @@ class Sandbox:
             access_log=False,
             lifespan="off",
             ws="none",
+            # Longer than clients keep an idle connection (5 seconds): a request may not meet the end of its connection.
+            timeout_keep_alive=75,
         )
         self._server = _Server(config)
         self._listener = listener
