@@ -9,8 +9,8 @@ import json
 import os
 import resource
 import sys
+import tempfile
 
-import fsspec.implementations.local  # noqa: F401  # while all files can be read
 from langchain_core.messages import HumanMessage
 from PIL import Image, JpegImagePlugin  # noqa: F401
 
@@ -31,6 +31,8 @@ def restrict(how: str) -> None:
 def main(url: str, folder: str, how: str) -> None:
     model = ChatMistralConversations(base_url=url, api_key="k", max_retries=0)
     answer = model.invoke([HumanMessage("Draw a boat.")])
+    with tempfile.TemporaryDirectory() as elsewhere:  # imports what is needed, while all files can be read
+        ToolFileNode(elsewhere, model).run({"messages": [answer]})
     restrict(how)
     print(json.dumps(list(ToolFileNode(folder, model).run({"messages": [answer]})["images"].values())))
 

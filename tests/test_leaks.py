@@ -96,7 +96,8 @@ async def test_cancelling_closes_the_socket_at_once_and_leaves_nothing(sandbox, 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert (incoming(tmp_path), asyncio.all_tasks(), own_threads()) == ([], tasks, threads)
+    await until(lambda: asyncio.all_tasks() == tasks)  # LangChain's batch does not wait for those that it cancels
+    assert (incoming(tmp_path), own_threads()) == ([], threads)
     idle = 1 if call == "tool that stores" else 0  # the drawing's may take the download; else it stays
     await until(lambda: connections(sandbox) <= before + idle)
 
