@@ -16,6 +16,7 @@ from langchain_mistral_imagegen._references import images_of
 
 SIZES = [1_000, pytest.param(5_000, marks=pytest.mark.nightly)]
 DELAYED = {"x-sandbox-behavior": json.dumps({"delay": 1})}  # so that they are in flight together
+BRIEFLY = {"x-sandbox-behavior": json.dumps({"delay": 0.4})}
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_two_hundred_threads(sandbox_process, make, grown):
 
 
 async def test_more_at_once_than_the_process_may_have_files_waits(make, few_files, tmp_path):
-    async with make(default_headers=DELAYED) as model:
+    async with make(default_headers=BRIEFLY) as model:
         answers = await model.abatch(prompts(300))
         assert said(answers) == replies(300)
         for way in (store, store_by_nodes):
