@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore, MistralImageGenerationTool
+from langchain_mistral_imagegen._client import _most_connections
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen.errors import MistralImagegenError
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
@@ -243,6 +244,7 @@ def test_five_hundred_turns_leave_nothing(sandbox_process, tmp_path, traced):
     for _ in range(500 // TURNS_A_ROUND + 1):
         turns.round()
     assert_as_before(before, tmp_path)
+    assert {model._client._pool.slots._value for model in turns.models.values()} == {_most_connections()}
     turns.close()
 
 
@@ -253,6 +255,8 @@ async def test_five_hundred_async_turns_leave_nothing(sandbox_process, tmp_path,
     before, tasks = held(), asyncio.all_tasks()
     for _ in range(500 // TURNS_A_ROUND + 1):
         await turns.around()
+    pools = [await model._async_client._pool() for model in turns.models.values()]
+    await until(lambda: {pool.slots._value for pool in pools} == {_most_connections()})
     await until(lambda: asyncio.all_tasks() == tasks)
     assert_as_before(before, tmp_path)
     await turns.aclose()
@@ -357,6 +361,13 @@ def test_a_child_does_not_speak_on_its_parent_s_socket(sandbox):
         os.waitpid(child, 0)
         wait_until(lambda: connections(sandbox) == 1)
         assert len(sandbox.requests) == 2
+
+
+def test_an_event_loop_that_ends_takes_its_connections_with_it(sandbox):
+    model = ChatMistralConversations(base_url=sandbox.url, api_key="k")
+    for _ in range(2):
+        asyncio.run(model.ainvoke("Hello!"))
+        wait_until(lambda: not connections(sandbox))
 
 
 async def test_with_blocks_close_the_connections(sandbox):
