@@ -1,10 +1,11 @@
 """The tool in an agent: whatever model drives the agent, it can have pictures drawn.
 
 Costs one picture on the real API, and the driving model's tokens. Run: `python cookbook/tool_in_agent.py`. Without
-MISTRAL_API_KEY the pictures come from the sandbox. The driving model is scripted here, so that the recipe runs without
-any key; put the name of a real one in its place, such as `create_agent("mistralai:mistral-medium-latest", ...)`.
+MISTRAL_API_KEY the pictures come from the sandbox, and a script stands for the driving model. With it, any chat model
+may drive that LangChain knows; this one needs `pip install langchain-mistralai`.
 """
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -18,24 +19,26 @@ from langchain_mistral_imagegen import ChatMistralConversations, MistralImageGen
 
 
 class ScriptedModel(GenericFakeChatModel):
-    """Stands for a real model: it calls the tool once, then answers."""
+    """Stands for a real model: what it says is written down beforehand."""
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> "ScriptedModel":  # noqa: ARG002
         """Take any tools."""
         return self
 
 
+def driver() -> str | ScriptedModel:
+    """Return a real model's name where there is a key, else one that calls the tool once, then answers."""
+    if os.environ.get("MISTRAL_API_KEY"):
+        return "mistralai:mistral-medium-latest"
+    call = {"name": "generate_image", "args": {"prompt": "a blue boat, flat illustration"}, "id": "call00001"}
+    return ScriptedModel(messages=iter([AIMessage("", tool_calls=[call]), AIMessage("Here is your boat.")]))
+
+
 def main() -> None:
     """Let an agent have a picture drawn."""
-    call = {
-        "name": "generate_image",
-        "args": {"prompt": "a blue boat on the sea, flat illustration"},
-        "id": "call00001",
-    }
-    driver = ScriptedModel(messages=iter([AIMessage("", tool_calls=[call]), AIMessage("Here is your boat.")]))
     with ExitStack() as stack:
         tool = MistralImageGenerationTool(chat_model=ChatMistralConversations(**settings(stack)))
-        agent = create_agent(driver, tools=[tool])
+        agent = create_agent(driver(), tools=[tool])
         state = agent.invoke({"messages": [("user", "I would like a picture of a boat.")]})
         for message in state["messages"]:
             print(f"{message.type}: {message.text}")

@@ -13,7 +13,7 @@ import langchain_mistral_imagegen as package
 
 ROOT = Path(package.__file__).parent
 FLOORS = (
-    {"_version", "errors"},
+    {"_version", "errors", "pytest_plugin"},
     {"images", "_names"},
     {"image_state"},
     {"_progress", "_graph_node"},

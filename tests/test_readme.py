@@ -10,6 +10,8 @@ import pytest
 
 from langchain_mistral_imagegen.sandbox import Sandbox
 
+pytest_plugins = ["pytester"]
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -32,6 +34,14 @@ def test_python_code_runs(code, sandbox, monkeypatch, tmp_path):
     for name in ("model", "tool"):
         if name in names:
             getattr(names[name], "chat_model", names[name]).close()
+
+
+def test_the_tests_of_an_app_pass(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the plugin is there once, installed or not
+    (code,) = fences("python test_poster.py")
+    pytester.makepyfile(test_poster=code)
+    done = pytester.runpytest_subprocess("-p", "langchain_mistral_imagegen.pytest_plugin", "-W", "error", timeout=60)
+    done.assert_outcomes(passed=2)
 
 
 def test_the_commands_set_up_everything_in_one_line():

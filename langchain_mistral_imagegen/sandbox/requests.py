@@ -26,11 +26,32 @@ class ConnectionCut(Exception):  # noqa: N818  # not an error: it is what was as
 def misbehave(behavior: Behavior) -> None:
     """Raise the error that a behavior asks for."""
     if behavior.quota:
-        raise quota_exceeded(behavior.quota)
+        refusal = quota_exceeded(behavior.quota)
+        raise Problem(refusal.status, refusal.body, {**refusal.headers, **behavior.headers})
     if behavior.status:
         usual = typical(behavior.status)
         body = usual.body if behavior.body is None else behavior.body
         raise Problem(behavior.status, body, behavior.headers)
+
+
+def said_last(body: Any) -> str | None:
+    """Return the text of a body's last message from the user, or `None` if it has none."""
+    match body:
+        case {"inputs": str(text)}:
+            return text
+        case {"inputs": [*entries]} | {"messages": [*entries]}:
+            return next((_text(entry["content"]) for entry in reversed(entries) if _is_said(entry)), None)
+    return None
+
+
+def _is_said(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("role") == "user" and isinstance(entry.get("content"), str | list)
+
+
+def _text(content: str | list[Any]) -> str:
+    if isinstance(content, str):
+        return content
+    return " ".join(str(chunk["text"]) for chunk in content if isinstance(chunk, dict) and "text" in chunk)
 
 
 def read_behavior(text: str) -> Behavior:

@@ -25,6 +25,7 @@ from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
 from langchain_mistral_imagegen.sandbox.conversations import Conversations
 from langchain_mistral_imagegen.sandbox.files import Files
 from langchain_mistral_imagegen.sandbox.quota import Quota
+from langchain_mistral_imagegen.sandbox.requests import said_last
 
 
 class _Server(uvicorn.Server):
@@ -126,6 +127,12 @@ class Sandbox:
     def paid(self) -> int:
         """Pictures generated so far: what the real API would have billed."""
         return self.conversations.paid
+
+    @property
+    def prompts(self) -> list[str]:
+        """What the user said last in each request for an answer so far; repeated requests repeat it."""
+        said = [said_last(request.json) for request in self.requests]
+        return [text for text in said if text is not None]
 
     def entries(self, conversation_id: str) -> list[dict[str, Any]]:
         """Return a copy of what the server holds of a conversation.

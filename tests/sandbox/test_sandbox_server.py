@@ -138,6 +138,20 @@ def test_client_that_hangs_up_makes_no_noise(sandbox, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        [], "Draw", {}, {"inputs": None}, {"inputs": [1, {"role": "user"}]}, {"inputs": [{"role": "user", "content": 1}]},
+        {"messages": [{"role": "assistant", "content": "Hi"}]},
+    ],
+)  # fmt: skip
+def test_malformed_requests_are_no_prompts(body):
+    with Sandbox() as sandbox:
+        assert post(sandbox, body).status_code == 422
+        post(sandbox, {**PICTURE, "inputs": [{"role": "user", "content": [1, {"type": "text", "text": "Draw."}]}]})
+        assert sandbox.prompts == ["Draw."]
+
+
 def test_sandbox_is_not_left_behind_as_a_thread():
     with Sandbox():
         pass
