@@ -1,4 +1,4 @@
-"""The only module with a socket or a clock: drives flows with httpx, in a thread or on an event loop."""
+"""Drives flows with httpx, in a thread or on an event loop; nothing below it waits or knows a server."""
 
 from __future__ import annotations
 
@@ -13,20 +13,15 @@ import ssl
 import threading
 import time
 import traceback
-import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
-try:
-    import resource
-except ImportError:  # Windows has no such limit
-    resource = None  # type: ignore[assignment]
-
+from langchain_mistral_imagegen._connections import LIMITS, AsyncConnections, Connections
 from langchain_mistral_imagegen._flows import Blocking, Effect, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol import Request, Response, Sink
 from langchain_mistral_imagegen._signed_urls import SignedUrls, is_signed
@@ -44,7 +39,6 @@ _log = logging.getLogger("langchain_mistral_imagegen")
 _BLOB_HOST = re.compile(r"mistral[a-z0-9-]*\.blob\.core\.windows\.net")
 _AT_ONCE = 128 * 1024  # bytes that are written together, because each time costs a thread switch
 _CONNECT_SECONDS = 10.0
-_MAX_CONNECTIONS = 1024
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes of a body that goes into memory; the largest answers seen have some 100 KB
 _CLEARED = {"langchain_mistral_imagegen", "httpx", "httpcore", "h11", "h2", "hpack", "anyio", "ssl"}
 _ENCODINGS = ("gzip", "deflate")  # in others, or several at once, one piece may become gigabytes
@@ -58,14 +52,12 @@ class Settings:
         base_url: Scheme, host and port.
         api_key: Returns the key; called for each request, so that a key can change.
         timeout: Seconds between two pieces of an answer; a picture that is being drawn sends none.
-        max_idle_connections: Connections to keep for later; there is no limit to those in use.
     """
 
     base_url: str
     api_key: Callable[[], str] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 300.0
-    max_idle_connections: int = 20  # the HTTP library's work for a request grows with their square
 
     def url(self, request: Request) -> str:
         """Return the absolute URL of a request.
@@ -105,11 +97,10 @@ class Settings:
 
     def transport_options(self) -> dict[str, Any]:
         """Return what both kinds of httpx client take."""
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self.max_idle_connections)
         # For http:// a context that trusts nobody will do: making it is free, and https from there fails closed.
         plain = self.base_url.startswith("http://")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else _tls()
-        return {"limits": limits, "verify": context, "follow_redirects": False}
+        return {"limits": LIMITS, "verify": context, "follow_redirects": False}
 
 
 def _picture_url(url: str) -> httpx.URL:
@@ -221,45 +212,13 @@ def _response(request: Request, raw: httpx.Response, content: bytes = b"", strea
     return Response(status=raw.status_code, headers=dict(raw.headers), content=content, stream=stream)
 
 
-def _most_connections() -> int:
-    """Leave most of the process' files to others: on many systems there are 1,024 in all."""
-    if resource is None:
-        return _MAX_CONNECTIONS
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(_MAX_CONNECTIONS, files // 4))
-
-
-class _Pool(NamedTuple):
-    """Connections, and a slot for each: requests wait here, as the library's own queue takes quadratic time."""
-
-    http: httpx.Client
-    slots: threading.Semaphore
-
-
-class _AsyncPool(NamedTuple):
-    http: httpx.AsyncClient
-    slots: asyncio.Semaphore
-
-
 class Client:
     """Drives flows in the calling thread; after a fork, each process has connections of its own."""
 
     def __init__(self, settings: Settings, http_client: httpx.Client | None = None) -> None:
         self._settings = settings
-        self._given = http_client
-        self._by_process: dict[int, _Pool] = {}
+        self._connections = Connections(lambda: httpx.Client(**settings.transport_options()), http_client)
         self._stop = threading.Event()
-        if not http_client:
-            weakref.finalize(self, _close, self._by_process)
-
-    @property
-    def _pool(self) -> _Pool:
-        pid = os.getpid()
-        return self._by_process.get(pid) or self._by_process.setdefault(pid, self._new_pool())
-
-    def _new_pool(self) -> _Pool:
-        http = self._given or httpx.Client(**self._settings.transport_options())
-        return _Pool(http, threading.Semaphore(_most_connections()))
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end."""
@@ -294,9 +253,8 @@ class Client:
                 return self._together(effect)
 
     def _send(self, request: Request) -> Response:
-        http, slots = self._pool
         with _translated(request), ExitStack() as opened:
-            opened.enter_context(slots)
+            http = opened.enter_context(self._connections.client())
             raw = http.send(self._settings.build(http, request), stream=True, follow_redirects=False)
             opened.callback(raw.close)
             if _stays_open(request, raw):
@@ -366,14 +324,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections, unless the HTTP client was given; the next request opens new ones."""
-        if not self._given:
-            _close(self._by_process)
-
-
-def _close(by_process: dict[int, _Pool]) -> None:
-    """Close this process' connections; its parent's are not its own to touch."""
-    if pool := by_process.pop(os.getpid(), None):
-        pool.http.close()
+        self._connections.close()
 
 
 def _end(threads: Sequence[threading.Thread], flows: Sequence[Flow[Any]]) -> None:
@@ -397,19 +348,7 @@ class AsyncClient:
 
     def __init__(self, settings: Settings, http_client: httpx.AsyncClient | None = None) -> None:
         self._settings = settings
-        self._given = http_client
-        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[_AsyncPool, AsyncGenerator[_AsyncPool, None]]] = {}
-        weakref.finalize(self, self._by_loop.clear)  # then the loops close what only they can close
-
-    async def _pool(self) -> _AsyncPool:
-        loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            for ended in [other for other in list(self._by_loop) if other.is_closed()]:
-                self._by_loop.pop(ended, None)
-            http = self._given or httpx.AsyncClient(**self._settings.transport_options())
-            lifetime = _lifetime(http, is_given=bool(self._given))
-            self._by_loop[loop] = await anext(lifetime), lifetime  # which waits for nothing
-        return self._by_loop[loop][0]
+        self._connections = AsyncConnections(lambda: httpx.AsyncClient(**settings.transport_options()), http_client)
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end."""
@@ -447,10 +386,9 @@ class AsyncClient:
                 return await self._together(effect)
 
     async def _send(self, request: Request) -> Response:
-        http, slots = await self._pool()
         with _translated(request):
             async with AsyncExitStack() as opened:
-                await opened.enter_async_context(slots)
+                http = await opened.enter_async_context(self._connections.client())
                 raw = await http.send(self._settings.build(http, request), stream=True, follow_redirects=False)
                 opened.push_async_callback(raw.aclose)
                 if _stays_open(request, raw):
@@ -503,17 +441,7 @@ class AsyncClient:
 
     async def aclose(self) -> None:
         """Close the running loop's connections, unless the HTTP client was given."""
-        if kept := self._by_loop.pop(asyncio.get_running_loop(), None):
-            await kept[1].aclose()
-
-
-async def _lifetime(http: httpx.AsyncClient, *, is_given: bool) -> AsyncGenerator[_AsyncPool, None]:
-    """Close connections with their event loop: `asyncio.run` closes the generators that are open in the end."""
-    try:
-        yield _AsyncPool(http, asyncio.Semaphore(_most_connections()))
-    finally:
-        if not is_given:
-            await http.aclose()
+        await self._connections.aclose()
 
 
 def _write_all(sink: Sink, pieces: Iterable[bytes]) -> None:

@@ -18,7 +18,7 @@ FLOORS = (
     {"image_state"},
     {"_progress", "_graph_node"},
     {"stream_transformer"},
-    {"_signed_urls", "_half_characters", "_sse", "stores"},
+    {"_signed_urls", "_half_characters", "_sse", "_connections", "stores"},
     {"_wire"},
     {"_protocol", "_events", "_resources", "_picture_file"},
     {"_retry", "_native_blocks", "_inline_pictures"},
@@ -70,12 +70,12 @@ def test_imports_point_down(module):
 
 def test_only_the_client_knows_the_http_library():
     users = {path.stem for path in ROOT.glob("*.py") if any(name.split(".")[0] == "httpx" for name in imports_of(path))}
-    assert users == {"_client", "_model_settings"}, "_model_settings for the types of `http_client` only"
+    assert users == {"_client", "_connections", "_model_settings"}, "the last for the types of `http_client` only"
 
 
 def test_only_the_client_has_a_clock_and_event_loops():
     users = {path.stem for path in ROOT.glob("*.py") if imports_of(path) & {"time", "asyncio"}}
-    assert users == {"_client", "_cli"}
+    assert users == {"_client", "_connections", "_cli"}
 
 
 def test_the_sandbox_shares_nothing_with_the_package():
