@@ -17,6 +17,7 @@ from pathlib import Path
 
 import graphs
 import pictures
+import scale
 import server
 import starts
 import turns
@@ -35,6 +36,9 @@ def thorough(address: server.Address) -> Measurements:
         "imports": lambda: starts.imports(rounds=9),
         "first": lambda: starts.first_requests(rounds=3),
         "graph": lambda: graphs.turns(address, rounds=7, count=20),
+        "scale": lambda: scale.scale(
+            address, 5, (1, 10, 100, 500), (1, 10, 50, 200), (1, 8, 64, 512), (1, 100, 10_000, 100_000)
+        ),
     }
 
 
@@ -48,6 +52,7 @@ def quick(address: server.Address) -> Measurements:
         "imports": lambda: starts.imports(rounds=1),
         "first": lambda: starts.first_requests(rounds=1),
         "graph": lambda: graphs.turns(address, rounds=1, count=2),
+        "scale": lambda: scale.scale(address, 1, (1, 2, 3, 4), (1, 2, 3, 4), (1, 2, 3, 4), (1, 2, 3, 4)),
     }
 
 

@@ -12,16 +12,11 @@ _TEXT = "Here is your image: an orange cat in an office, at a desk, late in the 
 _DELTA = "word"
 
 
-def conversation(conversation_id: str, number: int, file_id: str) -> dict[str, Any]:
-    """An answer with a picture."""
+def conversation(conversation_id: str, number: int, file_id: str, pictures: int = 1) -> dict[str, Any]:
+    """An answer with a picture, or with several from one run of the tool."""
     tool = {"name": "image_generation", "arguments": '{"prompt": "a cat"}', "info": {"result": [{"file_id": file_id}]}}
-    picture = {
-        "type": "tool_file",
-        "tool": "image_generation",
-        "file_id": file_id,
-        "file_name": "cat",
-        "file_type": "png",
-    }
+    about = {"type": "tool_file", "tool": "image_generation", "file_name": "cat", "file_type": "png"}
+    files = [{**about, "file_id": file_id}, *({**about, "file_id": f"{file_id}-{n}"} for n in range(1, pictures))]
     times = {"created_at": "2026-01-05T10:00:00Z", "completed_at": "2026-01-05T10:00:09Z"}
     return {
         "object": "conversation.response",
@@ -35,7 +30,7 @@ def conversation(conversation_id: str, number: int, file_id: str) -> dict[str, A
                 "role": "assistant",
                 **times,
                 "model": MODEL,
-                "content": [{"type": "text", "text": _TEXT}, picture],
+                "content": [{"type": "text", "text": _TEXT}, *files],
             },
         ],
         "usage": {**USAGE, "connectors": {"image_generation": 1}},

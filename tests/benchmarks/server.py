@@ -4,6 +4,7 @@ How it answers is told by the base URL, `http://127.0.0.1:1234/latency=0.03&even
 
     latency   seconds before each answer
     events    pieces of text in a stream
+    pictures  in an answer, 1 by default
     at_once   events in one HTTP chunk; 1 by default, as on the wire
 
 A picture's id is its size and a number: `1500000-7`.
@@ -69,7 +70,8 @@ class Server:
                 number = next(self._numbers)
                 conversation_id = given[0] if given else f"conv_{number}"
                 self._last[conversation_id] = f"msg_{number}"
-                _json(writer, answers.conversation(conversation_id, number, f"{PICTURE}-{number}"))
+                pictures = int(settings.get("pictures", 1))
+                _json(writer, answers.conversation(conversation_id, number, f"{PICTURE}-{number}", pictures))
             case ["chat", "completions"]:
                 _json(writer, answers.completion())
             case ["responses"]:
