@@ -29,9 +29,9 @@ def make(sandbox_process) -> Callable[..., ChatMistralConversations]:
 
 @pytest.fixture
 def few_files() -> Iterator[None]:
-    """Let the process have 256 open files, which is what macOS allows by default."""
+    """Let the process have 256 open files, which is what macOS allows by default, besides those of other tests."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256 + psutil.Process().num_fds(), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
