@@ -23,7 +23,7 @@ FLOORS = (
     {"_protocol", "_events", "_resources", "_picture_file"},
     {"_retry", "_native_blocks", "_inline_pictures"},
     {"_flows", "_event_blocks"},
-    {"_answers", "_downloads", "_tool_schemas", "_structured_output", "api"},
+    {"_answers", "_downloads", "_tool_schemas", "_structured_output", "api", "costs"},
     {"_content_blocks", "_client", "_agents"},
     {"confirmations"},
     {"_inputs"},
