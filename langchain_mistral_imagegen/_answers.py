@@ -19,6 +19,7 @@ from langchain_mistral_imagegen._half_characters import whole_characters
 from langchain_mistral_imagegen._native_blocks import Block, entry_blocks, function_call_chunk, placed
 from langchain_mistral_imagegen._protocol import stream_error
 from langchain_mistral_imagegen._signed_urls import SignedUrls
+from langchain_mistral_imagegen._spans import NO_SPAN, TurnSpan
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     InvalidResponseError,
@@ -68,12 +69,14 @@ class Asked:
         urls: Keeps the signed URLs that are taken out.
         fingerprint: Digest of what is answered.
         stored: Whether the server keeps the conversation.
+        span: Told what the answer says of itself.
     """
 
     model: str
     urls: SignedUrls
     fingerprint: str = ""
     stored: bool = True
+    span: TurnSpan = NO_SPAN
 
 
 class _Facts:
@@ -87,6 +90,7 @@ class _Facts:
         self._finish_reason = "stop"
 
     def note(self, item: _wire.Wire) -> None:
+        self._asked.span.item(item)
         if entry_id := _text(item, "id"):
             self._entry_ids[entry_id] = None
         self._seen_model = self._seen_model or _text(item, "model")
@@ -148,6 +152,7 @@ def to_message(response: _wire.ConversationResponse, asked: Asked) -> AIMessage:
         response_metadata={"model_provider": MODEL_PROVIDER, "conversation_id": response.conversation_id},
     )
     message.response_metadata |= facts.metadata(response.usage, message)
+    asked.span.message(message)
     return message
 
 
@@ -162,6 +167,7 @@ class AnswerStream:
         self.conversation_id: str | None = None
         self._blocks = EventBlocks(asked.urls)
         self._facts = _Facts(asked)
+        self._span = asked.span
         self._chunks: list[AIMessageChunk] = []
         self._is_done = False
 
@@ -253,4 +259,5 @@ class AnswerStream:
             metadata["conversation_id"] = self.conversation_id
         chunk = AIMessageChunk(content=list(content), id=self._facts.message_id, response_metadata=metadata, **fields)
         self._chunks.append(chunk)
+        self._span.message(chunk)
         return chunk

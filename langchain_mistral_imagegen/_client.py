@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -41,6 +41,7 @@ _AT_ONCE = 128 * 1024  # bytes that are written together, because each time cost
 _CONNECT_SECONDS = 10.0
 _MAX_ANSWER = 64 * 1024 * 1024  # bytes of a body that goes into memory; the largest answers seen have some 100 KB
 _CLEARED = {"langchain_mistral_imagegen", "httpx", "httpcore", "h11", "h2", "hpack", "anyio", "ssl"}
+_NOTHING = nullcontext()
 _ENCODINGS = ("gzip", "deflate")  # in others, or several at once, one piece may become gigabytes
 
 
@@ -310,9 +311,15 @@ class Client:
         except BaseException as error:  # noqa: BLE001  # it takes the place of the result
             return error
 
-    def stream(self, flow: Flow[Response], read: Callable[[bytes], Iterable[Any]]) -> Generator[Any, None, None]:
+    def stream(
+        self,
+        flow: Flow[Response],
+        read: Callable[[bytes], Iterable[Any]],
+        opening: AbstractContextManager[Any] = _NOTHING,
+    ) -> Generator[Any, None, None]:
         """Yield the events of the response that a flow ends with, as they come; `read` makes them of their data."""
-        raw, opened = self.run(flow).stream
+        with opening:
+            raw, opened = self.run(flow).stream
         decoder, name = EventStreamDecoder(), f"{raw.request.method} {raw.request.url.path}"
         with closing(opened), _translated(name):
             _check_encoding(name, raw)
@@ -426,9 +433,15 @@ class AsyncClient:
             tasks = [group.create_task(_outcome(attempt(flow))) for flow in effect.flows]
         return [task.result() for task in tasks]
 
-    async def stream(self, flow: Flow[Response], read: Callable[[bytes], Iterable[Any]]) -> AsyncGenerator[Any, None]:
+    async def stream(
+        self,
+        flow: Flow[Response],
+        read: Callable[[bytes], Iterable[Any]],
+        opening: AbstractContextManager[Any] = _NOTHING,
+    ) -> AsyncGenerator[Any, None]:
         """Yield the events of the response that a flow ends with, as they come; `read` makes them of their data."""
-        raw, opened = (await self.run(flow)).stream
+        with opening:
+            raw, opened = (await self.run(flow)).stream
         decoder, name = EventStreamDecoder(), f"{raw.request.method} {raw.request.url.path}"
         async with opened:
             with _translated(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from langchain_mistral_imagegen._reconcile import KEY, lost_answer
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._signed_urls import SignedUrls
+from langchain_mistral_imagegen._spans import turn_span
 from langchain_mistral_imagegen._transports import Completing, Conversing
 from langchain_mistral_imagegen._turns import Turn
 from langchain_mistral_imagegen.errors import InvalidInputError, OutcomeUnknownError
@@ -269,8 +271,11 @@ class ChatMistralConversations(ModelSettings):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with self._turn(messages, stop, kwargs, stream=True) as turn:
-            answer = AnswerStream(turn.asked)
-            with answer.complete(), closing(self._client.stream(turn.ask(), turn.events)) as events:
+            answer, opening = AnswerStream(turn.asked), turn.asked.span.current()
+            with (
+                answer.complete(),
+                closing(self._client.stream(turn.ask(), turn.events, opening)) as events,
+            ):
                 for chunk in (chunk for event in events for chunk in answer.feed(event)):
                     generation = ChatGenerationChunk(message=chunk)
                     if run_manager:
@@ -285,8 +290,8 @@ class ChatMistralConversations(ModelSettings):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with self._turn(messages, stop, kwargs, stream=True) as turn:
-            answer = AnswerStream(turn.asked)
-            async with aclosing(self._async_client.stream(turn.ask(), turn.events)) as events:
+            answer, opening = AnswerStream(turn.asked), turn.asked.span.current()
+            async with aclosing(self._async_client.stream(turn.ask(), turn.events, opening)) as events:
                 with answer.complete():
                     async for event in events:
                         for chunk in answer.feed(event):
@@ -389,14 +394,20 @@ class ChatMistralConversations(ModelSettings):
         if stop:
             overrides = {**overrides, "stop": stop}
         turn, asked = self.prepared(messages, overrides, stream=stream)
-        if self.transport == "completions":
-            with without_locals():
+        with without_locals(), turn_span(turn.whom, turn.options, self.base_url, stream=stream) as span:
+            asked = dataclasses.replace(asked, span=span)
+            if self.transport == "completions":
                 yield Completing(turn=turn, asked=asked, retry=self._retry)
-            return
+            else:
+                with self._conversing(turn, asked, overrides) as conversing:
+                    yield conversing
+
+    @contextmanager
+    def _conversing(self, turn: Turn, asked: Asked, overrides: Mapping[str, Any]) -> Iterator[Conversing]:
         is_agent = "agent_id" in turn.whom
         functions = tool_schemas.function_names(overrides.get("tools", ())) if is_agent else set()
         known = self._agent_functions.setdefault(str(turn.whom), set()) if is_agent else set()
-        with without_locals(), self._claims.claim(turn) as is_alone:
+        with self._claims.claim(turn) as is_alone:
             try:
                 yield Conversing(
                     turn=turn, asked=asked, retry=self._retry, is_alone=is_alone, functions=functions, known=known

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._references import images_of
+from langchain_mistral_imagegen._spans import tool_span
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import NoImageError
 from langchain_mistral_imagegen.images import ImageRef
@@ -107,15 +108,18 @@ class MistralImageGenerationTool(BaseTool):
             ImageStoreError: If no picture could be stored.
             ModelError: Quota, network and server errors.
         """
-        answer = self.chat_model.invoke(self._request(prompt), config)
-        references = self._references(answer)
-        return self._artifact(prompt, answer, references, self.chat_model.store_images(references, self.store))
+        with tool_span(self.name):
+            answer = self.chat_model.invoke(self._request(prompt), config)
+            references = self._references(answer)
+            return self._artifact(prompt, answer, references, self.chat_model.store_images(references, self.store))
 
     async def agenerate(self, prompt: str, config: RunnableConfig | None = None) -> ImageGenerationArtifact:
         """Generate and store pictures, without an agent; see `generate`."""
-        answer = await self.chat_model.ainvoke(self._request(prompt), config)
-        references = self._references(answer)
-        return self._artifact(prompt, answer, references, await self.chat_model.astore_images(references, self.store))
+        with tool_span(self.name):
+            answer = await self.chat_model.ainvoke(self._request(prompt), config)
+            references = self._references(answer)
+            outcomes = await self.chat_model.astore_images(references, self.store)
+            return self._artifact(prompt, answer, references, outcomes)
 
     def _run(self, prompt: str, config: RunnableConfig) -> tuple[str, ImageGenerationArtifact]:
         artifact = self.generate(prompt, config)

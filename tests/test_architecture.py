@@ -22,7 +22,7 @@ FLOORS = (
     {"_wire"},
     {"_protocol", "_events", "_resources", "_picture_file"},
     {"_retry", "_native_blocks", "_inline_pictures"},
-    {"_flows", "_event_blocks"},
+    {"_flows", "_event_blocks", "_spans"},
     {"_answers", "_downloads", "_tool_schemas", "_structured_output", "api", "costs"},
     {"_content_blocks", "_client", "_agents"},
     {"confirmations"},
@@ -78,6 +78,13 @@ def test_only_the_client_has_a_clock_and_event_loops():
     assert users == {"_client", "_connections", "_cli"}
 
 
+def test_opentelemetry_is_loaded_by_spans_alone_and_not_before_a_turn():
+    users = {path.stem for path in ROOT.glob("*.py") if any("opentelemetry" in name for name in imports_of(path))}
+    assert users == {"_spans"}
+    at_import = ast.parse((ROOT / "_spans.py").read_text()).body
+    assert not any(isinstance(node, ast.ImportFrom) and "opentelemetry" in str(node.module) for node in at_import)
+
+
 def test_the_sandbox_shares_nothing_with_the_package():
     for path in (ROOT / "sandbox").glob("*.py"):
         foreign = {
@@ -129,6 +136,7 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_importing_the_package_imports_nothing_heavy():
     heavy = {"langchain_core", "langgraph", "httpx", "pydantic", "fsspec", "PIL", "starlette", "rich", "mistralai"}
+    heavy |= {"opentelemetry", "langsmith", "IPython"}
     assert not loaded_by(f"import {NAME}") & heavy
 
 

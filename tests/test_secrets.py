@@ -29,6 +29,10 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from local_langsmith import local_langsmith
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel
 
 from langchain_mistral_imagegen import (
@@ -62,6 +66,21 @@ def sandbox():
 def langsmith(monkeypatch):
     with local_langsmith(monkeypatch) as running:
         yield running
+
+
+class Spans(InMemorySpanExporter):
+    """What OpenTelemetry got."""
+
+    def told(self) -> str:
+        return "".join(span.to_json() for span in self.get_finished_spans())
+
+
+@pytest.fixture
+def spans(monkeypatch):
+    exporter, provider = Spans(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    return exporter
 
 
 @pytest.fixture
@@ -167,7 +186,7 @@ class World:
 
 
 @pytest.fixture
-def world(face, sandbox, tmp_path, make_model, langsmith, log):
+def world(face, sandbox, tmp_path, make_model, langsmith, log, spans):
     return World(face, sandbox, tmp_path, make_model)
 
 
@@ -264,14 +283,17 @@ OPERATIONS = [
 
 @pytest.mark.parametrize("shape", ["tool_file", "url"])
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_nothing_leaks_when_all_goes_well(world, langsmith, log, capfd, tmp_path, operation, shape):
+async def test_nothing_leaks_when_all_goes_well(world, langsmith, log, spans, capfd, tmp_path, operation, shape):
     world.sandbox.behavior = Behavior(shape=shape, on="any", images=2)
     results = [*await operation(world), world.model, ToolFileNode(world.store, world.model)]
     traced = langsmith.traced()
     shown = [way for result in results for way in ways_to_show(result)]
     wanted = canaries(world.sandbox)
     assert world.sandbox.paid >= 2
-    assert leaks(wanted, *shown, traced, log.getvalue(), *capfd.readouterr(), *files_below(tmp_path)) == []
+    told = [traced, log.getvalue(), spans.told(), *capfd.readouterr(), *files_below(tmp_path)]
+    assert leaks(wanted, *shown, *told) == []
+    assert leaks([b"orange", b"Here is your image"], spans.told()) == []
+    assert "gen_ai.response.id" in spans.told() or operation is using_the_command
     assert "HTTP Request: POST" in log.getvalue() or operation is using_the_command
     assert b"orange cat" in traced or operation is using_the_command
 
@@ -317,7 +339,7 @@ async def caught(work) -> list[Any]:
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-async def test_nothing_leaks_when_it_fails(world, langsmith, log, capfd, tmp_path, failure):
+async def test_nothing_leaks_when_it_fails(world, langsmith, log, spans, capfd, tmp_path, failure):
     for behavior in FAILURES[failure]:
         world.sandbox.behave(behavior, times=None)
     world.model = world.make_model(timeout=0.1)
@@ -326,8 +348,8 @@ async def test_nothing_leaks_when_it_fails(world, langsmith, log, capfd, tmp_pat
     assert any(isinstance(result, Exception) or "'failed'" in str(result) for result in results)
     shown = [way for result in results for way in ways_to_show(result)]
     wanted = canaries(world.sandbox)
-    traced = langsmith.traced()
-    assert leaks(wanted, *shown, traced, log.getvalue(), *capfd.readouterr(), *files_below(tmp_path)) == []
+    told = [langsmith.traced(), log.getvalue(), spans.told(), *capfd.readouterr(), *files_below(tmp_path)]
+    assert leaks(wanted, *shown, *told) == []
 
 
 async def test_nothing_leaks_when_nobody_answers_or_the_disk_refuses(world, langsmith, log, tmp_path):
