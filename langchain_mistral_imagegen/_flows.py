@@ -75,8 +75,8 @@ def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
         except MistralImagegenError as error:
             wait = retry.delay(request, attempt, error)
             if wait is not None:
-                if isinstance(error, MinuteQuotaError):
-                    _log.warning("%s: %s; it is repeated in %g seconds", request, error, wait)
+                level = logging.WARNING if isinstance(error, MinuteQuotaError) else logging.INFO  # a minute is noticed
+                _log.log(level, "%s: %s; it is repeated in %g seconds", request, error, wait)
                 yield Pause(wait)
             elif request.once and isinstance(error, APIConnectionError) and error.sent:
                 raise OutcomeUnknownError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import zstandard
 from langchain_core.tracers.langchain import wait_for_all_tracers
 from langsmith import run_trees, utils
 
+_PART = re.compile(rb'name="(?:post|patch)\.([0-9a-f-]+)\.?(\w*)"\r\n(?:.+\r\n)+\r\n(.*)\r\n')
 _DECODED = {
     None: bytes,
     "gzip": gzip.decompress,
@@ -32,6 +34,14 @@ class LocalLangSmith:
         wait_for_all_tracers()
         run_trees.get_cached_client().flush()
         return b"\n".join(self.bodies)
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Wait until everything is sent, and return the runs as they ended, in the order in which they began."""
+        runs: dict[str, dict[str, Any]] = {}
+        for run_id, part, content in _PART.findall(self.traced()):
+            told = json.loads(content)
+            runs.setdefault(run_id.decode(), {}).update({part.decode(): told} if part else told)
+        return sorted(runs.values(), key=lambda run: run["dotted_order"])
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ FLOORS = (
     {"_continuation", "_completions", "_reconcile"},
     {"_transports", "_model_settings"},
     {"_references"},
-    {"chat_models", "portable", "garbage"},
+    {"chat_models", "portable", "garbage", "tracing"},
     {"tools", "tool_file_node", "approvals", "conversation_node", "middleware", "web"},
     {"image_graph"},
     {"_report"},
@@ -83,6 +84,13 @@ def test_opentelemetry_is_loaded_by_spans_alone_and_not_before_a_turn():
     assert users == {"_spans"}
     at_import = ast.parse((ROOT / "_spans.py").read_text()).body
     assert not any(isinstance(node, ast.ImportFrom) and "opentelemetry" in str(node.module) for node in at_import)
+
+
+def test_there_is_one_logger():
+    named = {
+        name for path in ROOT.glob("*.py") for name in re.findall(r"= logging.getLogger\((.*)\)", path.read_text())
+    }
+    assert named == {f'"{NAME}"'}
 
 
 def test_the_sandbox_shares_nothing_with_the_package():

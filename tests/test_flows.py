@@ -12,6 +12,7 @@ from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     ImageUnavailableError,
+    MinuteQuotaError,
     OutcomeUnknownError,
     ServerError,
 )
@@ -36,6 +37,23 @@ def test_a_refused_connection_is_tried_again_after_a_pause():
     assert flow.throw(APIConnectionError("refused", sent=False)) == Pause(0.5)
     assert flow.send(None) == START
     assert result_of(flow, OK) is OK
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "said"),
+    [
+        (APIConnectionError("refused", sent=False), "INFO", "refused; it is repeated in 0.5 seconds"),
+        (MinuteQuotaError("used up", status_code=429), "WARNING", "used up (status 429); it is repeated in 60 seconds"),
+    ],
+)
+def test_what_is_repeated_is_logged(caplog, error, level, said):
+    caplog.set_level("INFO", "langchain_mistral_imagegen")
+    flow = send(START, RETRY)
+    next(flow)
+    assert isinstance(flow.throw(error), Pause)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("langchain_mistral_imagegen", level)
+    assert said in record.message
 
 
 def test_a_lost_answer_to_a_paid_request_is_an_unknown_outcome():

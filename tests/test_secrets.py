@@ -46,6 +46,7 @@ from langchain_mistral_imagegen import (
 from langchain_mistral_imagegen.errors import MissingAPIKeyError, MistralImagegenError
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 from langchain_mistral_imagegen.sandbox.pictures import draw_picture
+from langchain_mistral_imagegen.tracing import ImageTracer
 
 KEY = "canary-4f1d9b"
 HEADER = "canary-of-a-gateway"
@@ -259,6 +260,13 @@ async def using_the_api(world):
     return [answer, agent, *[Shown(await world.face.run(world.model, flow)) for flow in flows]]
 
 
+async def tracing_pictures(world):
+    """With the store at a public URL, which is none of the secrets."""
+    graph = create_image_graph(world.model, world.store).compile()
+    tracer = ImageTracer(public_url="https://example.com/images")
+    return [await world.call(graph, "invoke", {"messages": [HumanMessage(CAT)]}, {"callbacks": [tracer]})]
+
+
 class Shown(str):
     """A result of which only the looks count."""
 
@@ -277,7 +285,7 @@ async def using_the_command(world):
 
 OPERATIONS = [
     invoking, streaming, batching, downloading, completing, structuring, using_the_tool, running_a_graph,
-    streaming_a_graph, using_the_api, using_the_command,
+    streaming_a_graph, tracing_pictures, using_the_api, using_the_command,
 ]  # fmt: skip
 
 
