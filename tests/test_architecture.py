@@ -33,7 +33,7 @@ FLOORS = (
     {"_transports", "_model_settings"},
     {"_references"},
     {"chat_models", "portable", "garbage", "tracing"},
-    {"tools", "tool_file_node", "approvals", "conversation_node", "middleware", "web"},
+    {"tools", "tool_file_node", "approvals", "conversation_node", "middleware", "web", "notebook"},
     {"image_graph"},
     {"_report"},
     {"_cli"},

@@ -133,6 +133,7 @@ def test_a_notebook_runs_and_shows_pictures(notebook, monkeypatch, tmp_path):
     assert not any(cell.get("outputs") for cell in read.cells), "notebooks are kept without outputs"
     nbclient.NotebookClient(read, timeout=60, resources={"metadata": {"path": str(COOKBOOK)}}).execute()
     shown = [output["data"] for cell in read.cells for output in cell.get("outputs", ()) if "data" in output]
+    assert not any("downloading" in data.get("text/plain", "") for data in shown), "what was awaited is there"
     assert sum("image/jpeg" in data for data in shown) == NOTEBOOKS[notebook]
 
 

@@ -26,10 +26,13 @@ from langchain_mistral_imagegen import (
     pending_calls,
     to_portable_messages,
 )
+from langchain_mistral_imagegen.costs import CostEstimate, Prices, estimate_cost
 from langchain_mistral_imagegen.errors import QuotaExceededError
 from langchain_mistral_imagegen.middleware import ImagesMiddleware, PortableMessagesMiddleware
+from langchain_mistral_imagegen.notebook import ImageProgress, show
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 from langchain_mistral_imagegen.tools import ImageGenerationArtifact
+from langchain_mistral_imagegen.tracing import ImageTracer
 from langchain_mistral_imagegen.web import image_routes
 
 
@@ -38,6 +41,17 @@ def pictures(model: ChatMistralConversations) -> list[GeneratedImage]:
     refs: list[ImageRef] = images_of(answer)
     assert refs[0]["status"] == "remote"
     return model.images(answer)
+
+
+def watched(model: ChatMistralConversations) -> float | None:
+    prices = Prices(models={"mistral-medium-latest": {"input": 1.0, "output": 3}}, connectors={"web_search": 0.03})
+    tracer = ImageTracer(prices=prices, public_url="https://example.com/images", project_name="posters")
+    answer = model.invoke("Draw a cat.", {"callbacks": [tracer]})
+    show(answer, model)
+    ImageProgress()({"type": "mistral.image.generating"})
+    again: AIMessage = show(model.stream("Draw a cat."), model)
+    estimate: CostEstimate = estimate_cost([answer, again], prices)
+    return estimate.total
 
 
 async def streamed(model: ChatMistralConversations) -> AsyncIterator[AIMessageChunk]:
