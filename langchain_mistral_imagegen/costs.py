@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -74,16 +74,21 @@ class Prices:
 PRICES = Prices()
 
 
-class CostPart(NamedTuple):
-    """Something that is charged."""
+@dataclass(frozen=True)
+class CostPart:
+    """Something that is charged.
+
+    Attributes:
+        name: A model or a built-in tool.
+        unit: What is counted.
+        quantity: `None` if nobody told it, as with an answer that `ConversationNode` adopted.
+        cost: `None` if the price or the quantity is not known.
+    """
 
     name: str
-    """A model or a built-in tool."""
     unit: Unit
     quantity: int | None
-    """`None` if nobody told it, as with an answer that `ConversationNode` adopted."""
     cost: float | None
-    """`None` if the price or the quantity is not known."""
 
 
 @dataclass(frozen=True)

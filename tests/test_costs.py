@@ -29,7 +29,7 @@ async def test_an_answer_costs_its_tokens_and_its_calls(face, sandbox, model):
     for answer in (await face.call(model, "invoke", CAT), await face.streamed(model, CAT)):
         estimate = estimate_cost(answer, TOKENS)
         assert estimate.total == estimate.known == pytest.approx(tokens(model, answer) + 0.20)
-        assert [part[:2] for part in estimate.parts] == [
+        assert [(part.name, part.unit) for part in estimate.parts] == [
             (MODEL, "input tokens"), (MODEL, "output tokens"), ("image_generation", "calls")
         ]  # fmt: skip
         assert (estimate.currency, estimate.unknown) == ("EUR", ())
