@@ -102,7 +102,9 @@ class ModelSettings(BaseChatModel):
     streaming: bool = False
     """Whether `invoke` streams internally, so that callbacks see tokens."""
     http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
-    """HTTP client of your own; it is not closed."""
+    """HTTP client of your own; it is not closed. For more than 20 threads make it with
+    `httpx.Limits(max_connections=None, max_keepalive_connections=None)`: beyond its limit of idle connections the
+    library may close one that another thread has just begun to use, whose answer is then lost."""
     http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
     """Asynchronous HTTP client of your own; it is not closed and belongs to one event loop."""
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 
+from langchain_mistral_imagegen._model_settings import ModelSettings
 from langchain_mistral_imagegen.sandbox import Sandbox
 
 pytest_plugins = ["pytester"]
@@ -48,6 +50,19 @@ def test_the_commands_set_up_everything_in_one_line():
     first, tests = fences("sh")
     assert first.startswith("python3 -m venv .venv && .venv/bin/pip install -e '.[cli]' && .venv/bin/mistral-imagegen ")
     assert tests == "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest\n"
+
+
+def test_the_table_of_settings_is_complete_and_tells_the_defaults():
+    table = README.partition("\n## Settings\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?) \| (.+?) \|", table, re.MULTILINE)
+    own = ModelSettings.model_fields.keys() - BaseChatModel.model_fields.keys()
+    assert {name for names, _ in rows for name in re.findall(r"`(\w+)`", names)} == own
+    defaults = {names.strip("`"): default.strip("`") for names, default in rows if names.count("`") == 2}
+    told = {
+        name: str(ModelSettings.model_fields[name].default)
+        for name in ("timeout", "max_retries", "continuation", "transport")
+    }
+    assert {**told, "timeout": "300"} == {name: defaults[name] for name in told}
 
 
 def test_links_lead_to_files():
