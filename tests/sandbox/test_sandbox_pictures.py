@@ -10,7 +10,7 @@ from langchain_mistral_imagegen.sandbox.pictures import draw_picture, padded
 
 def pixels(prompt):
     image = Image.open(io.BytesIO(draw_picture(prompt))).convert("RGB").crop((0, 100, 1024, 700)).resize((128, 75))
-    return list(image.get_flattened_data())
+    return list(zip(*(band.tobytes() for band in image.split()), strict=True))
 
 
 def share(prompt, is_wanted):
