@@ -128,7 +128,13 @@ def answer_of(turn: Turn, key: str, intents: Intents, patience: Patience) -> Flo
 
 
 def withdraw(key: str, intents: Intents, error: Exception) -> Flow[None]:
-    """Take an intent back after an error that proves that nothing was drawn: then there is nothing to wait for.
+    """Take an intent back after an error that proves that nothing was drawn: then there is nothing to wait for."""
+    if is_unpaid(error):
+        yield from blocking(lambda: intents.withdraw(key))
+
+
+def is_unpaid(error: Exception) -> bool:
+    """Tell whether an error proves that nothing was drawn.
 
     Such is any error status by Mistral's own hand, and a connection that was never made. A gateway's 502, 503 or 504
     proves nothing, and neither does an error in the middle of a stream.
@@ -139,8 +145,7 @@ def withdraw(key: str, intents: Intents, error: Exception) -> Flow[None]:
         and (error.status_code < 500 or error.code is not None)  # noqa: PLR2004  # its code is Mistral's own
         and error.partial is None
     )
-    if unsent or refused:
-        yield from blocking(lambda: intents.withdraw(key))
+    return unsent or refused
 
 
 def look(turn: Turn, key: str, wait: float, *, by_words: bool) -> Flow[ConversationResponse | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -11,10 +12,24 @@ from typing import Any, Self
 from langchain_core.messages import AIMessage, AIMessageChunk
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TransferSpeedColumn
+from rich.text import Text
 
 from langchain_mistral_imagegen.images import ImageRef
 
 Stored = Sequence[tuple[ImageRef, str]]  # references, and where the pictures are
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Leave out what a terminal would obey: prompts, answers and file names are anybody's."""
+    return _CONTROL.sub("", text)
+
+
+def facts_of(answer: AIMessage) -> dict[str, Any]:
+    """Return what an answer says of itself, as JSON."""
+    metadata = answer.response_metadata
+    told = {name: metadata.get(name) for name in ("conversation_id", "model_name", "agent_id", "connectors")}
+    return {"text": answer.text, "usage": answer.usage_metadata, **told}
 
 
 class Report:
@@ -30,11 +45,11 @@ class Report:
 
     def notice(self, text: str) -> None:
         """Tell something the user should know first."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def failed(self, reason: str) -> None:
         """Tell why there is no picture."""
-        print(f"mistral-imagegen: {reason}", file=sys.stderr, flush=True)  # noqa: T201
+        print(printable(f"mistral-imagegen: {reason}"), file=sys.stderr, flush=True)  # noqa: T201
 
     def heard(self, chunk: AIMessageChunk) -> None:
         """Take a piece of the answer."""
@@ -54,7 +69,7 @@ class Report:
 
     def say(self, text: str, end: str = "\n") -> None:
         """Print to standard output, at once."""
-        print(text, end=end, flush=True)  # noqa: T201
+        print(printable(text), end=end, flush=True)  # noqa: T201
 
 
 class JsonReport(Report):
@@ -76,10 +91,7 @@ class JsonReport(Report):
 
     def finished(self, answer: AIMessage, stored: Stored) -> None:
         """Remember what came of it."""
-        metadata = answer.response_metadata
-        told = {name: metadata.get(name) for name in ("conversation_id", "model_name", "agent_id", "connectors")}
-        images = [{"path": path, **ref} for ref, path in stored]
-        self._result = {"images": images, "text": answer.text, "usage": answer.usage_metadata, **told}
+        self._result = {"images": [{"path": path, **ref} for ref, path in stored], **facts_of(answer)}
 
 
 class TextReport(Report):
@@ -87,7 +99,12 @@ class TextReport(Report):
 
     def __init__(self) -> None:
         console = Console(stderr=True)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+        )
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._status = console.status("Waiting for the answer") if console.is_terminal else None
         self._tasks: dict[str, TaskID] = {}
@@ -133,7 +150,7 @@ class TextReport(Report):
             self._progress.start()
         if ref["id"] not in self._tasks:
             self._tasks[ref["id"]] = self._progress.add_task(
-                f"Downloading {ref.get('file_name', ref['id'])}", total=None
+                printable(f"Downloading {ref.get('file_name', ref['id'])}"), total=None
             )
         self._progress.update(self._tasks[ref["id"]], completed=count)
 
@@ -151,7 +168,7 @@ class TextReport(Report):
         self._arguments += block.get("arguments", "")
         if self._status and "status" not in block:
             self._end_line()
-            self._status.update(f"Drawing {_drawn(self._arguments)}")
+            self._status.update(Text(f"Drawing {printable(_drawn(self._arguments))}"))
             self._status.start()
         if "status" in block:
             self._arguments = ""
@@ -177,13 +194,13 @@ def _drawn(arguments: str) -> str:
 def _usage(answer: AIMessage) -> str:
     usage = answer.usage_metadata
     calls = answer.response_metadata.get("connectors") or {}
-    tools = "".join(f", {name} called {_times(count)}" for name, count in calls.items())
+    tools = "".join(f", {name} called {times(count)}" for name, count in calls.items())
     if not usage:
         return f"Usage: not reported{tools}"
     return f"Usage: {usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out{tools}"
 
 
-def _times(count: int) -> str:
+def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 

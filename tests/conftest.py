@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import re
 import secrets
@@ -20,6 +21,7 @@ from langchain_core.messages import AIMessage, message_chunk_to_message
 from moto.server import ThreadedMotoServer
 
 from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore
+from langchain_mistral_imagegen._cli import main
 from langchain_mistral_imagegen.sandbox import Sandbox
 
 
@@ -72,6 +74,28 @@ def sandbox_process() -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         yield re.search(r"http://\S+\d", process.stdout.readline()).group()
         process.terminate()
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command in this process."""
+
+    def run(*args: str, server: Sandbox | None = None, stdin: str = "", **env: str) -> Any:
+        variables = {"MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": server.url} if server else {}
+        with monkeypatch.context() as patch:
+            for name, value in {**variables, **env}.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            try:
+                code = main(args)
+            except SystemExit as end:
+                code = int(end.code or 0)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(args, code, said.out, said.err)
+
+    return run
 
 
 class Face:
