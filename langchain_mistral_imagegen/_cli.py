@@ -44,13 +44,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(args: argparse.Namespace) -> Command:
     # Imported late: help comes at once, and the extra `cli` may be missing.
-    if args.prompts is not None:
-        from langchain_mistral_imagegen._cli_batch import BatchCommand  # noqa: PLC0415
+    match args.command:
+        case "batch":
+            from langchain_mistral_imagegen._cli_batch import BatchCommand  # noqa: PLC0415
 
-        return BatchCommand.of(args)
-    from langchain_mistral_imagegen._cli_draw import Drawing  # noqa: PLC0415
+            return BatchCommand.of(args)
+        case "show":
+            from langchain_mistral_imagegen._cli_show import Showing  # noqa: PLC0415
 
-    return Drawing.of(args)
+            return Showing(args)
+        case "agents":
+            from langchain_mistral_imagegen._cli_agents import AgentsCommand  # noqa: PLC0415
+
+            return AgentsCommand(args)
+        case "completion":
+            from langchain_mistral_imagegen._cli_completion import Completion  # noqa: PLC0415
+
+            return Completion(args)
+        case _:
+            from langchain_mistral_imagegen._cli_draw import Drawing  # noqa: PLC0415
+
+            return Drawing.of(args)
 
 
 def _guarded(command: Command) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import functools
 from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage
 
 from langchain_mistral_imagegen._cli_arguments import NO_PICTURE, PICTURE
+from langchain_mistral_imagegen._cli_preview import can_preview, preview
 from langchain_mistral_imagegen._cli_session import session, shown, writable_store
 from langchain_mistral_imagegen._names import picture_name
 from langchain_mistral_imagegen._references import images_of
@@ -45,6 +47,9 @@ class Drawing:
         )
         stored: list[ImageRef] = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
         self.report.finished(answer, [(ref, shown(store.location(ref["key"]))) for ref in stored])
+        if self.args.preview and not (self.args.json or self.args.quiet) and can_preview():
+            for ref in stored:
+                preview(await asyncio.to_thread(store.get, ref["key"]))
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome

@@ -13,6 +13,8 @@ from pathlib import Path
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.stores import ImageStore, image_store
 
+_CHOSEN = ("model", "agent_id", "instructions", "base_url", "timeout")
+
 
 class BadPlaceError(Exception):
     """The place for the pictures, or for the manifest, cannot be used."""
@@ -36,10 +38,10 @@ async def session(args: argparse.Namespace, notice: Callable[[str], None]) -> As
     """Connect to the server that is meant; without a key, to a local sandbox.
 
     Args:
-        args: May choose `base_url`, `model`, `agent_id` and `timeout`.
+        args: May choose settings of the model.
         notice: Is told that it is a sandbox.
     """
-    chosen = {name: getattr(args, name, None) for name in ("model", "agent_id", "base_url", "timeout")}
+    chosen = {name: getattr(args, name, None) for name in _CHOSEN}
     chosen["base_url"] = chosen["base_url"] or os.environ.get("MISTRAL_BASE_URL")
     options = {name: value for name, value in chosen.items() if value}
     is_sandbox = not os.environ.get("MISTRAL_API_KEY") and "base_url" not in options

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import os
 import pty
@@ -24,22 +23,34 @@ def environment(server: Sandbox | None = None, **env: str) -> dict[str, str]:
     return {**os.environ, **variables, **env}
 
 
-def run_on_terminal(*args: str, server: Sandbox, stdout: Any = None, columns: int = 100, **env: str) -> tuple[int, str]:
-    """Return the exit code, and all that a terminal was sent; standard output may go elsewhere."""
+def run_on_terminal(
+    *args: str,
+    server: Sandbox,
+    stdout: Any = None,
+    columns: int = 100,
+    answers: dict[str, str] | None = None,
+    **env: str,
+) -> tuple[int, str]:
+    """Return the exit code, and all that a terminal was sent; standard output may go elsewhere.
+
+    Args:
+        answers: What the terminal answers when it is sent something.
+    """
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     variables = environment(server, **{"TERM": "xterm", "COLUMNS": str(columns), **env})
-    shown = io.BytesIO()
-    with subprocess.Popen(
-        [*COMMAND, *args], stdout=stdout or terminal, stderr=terminal, stdin=terminal, env=variables
-    ) as process:
+    streams = {"stdin": terminal, "stdout": stdout or terminal, "stderr": terminal}
+    shown, waiting = b"", dict(answers or {})
+    with subprocess.Popen([*COMMAND, *args], env=variables, **streams) as process:
         os.close(terminal)
         try:
             while piece := os.read(main, 65536):
-                shown.write(piece)
+                shown += piece
+                for asked in [asked for asked in waiting if asked.encode() in shown]:
+                    os.write(main, waiting.pop(asked).encode())
         except OSError:  # Linux's end of file on a terminal
             os.close(main)
-    return process.returncode, shown.getvalue().decode()
+    return process.returncode, shown.decode()
 
 
 def lines_of(manifest: Path) -> list[dict[str, Any]]:
