@@ -116,7 +116,8 @@ class TextBatchReport(BatchReport):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop showing progress."""
-        self._progress.stop()
+        if self._progress.live.is_started:  # before rich 15, what was not started ends with an empty line
+            self._progress.stop()
 
     def __enter__(self) -> Self:
         self._progress.start()

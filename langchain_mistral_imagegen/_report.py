@@ -122,7 +122,7 @@ class TextReport(Report):
     ) -> None:
         """Stop showing progress."""
         self._quiet_down()
-        self._progress.stop()
+        self._stop_progress()
         self._end_line()
 
     def heard(self, chunk: AIMessageChunk) -> None:
@@ -157,7 +157,7 @@ class TextReport(Report):
     def finished(self, answer: AIMessage, stored: Stored) -> None:
         """Tell where the pictures are and what they cost."""
         self._quiet_down()
-        self._progress.stop()
+        self._stop_progress()
         self._end_line()
         for ref, path in stored:
             size = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
@@ -176,6 +176,10 @@ class TextReport(Report):
     def _quiet_down(self) -> None:
         if self._status:
             self._status.stop()
+
+    def _stop_progress(self) -> None:
+        if self._progress.live.is_started:  # before rich 15, what was not started ends with an empty line
+            self._progress.stop()
 
     def _end_line(self) -> None:
         if not self._at_line_start:
