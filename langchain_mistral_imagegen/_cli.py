@@ -49,6 +49,10 @@ def _command(args: argparse.Namespace) -> Command:
             from langchain_mistral_imagegen._cli_batch import BatchCommand  # noqa: PLC0415
 
             return BatchCommand.of(args)
+        case "gallery":
+            from langchain_mistral_imagegen._cli_gallery import GalleryCommand  # noqa: PLC0415
+
+            return GalleryCommand(args)
         case "show":
             from langchain_mistral_imagegen._cli_show import Showing  # noqa: PLC0415
 
