@@ -116,8 +116,7 @@ class TextBatchReport(BatchReport):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop showing progress."""
-        if self._progress.live.is_started:  # before rich 15, what was not started ends with an empty line
-            self._progress.stop()
+        self._stop_progress()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -157,9 +156,13 @@ class TextBatchReport(BatchReport):
         if not stored:
             self.say(f"{prompt.id}: no picture: {record.get('text', '')}")
 
+    def _stop_progress(self) -> None:
+        if self._progress.live.is_started:  # before rich 15, what was not started ends with an empty line
+            self._progress.stop()
+
     def summed_up(self, place: str) -> None:
         """Tell how many prompts came to what."""
-        self._progress.stop()
+        self._stop_progress()
         told = [f"{self.counts[outcome]} {words}" for outcome, words in _SUMMARY.items() if self.counts[outcome]]
         called = [f"{name} called {times(count)}" for name, count in self._called.items()]
         self.say("; ".join([", ".join(told) or "Nothing was done", *called, f"see {place}"]))
