@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,20 @@ def test_the_table_of_settings_is_complete_and_tells_the_defaults():
         for name in ("timeout", "max_retries", "continuation", "transport")
     }
     assert {**told, "timeout": "300"} == {name: defaults[name] for name in told}
+
+
+def test_the_console_commands_run(command, sandbox, tmp_path):
+    (console,) = fences("console")
+    (tmp_path / "prompts.txt").write_text("Draw a cat.\nDraw a dog.\n")
+    for line in console.splitlines():
+        conversations = list(sandbox.conversations.by_id) or [""]
+        name, *words = shlex.split(line.removeprefix("$ ").replace("conv_...", conversations[0]))
+        done = command(*words, server=sandbox)
+        assert (name, done.stderr) == ("mistral-imagegen", "")
+        assert done.returncode == (1 if words == ["--", "gallery"] else 0), line
+    assert sandbox.paid == 2
+    assert len(list((tmp_path / "posters").glob("*.jpg"))) == 2
+    assert len(list((tmp_path / "again").glob("*.jpg"))) == 1
 
 
 def test_links_lead_to_files():
