@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import resource
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ def make(sandbox_process) -> Callable[..., ChatMistralConversations]:
 @pytest.fixture
 def few_files() -> Iterator[None]:
     """Let the process have 256 open files, which is what macOS allows by default, besides those of other tests."""
+    gc.collect()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256 + psutil.Process().num_fds(), hard))
     yield
