@@ -60,7 +60,7 @@ class Settings:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 300.0
 
-    def url(self, request: Request) -> str:
+    def url(self, request: Request) -> httpx.URL:
         """Return the absolute URL of a request.
 
         Raises:
@@ -69,13 +69,13 @@ class Settings:
         """
         if request.authorized:
             # langchain-mistralai's base URLs, which share the environment variable, end with "/v1".
-            return self.base_url.rstrip("/").removesuffix("/v1") + request.path
+            return _server_url(self.base_url.rstrip("/").removesuffix("/v1") + request.path)
         # Read by the library that will go there: two readers may see two hosts in one URL.
         url, base = _picture_url(request.path), httpx.URL(self.base_url)
         trusted = url.scheme == "https" and url.port in {None, 443} and _BLOB_HOST.fullmatch(url.raw_host.decode())
         if url.userinfo or not (trusted or (url.scheme, url.netloc) == (base.scheme, base.netloc)):
             raise ImageUnavailableError(f"A picture's URL leads to {url.host!r}, which is not a host of Mistral's")
-        return request.path
+        return url
 
     def build(self, client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
         """Make the HTTP library's request."""
@@ -93,8 +93,12 @@ class Settings:
             self.url(request),
             headers=headers,
             content=content,
-            timeout=httpx.Timeout(self.timeout, connect=min(_CONNECT_SECONDS, self.timeout), pool=None),
+            timeout=self._timeouts,
         )
+
+    @functools.cached_property
+    def _timeouts(self) -> httpx.Timeout:
+        return httpx.Timeout(self.timeout, connect=min(_CONNECT_SECONDS, self.timeout), pool=None)
 
     def transport_options(self) -> dict[str, Any]:
         """Return what both kinds of httpx client take."""
@@ -102,6 +106,9 @@ class Settings:
         plain = self.base_url.startswith("http://")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else _tls()
         return {"limits": LIMITS, "verify": context, "follow_redirects": False}
+
+
+_server_url = functools.lru_cache(httpx.URL)  # most requests go to one of a few paths
 
 
 def _picture_url(url: str) -> httpx.URL:
@@ -210,7 +217,7 @@ class _Body:
 
 def _response(request: Request, raw: httpx.Response, content: bytes = b"", stream: Any = None) -> Response:
     _log.debug("%s -> %d", request, raw.status_code)
-    return Response(status=raw.status_code, headers=dict(raw.headers), content=content, stream=stream)
+    return Response(status=raw.status_code, headers=dict(raw.headers.items()), content=content, stream=stream)
 
 
 class Client:

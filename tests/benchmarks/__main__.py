@@ -1,6 +1,6 @@
 """Measure this package against its targets, beside bare httpx, curl, the official SDK and other chat models.
 
-    python tests/benchmarks [results.json] [--quick] [--only turns ...]
+    python tests/benchmarks [results.json] [--quick] [--only invoke ...]
 
 Everything talks to one local server. The table's ratios travel to other machines, its absolute times do not.
 """
@@ -60,7 +60,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="?", type=Path, help="where to write the numbers as JSON")
     parser.add_argument("--quick", action="store_true", help="only see that it runs; the numbers mean nothing")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {' '.join(quick(server.Address(0)))}")
+    names = list(quick(server.Address(0)))
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"some of: {' '.join(names)}")
     given = parser.parse_args()
     for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         os.environ.pop(name, None)
