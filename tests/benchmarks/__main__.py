@@ -37,7 +37,7 @@ def thorough(address: server.Address) -> Measurements:
         "first": lambda: starts.first_requests(rounds=3),
         "graph": lambda: graphs.turns(address, rounds=7, count=20),
         "scale": lambda: scale.scale(
-            address, 5, (1, 10, 100, 500), (1, 10, 50, 200), (1, 8, 64, 512), (1, 100, 10_000, 100_000)
+            address, 5, (1, 50, 200, 500), (1, 50, 100, 200), (1, 8, 64, 512), (1, 100, 10_000, 100_000)
         ),
     }
 
