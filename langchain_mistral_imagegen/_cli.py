@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments; those of the process by default.
     """
     args = parse(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what a console cannot show is no reason to stop half-way
     try:
         command = _command(args)
     except ImportError as error:

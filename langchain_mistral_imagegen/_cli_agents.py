@@ -44,7 +44,7 @@ class AgentsCommand:
 
     def _tell(self, agents: Sequence[api.Agent]) -> None:
         for agent in agents:
-            self.report.say(json.dumps(agent.as_sent(), ensure_ascii=False) if self.args.json else _line(agent))
+            self.report.say(json.dumps(agent.as_sent()) if self.args.json else _line(agent))
 
 
 def _line(agent: api.Agent) -> str:

@@ -86,7 +86,7 @@ class JsonBatchReport(BatchReport):
         self._tell({"id": prompt.id, "prompt": prompt.text, "images": [], "outcome": "left"})
 
     def _tell(self, told: dict[str, object]) -> None:
-        self.say(json.dumps(told, ensure_ascii=False))
+        self.say(json.dumps(told))
 
 
 class TextBatchReport(BatchReport):

@@ -83,7 +83,7 @@ class Showing:
                     preview(await asyncio.to_thread(store.get, outcome["key"]))
 
     def _say_json(self, value: object) -> None:
-        self.report.say(json.dumps(value, ensure_ascii=False))
+        self.report.say(json.dumps(value))
 
 
 def _first_words(entries: Sequence[_wire.Wire]) -> str:

@@ -110,7 +110,7 @@ class PictureFile:
         return self._path  # type: ignore[return-value]  # `restart` has set it
 
     def _describe(self, path: Path) -> tuple[str, str, tuple[int, int] | None]:
-        with path.open("rb") as written:
+        with path.open("rb+") as written:  # Windows flushes only what could be written
             os.fsync(written.fileno())
             kind = sniff_image(written.read(16))
             if kind is None:

@@ -83,11 +83,11 @@ class JsonReport(Report):
     ) -> None:
         """Tell the result, unless `failed` is going to."""
         if error is None:
-            self.say(json.dumps(self._result, ensure_ascii=False))
+            self.say(json.dumps(self._result))
 
     def failed(self, reason: str) -> None:
         """Tell why there is no picture, or not all of them."""
-        self.say(json.dumps({**self._result, "error": reason}, ensure_ascii=False))
+        self.say(json.dumps({**self._result, "error": reason}))
 
     def finished(self, answer: AIMessage, stored: Stored) -> None:
         """Remember what came of it."""

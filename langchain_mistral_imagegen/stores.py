@@ -168,7 +168,7 @@ class FsspecImageStore:
             self._filesystem.rm_file(self._path(key))
 
     def _path(self, key: str) -> str:
-        if key.startswith("/") or ".." in key.split("/"):
+        if key.startswith("/") or "\\" in key or ".." in key.split("/"):  # Windows takes "\\" for "/"
             raise ValueError(f"{key!r} is not a key: keys lie below the store's root")
         return f"{self._place[1]}/{key}"
 

@@ -48,6 +48,17 @@ def test_without_a_key_the_sandbox_draws_and_is_named_first(tmp_path):
     assert re.fullmatch(r"Usage: \d+ tokens in, \d+ out, image_generation called once", usage)
 
 
+@pytest.mark.parametrize("words", [[], ["--json"], ["--no-stream"], ["--from", "prompts.txt"]])
+def test_a_console_that_lacks_characters_loses_no_picture(sandbox, tmp_path, words):
+    prompt = "Draw a \u2603 in snow, \N{GRINNING FACE}."
+    (tmp_path / "prompts.txt").write_text(prompt, encoding="utf-8")
+    done = run(*(words if "--from" in words else [*words, prompt]), server=sandbox, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list((tmp_path / "generated_images").glob("*.jpg"))) == 1
+    if words == ["--json"]:
+        assert "a \u2603 in snow" in json.loads(done.stdout)["text"]
+
+
 def test_output_that_is_no_terminal_has_no_control_codes(sandbox):
     done = run(CAT, server=sandbox)
     assert "\x1b" not in done.stdout + done.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
+import os
 import pickle
 import signal
 import subprocess
@@ -163,7 +165,14 @@ def test_a_full_disk_is_a_store_error_and_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd"])
+def test_what_is_flushed_could_be_written_as_windows_wants_it(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr("os.fsync", lambda file: flushed.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
+    written(FsspecImageStore(str(tmp_path)), DATA).finish(content_address)
+    assert flushed == [os.O_RDWR]
+
+
+@pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", r"..\x", r"a\..\..\x"])
 def test_keys_stay_below_the_store(store, key):
     with pytest.raises(ValueError, match="is not a key"):
         store.get(key)
