@@ -18,9 +18,12 @@ from langchain_mistral_imagegen.sandbox import Sandbox
 COMMAND = [sys.executable, "-m", "langchain_mistral_imagegen"]
 
 
+def variables(server: Sandbox | None = None, **env: str) -> dict[str, str]:
+    return {**({"MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": server.url} if server else {}), **env}
+
+
 def environment(server: Sandbox | None = None, **env: str) -> dict[str, str]:
-    variables = {"MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": server.url} if server else {}
-    return {**os.environ, **variables, **env}
+    return {**os.environ, **variables(server, **env)}
 
 
 def run_on_terminal(
@@ -38,10 +41,10 @@ def run_on_terminal(
     """
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    variables = environment(server, **{"TERM": "xterm", "COLUMNS": str(columns), **env})
+    env = environment(server, **{"TERM": "xterm", "COLUMNS": str(columns), **env})
     streams = {"stdin": terminal, "stdout": stdout or terminal, "stderr": terminal}
     shown, waiting = b"", dict(answers or {})
-    with subprocess.Popen([*COMMAND, *args], env=variables, **streams) as process:
+    with subprocess.Popen([*COMMAND, *args], env=env, **streams) as process:
         os.close(terminal)
         try:
             while piece := os.read(main, 65536):

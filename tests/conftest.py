@@ -16,6 +16,7 @@ from typing import Any
 import fsspec
 import psycopg
 import pytest
+from cli_process import variables
 from hypothesis import settings
 from langchain_core.messages import AIMessage, message_chunk_to_message
 from moto.server import ThreadedMotoServer
@@ -83,9 +84,8 @@ def command(
     """Runs the command in this process."""
 
     def run(*args: str, server: Sandbox | None = None, stdin: str = "", **env: str) -> Any:
-        variables = {"MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": server.url} if server else {}
         with monkeypatch.context() as patch:
-            for name, value in {**variables, **env}.items():
+            for name, value in variables(server, **env).items():
                 patch.setenv(name, value)
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
             try:

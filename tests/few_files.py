@@ -13,11 +13,11 @@ import resource
 import sys
 from pathlib import Path
 
-from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore, ToolFileNode, images_of
+from test_load import prompts, replies, said, store, store_by_nodes
+
+from langchain_mistral_imagegen import ChatMistralConversations
 
 COUNT = 300
-PROMPTS = [f"Draw cat {number}." for number in range(COUNT)]
-REPLIES = [f"Here is your image: cat {number}." for number in range(COUNT)]
 
 
 def model(url: str, delay: float) -> ChatMistralConversations:
@@ -27,21 +27,16 @@ def model(url: str, delay: float) -> ChatMistralConversations:
 
 async def at_once(url: str, folder: Path) -> None:
     async with model(url, 0.4) as asked:
-        answers = await asked.abatch(list(PROMPTS))
-        assert [answer.text.strip() for answer in answers] == REPLIES
-        stored = await asked.astore_images(
-            images_of(answers), FsspecImageStore(str(folder / "store")), max_concurrency=COUNT
-        )
-        assert [ref["status"] for ref in stored] == ["stored"] * COUNT
-        node = ToolFileNode(FsspecImageStore(str(folder / "nodes")), asked)
-        updates = await asyncio.gather(*(node.ainvoke({"messages": [answer]}) for answer in answers))
-        assert [ref["status"] for update in updates for ref in update["images"].values()] == ["stored"] * COUNT
+        answers = await asked.abatch(prompts(COUNT))
+        assert said(answers) == replies(COUNT)
+        for way in (store, store_by_nodes):
+            stored = await way(asked, answers, folder / way.__name__)
+            assert [status for _, status in stored] == ["stored"] * COUNT
 
 
 def in_threads(url: str) -> None:
     with model(url, 1) as asked:
-        answers = asked.batch(list(PROMPTS), {"max_concurrency": COUNT})
-    assert [answer.text.strip() for answer in answers] == REPLIES
+        assert said(asked.batch(prompts(COUNT), {"max_concurrency": COUNT})) == replies(COUNT)
 
 
 if __name__ == "__main__":

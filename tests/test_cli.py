@@ -9,24 +9,22 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from cli_process import COMMAND, environment
 from PIL import Image
 
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
-COMMAND = [sys.executable, "-m", "langchain_mistral_imagegen"]
 CAT = "Generate an orange cat in an office."
 
 
 def run(*args: str, server: Sandbox | None = None, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    variables = {"MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": server.url} if server else {}
     return subprocess.run(
         [*COMMAND, *args],
         input=stdin,
-        env={**os.environ, **variables, **env},
+        env=environment(server, **env),
         capture_output=True,
         text=True,
         timeout=60,
@@ -68,7 +66,7 @@ def test_output_that_is_no_terminal_has_no_control_codes(sandbox):
 def test_a_terminal_shows_progress_and_no_less_text(sandbox, tmp_path):
     sandbox.behave(Behavior(pace=0.01))
     main, terminal = pty.openpty()
-    env = {**os.environ, "MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": sandbox.url, "TERM": "xterm", "COLUMNS": "100"}
+    env = environment(sandbox, TERM="xterm", COLUMNS="100")
     with subprocess.Popen([*COMMAND, CAT], stdout=terminal, stderr=terminal, env=env) as process:
         os.close(terminal)
         shown = io.BytesIO()
@@ -170,7 +168,7 @@ def test_api_errors_exit_3_also_as_json(sandbox):
 def test_ctrl_c_during_a_download_exits_130_and_leaves_nothing(sandbox, tmp_path):
     sandbox.behave(Behavior(file_size=50_000_000))
     sandbox.behave(Behavior(on="download", pace=0.05))
-    env = {**os.environ, "MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": sandbox.url}
+    env = environment(sandbox)
     with subprocess.Popen(
         [*COMMAND, CAT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
     ) as process:
