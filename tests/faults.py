@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import struct
@@ -38,6 +39,8 @@ class FaultyProxy:
 
     def close(self) -> None:
         self._stop.set()
+        with contextlib.suppress(OSError):  # on Linux closing alone leaves `accept` waiting, and the port open
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:
@@ -49,7 +52,7 @@ class FaultyProxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client:
+        with client, contextlib.suppress(OSError):  # a client may leave at any time, as may the server
             start = client.recv(4096, socket.MSG_PEEK).partition(b"\r\n")[0].decode()
             if self.fault == "reset before it was read" and self.matches(start):
                 self.hit.append(start)
