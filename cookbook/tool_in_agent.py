@@ -1,8 +1,9 @@
 """The tool in an agent: whatever model drives the agent, it can have pictures drawn.
 
-Costs one picture on the real API, and the driving model's tokens. Run: `python cookbook/tool_in_agent.py`. Without
-MISTRAL_API_KEY the pictures come from the sandbox, and a script stands for the driving model. With it, any chat model
-may drive that LangChain knows; this one needs `pip install langchain-mistralai`.
+Costs one picture on the real API, and the driving model's tokens. Run: `python cookbook/tool_in_agent.py`, after `pip
+install langchain-mistral-imagegen[agent]`. Without MISTRAL_API_KEY the pictures come from the sandbox, and a script
+stands for the driving model. With it, any chat model may drive that LangChain knows; this one needs `pip install
+langchain-mistralai`.
 """
 
 import os
