@@ -1,7 +1,7 @@
 """Testing your app: the fixture `mistral_sandbox` stands for Mistral, scripts its answers and counts what is paid.
 
-Costs nothing. Run: `pytest cookbook/testing_your_app.py`, after `pip install -e '.[test]'`. In a project of your own the
-fixture comes with this package (extra `sandbox`), the app is a module, and the tests are another.
+Costs nothing. Run: `pytest cookbook/testing_your_app.py`, after `pip install -e '.[test]'`. In a project of your own
+the fixture comes with this package (extra `sandbox`), the app is a module, and the tests are another.
 """
 
 import pytest

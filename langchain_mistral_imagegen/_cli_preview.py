@@ -9,6 +9,7 @@ import sys
 
 from PIL import Image
 
+_log = logging.getLogger("langchain_mistral_imagegen")
 _ROWS = 16
 
 
@@ -21,11 +22,11 @@ def preview(data: bytes) -> None:
     """Show a picture; one that cannot be shown is left out."""
     # It asks the terminal while it is imported, so this must not be done for anything else.
     logging.getLogger("textual_image").setLevel(logging.ERROR)  # not of a terminal that does not answer
-    from rich.console import Console  # noqa: PLC0415
-    from textual_image.renderable import Image as Picture  # noqa: PLC0415
-
     try:
+        from rich.console import Console  # noqa: PLC0415
+        from textual_image.renderable import Image as Picture  # noqa: PLC0415
+
         with Image.open(io.BytesIO(data)) as picture:
             Console().print(Picture(picture.convert("RGB"), width="auto", height=_ROWS))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return
+    except Exception:  # noqa: BLE001 - whatever a terminal says, or Pillow: the picture is paid for, and stored
+        _log.debug("a picture cannot be shown on this terminal", exc_info=True)

@@ -41,6 +41,16 @@ def test_a_terminal_that_knows_sixels_gets_them(sandbox):
     assert HALF_BLOCK not in text
 
 
+def test_a_terminal_that_cannot_be_asked_costs_the_preview_alone(sandbox, tmp_path):
+    (tmp_path / "textual_image").mkdir()
+    (tmp_path / "textual_image" / "__init__.py").touch()
+    (tmp_path / "textual_image" / "renderable.py").write_text("raise Exception('Failed to get cell size')\n")
+    code, text = run_on_terminal("Draw a cat.", server=sandbox, PYTHONPATH=str(tmp_path))
+    assert code == 0
+    assert "cat-" in text
+    assert "Failed" not in text
+
+
 def test_show_shows_pictures(sandbox, command):
     command("-q", "Draw a cat.", server=sandbox)
     (file,) = sandbox.files.by_id
