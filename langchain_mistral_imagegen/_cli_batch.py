@@ -155,11 +155,13 @@ class Batch:
         key = secrets.token_hex(16)
         asked = self.manifest.write(self._record(prompt, "asked", key=key))
         try:
-            return await self.session.model.ainvoke(prompt.text, conversation_metadata={KEY: key})
+            answer = await self.session.model.ainvoke(prompt.text, conversation_metadata={KEY: key})
         except MistralImagegenError as error:
             status: Status = "failed" if is_unpaid(error) else "asked"
             self.manifest.write({**asked, "status": status, "error": _reason(error)})
             raise
+        self.report.answered(answer)
+        return answer
 
     async def _lost(self, prompt: Prompt, known: Record) -> AIMessage | None:
         """Look for an answer that did not arrive; while it may still be drawn, wait for it."""

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from langchain_core.messages import AIMessage
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from langchain_mistral_imagegen._cli_manifest import Record
 from langchain_mistral_imagegen._cli_prompts import Prompt
-from langchain_mistral_imagegen._report import Report, Stored, printable, times
+from langchain_mistral_imagegen._report import Report, Stored, facts_of, printable, times
 from langchain_mistral_imagegen.images import ImageRef
 
 _SUMMARY = {
@@ -38,6 +39,9 @@ class BatchReport(Report):
 
     def working(self, prompt: Prompt, what: str) -> None:
         """Take what is being done for a prompt."""
+
+    def answered(self, answer: AIMessage) -> None:
+        """Take an answer that was just paid for."""
 
     def fetched(self, prompt: Prompt, ref: ImageRef, count: int) -> None:
         """Take the number of bytes received of a picture so far."""
@@ -109,6 +113,7 @@ class TextBatchReport(BatchReport):
             redirect_stdout=sys.stdout.isatty(),  # what goes to a file must not be shown instead
         )
         self._overall: TaskID | None = None
+        self._count = 0
         self._tasks: dict[str, TaskID] = {}
         self._called: Counter[str] = Counter()
 
@@ -133,6 +138,10 @@ class TextBatchReport(BatchReport):
             self._tasks[prompt.id] = self._progress.add_task(printable(prompt.id), total=None, state=what)
         self._progress.update(self._tasks[prompt.id], state=what)
 
+    def answered(self, answer: AIMessage) -> None:
+        """Count what Mistral bills."""
+        self._called.update(facts_of(answer)["connectors"] or {})
+
     def fetched(self, prompt: Prompt, ref: ImageRef, count: int) -> None:  # noqa: ARG002  # mostly there is but one
         """Show the bytes received."""
         self.working(prompt, f"downloading, {count:,} bytes")
@@ -144,8 +153,6 @@ class TextBatchReport(BatchReport):
         if self._overall is not None:
             done = self.counts.total() + 1
             self._progress.update(self._overall, completed=done, state=f"{done} of {self._count}")
-        if outcome != "skipped":
-            self._called.update(record.get("connectors", {}))
         super().ended(prompt, outcome, record, stored)
 
     def told(self, prompt: Prompt, record: Record, stored: Stored) -> None:
@@ -163,6 +170,8 @@ class TextBatchReport(BatchReport):
     def summed_up(self, place: str) -> None:
         """Tell how many prompts came to what."""
         self._stop_progress()
+        self.counts["unfinished"] += len(self._tasks)  # interrupted
+        self.counts["left"] += self._count - self.counts.total()
         told = [f"{self.counts[outcome]} {words}" for outcome, words in _SUMMARY.items() if self.counts[outcome]]
         called = [f"{name} called {times(count)}" for name, count in self._called.items()]
         self.say("; ".join([", ".join(told) or "Nothing was done", *called, f"see {place}"]))

@@ -40,7 +40,7 @@ def are_downloading(sandbox: Sandbox, manifest: Path) -> bool:
     return len(sandbox.waiting) == 3 and list(statuses(manifest).values()) == ["drawn"] * 3
 
 
-def stop_when(condition: Callable[[], bool], how: int, *args: str, server: Sandbox) -> tuple[int, str]:
+def stop_when(condition: Callable[[], bool], how: int, *args: str, server: Sandbox) -> tuple[int, str, str]:
     """Run the command until something is the case, then send it a signal."""
     with subprocess.Popen(
         [*COMMAND, *args], env=environment(server), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -48,8 +48,8 @@ def stop_when(condition: Callable[[], bool], how: int, *args: str, server: Sandb
         while not condition():
             assert process.poll() is None, process.communicate()
         process.send_signal(how)
-        _, errors = process.communicate(timeout=30)
-    return process.returncode, errors
+        told, errors = process.communicate(timeout=30)
+    return process.returncode, errors, told
 
 
 def test_all_prompts_are_drawn_and_a_second_run_pays_nothing(command, sandbox, prompts, manifest, tmp_path):
@@ -175,7 +175,7 @@ def test_whoever_is_stopped_between_paying_and_downloading_downloads_later(
     command, sandbox, prompts, manifest, tmp_path, how
 ):
     sandbox.behave(Behavior(on="download", delay=30), times=3)
-    code, errors = stop_when(lambda: are_downloading(sandbox, manifest), how, "--from", prompts, server=sandbox)
+    code, errors, _ = stop_when(lambda: are_downloading(sandbox, manifest), how, "--from", prompts, server=sandbox)
     assert (code, sandbox.paid, pictures(tmp_path)) == (-9 if how == signal.SIGKILL else 130, 3, 0)
     if how == signal.SIGINT:
         assert "Interrupted" in errors
@@ -184,9 +184,23 @@ def test_whoever_is_stopped_between_paying_and_downloading_downloads_later(
     left = command("--from", prompts, server=sandbox)
     assert (left.returncode, sandbox.paid, pictures(tmp_path)) == (3, 3, 0)
     assert "3 unfinished" in left.stdout
+    assert "called" not in left.stdout  # this run asked nothing
     assert "--resume" in left.stderr
     resumed = command("--resume", "--from", prompts, server=sandbox)
     assert (resumed.returncode, resumed.stderr, sandbox.paid, pictures(tmp_path)) == (0, "", 3, 3)
+    assert resumed.stdout.splitlines()[-1] == "3 stored; see generated_images/manifest.jsonl"
+
+
+def test_the_summary_of_an_interrupted_run_counts_what_it_left(sandbox, prompts, manifest):
+    sandbox.behave(Behavior(on="download", delay=30), times=2)
+    _, _, told = stop_when(
+        lambda: len(sandbox.waiting) == 2 and list(statuses(manifest).values()) == ["drawn"] * 2,
+        signal.SIGINT,
+        *("--concurrency", "2", "--from", prompts),
+        server=sandbox,
+    )
+    summary = "2 unfinished, 1 not asked; image_generation called 2 times; see generated_images/manifest.jsonl\n"
+    assert told == summary
 
 
 def test_whoever_is_killed_while_asking_finds_the_answer_later(command, sandbox, prompts, manifest, tmp_path):
