@@ -34,9 +34,10 @@ from langchain_mistral_imagegen._cli_prompts import Prompt, read_prompts
 from langchain_mistral_imagegen._cli_session import BadPlaceError, Session, session, shown, writable_store
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._names import picture_name
-from langchain_mistral_imagegen._reconcile import KEY, is_unpaid, lost_answer
+from langchain_mistral_imagegen._reconcile import KEY, lost_answer
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen._report import facts_of
+from langchain_mistral_imagegen._retry import is_unpaid
 from langchain_mistral_imagegen.errors import AuthenticationError, MistralImagegenError, QuotaExceededError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore

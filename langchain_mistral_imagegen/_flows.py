@@ -13,11 +13,10 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from langchain_mistral_imagegen import _protocol
 from langchain_mistral_imagegen._protocol import Request, Response, Sink, unheard
-from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen._retry import RetryPolicy, is_unpaid
 from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen._wire import ConversationHistory, read_response
 from langchain_mistral_imagegen.errors import (
-    APIConnectionError,
     ImageUnavailableError,
     InvalidResponseError,
     MinuteQuotaError,
@@ -64,7 +63,8 @@ def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
     Raises:
         APIError: The server's error.
         APIConnectionError: No answer, and nothing was paid or made.
-        OutcomeUnknownError: No answer to a request that costs money or makes something: it may have been carried out.
+        OutcomeUnknownError: No answer to a request that costs money or makes something, or none but a gateway's: it
+            may have been carried out.
     """
     attempt = 0
     while True:
@@ -78,13 +78,13 @@ def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
                 level = logging.WARNING if isinstance(error, MinuteQuotaError) else logging.INFO  # a minute is noticed
                 _log.log(level, "%s: %s; it is repeated in %g seconds", request, error, wait)
                 yield Pause(wait)
-            elif request.once and isinstance(error, APIConnectionError) and error.sent:
-                raise OutcomeUnknownError(
-                    f"{request} got no answer and may have been carried out; it is not repeated, to not "
-                    + ("pay twice" if request.paid else "make a duplicate")
-                ) from error
             elif request.once and isinstance(error, InvalidResponseError):
                 raise unreadable(str(error)) from error
+            elif request.once and not is_unpaid(error):
+                raise OutcomeUnknownError(
+                    f"{error}; the request may have been carried out, and is not repeated, to not "
+                    + ("pay twice" if request.paid else "make a duplicate")
+                ) from error
             else:
                 raise
         else:

@@ -22,15 +22,10 @@ from langchain_core.messages import AIMessage
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._answers import Asked, to_message
 from langchain_mistral_imagegen._flows import Flow, Pause, blocking
+from langchain_mistral_imagegen._retry import is_unpaid
 from langchain_mistral_imagegen._turns import Answer, Turn
 from langchain_mistral_imagegen._wire import ConversationResponse, FunctionResultEntry, MessageInputEntry, Wire
-from langchain_mistral_imagegen.errors import (
-    APIConnectionError,
-    APIError,
-    ImageStoreError,
-    InvalidInputError,
-    NotFoundError,
-)
+from langchain_mistral_imagegen.errors import ImageStoreError, NotFoundError
 from langchain_mistral_imagegen.images import incoming_file
 from langchain_mistral_imagegen.stores import ImageStore
 
@@ -131,21 +126,6 @@ def withdraw(key: str, intents: Intents, error: Exception) -> Flow[None]:
     """Take an intent back after an error that proves that nothing was drawn: then there is nothing to wait for."""
     if is_unpaid(error):
         yield from blocking(lambda: intents.withdraw(key))
-
-
-def is_unpaid(error: Exception) -> bool:
-    """Tell whether an error proves that nothing was drawn.
-
-    Such is any error status by Mistral's own hand, and a connection that was never made. A gateway's 502, 503 or 504
-    proves nothing, and neither does an error in the middle of a stream.
-    """
-    unsent = isinstance(error, InvalidInputError) or (isinstance(error, APIConnectionError) and not error.sent)
-    refused = (
-        isinstance(error, APIError)
-        and (error.status_code < 500 or error.code is not None)  # noqa: PLR2004  # its code is Mistral's own
-        and error.partial is None
-    )
-    return unsent or refused
 
 
 def look(turn: Turn, key: str, wait: float, *, by_words: bool) -> Flow[ConversationResponse | None]:

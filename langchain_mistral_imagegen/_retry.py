@@ -8,6 +8,7 @@ from langchain_mistral_imagegen._protocol import Request
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     APIError,
+    InvalidInputError,
     MinuteQuotaError,
     MistralImagegenError,
     QuotaExceededError,
@@ -62,3 +63,19 @@ def _may_repeat(request: Request, error: MistralImagegenError) -> bool:
     if isinstance(error, APIError):
         return error.status_code in _TRANSIENT
     return isinstance(error, APIConnectionError)
+
+
+def is_unpaid(error: Exception) -> bool:
+    """Tell whether an error proves that there is no answer, nor will be.
+
+    Such is any error status by Mistral's own hand, and a connection that was never made. A gateway's 502, 503 or 504
+    proves nothing, and neither does an error in the middle of a stream. (Whether Mistral bills what ran before its own
+    error is not documented.)
+    """
+    unsent = isinstance(error, InvalidInputError) or (isinstance(error, APIConnectionError) and not error.sent)
+    refused = (
+        isinstance(error, APIError)
+        and (error.status_code < 500 or error.code is not None)  # noqa: PLR2004  # its code is Mistral's own
+        and error.partial is None
+    )
+    return unsent or refused

@@ -145,7 +145,9 @@ class APITimeoutError(APIConnectionError, ModelTimeoutError):
 class OutcomeUnknownError(MistralImagegenError, ModelError):
     """A request that costs money, or makes an agent, got no complete answer: it may have been carried out.
 
-    It is not repeated by itself, because that could pay twice or leave a duplicate. `reconcile` looks for the answer.
+    So does one that was answered by a gateway, with a 5xx that lacks Mistral's own `code`; the `ServerError` is its
+    `__cause__`. It is not repeated by itself, because that could pay twice or leave a duplicate. `reconcile` looks for
+    the answer.
 
     Attributes:
         conversation_id: The conversation, as far as known. Its history on the server tells what happened.

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+MISTRALS_OWN = '{"object": "error", "message": "Service unavailable.", "type": "internal_server_error", "code": 3000}'
 HTML = b"<html><body>Welcome</body></html>"
 BOMB = gzip.compress(bytes(200_000_000))
-STATUSES = {408: "Request Timeout", 429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
-            503: "Service Unavailable", 504: "Gateway Timeout", 307: "Temporary Redirect"}  # fmt: skip
+STATUSES = {"408": "Request Timeout", "429": "Too Many Requests", "500": "Internal Server Error", "502": "Bad Gateway",
+            "503": "Service Unavailable", "504": "Gateway Timeout", "307": "Temporary Redirect"}  # fmt: skip
 
 
 class FaultyProxy:
@@ -76,15 +77,8 @@ class FaultyProxy:
             return b"".join(iter(lambda: server.recv(65536), b""))
 
     def _suffer(self, client: socket.socket, request: bytes) -> None:
-        name, _, detail = self.fault.partition(" ")
-        if name in {"408", "429", "500", "502", "503", "504", "307"}:
-            wait = f"Retry-After: {detail.removeprefix('with Retry-After ')}\r\n" if "Retry" in detail else ""
-            place = "Location: http://127.0.0.1:1/elsewhere\r\n" if name == "307" else ""
-            body = "Service said no."
-            client.sendall(
-                f"HTTP/1.1 {name} {STATUSES[int(name)]}\r\n{wait}{place}Content-Type: text/plain\r\n"
-                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
-            )
+        if self.fault[:3] in STATUSES:
+            client.sendall(self._refusal(request))
             return
         if self.fault in CANNED:
             head = "HTTP/1.1 200 OK\r\nContent-Type: {0}\r\n{1}Content-Length: {2}\r\nConnection: close\r\n\r\n"
@@ -111,6 +105,18 @@ class FaultyProxy:
             case "wrong content type":
                 lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-type")]
                 client.sendall(b"\r\n".join([*lines, b"Content-Type: text/plain"]) + b"\r\n\r\n" + body)
+
+    def _refusal(self, request: bytes) -> bytes:
+        status, _, detail = self.fault.partition(" ")
+        if detail == "after it was read":
+            self._answer(request)  # the server carries it out
+        wait = f"Retry-After: {detail.removeprefix('with Retry-After ')}\r\n" if "Retry" in detail else ""
+        place = "Location: http://127.0.0.1:1/elsewhere\r\n" if status == "307" else ""
+        kind, body = ("application/json", MISTRALS_OWN) if "Mistral" in detail else ("text/plain", "Service said no.")
+        return (
+            f"HTTP/1.1 {status} {STATUSES[status]}\r\n{wait}{place}Content-Type: {kind}\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+        ).encode()
 
 
 CANNED: dict[str, tuple[str, str, bytes]] = {

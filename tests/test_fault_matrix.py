@@ -52,17 +52,25 @@ TABLE = {
     "408": (REFUSED, REFUSED._replace(repeats=2), REFUSED),
     "429": (BUSY, BUSY, BUSY),
     "429 with Retry-After 7": (BUSY, BUSY, BUSY),
-    "500": (FAILED, AGAIN["error"], FAILED),
-    "502": (FAILED, AGAIN["error"], FAILED),
-    "503 with Retry-After 7": (FAILED, AGAIN["error"], FAILED),
-    "504": (FAILED, AGAIN["error"], FAILED),
+    "500 with Mistral's code": (FAILED, AGAIN["error"], FAILED),
+    "500": (UNKNOWN, AGAIN["error"], UNKNOWN),
+    "502": (UNKNOWN, AGAIN["error"], UNKNOWN),
+    "503 with Retry-After 7": (UNKNOWN, AGAIN["error"], UNKNOWN),
+    "504": (UNKNOWN, AGAIN["error"], UNKNOWN),
+    "504 after it was read": (UNKNOWN, AGAIN["error"], UNKNOWN),
     "307": (REFUSED, REFUSED, REFUSED),
     "HTML": (UNKNOWN, UNREADABLE, UNREADABLE),
     "empty body": (UNKNOWN, UNREADABLE, UNREADABLE),
     "no JSON": (UNKNOWN, UNREADABLE, UNREADABLE),
     "gzip bomb": (UNKNOWN, UNREADABLE, UNKNOWN),
 }
-CARRIED_OUT = {"no answer", "reset after it was read", "reset in the body", "body cut short"}
+CARRIED_OUT = {
+    "no answer",
+    "reset after it was read",
+    "reset in the body",
+    "body cut short",
+    "504 after it was read",
+}
 PAYING = ("start", "append", "restart", "stream")
 OPERATIONS = {**dict.fromkeys(PAYING, 0), "history": 1, "list": 1, "download": 1, "make an agent": 2}
 MATCHES = {

@@ -73,7 +73,7 @@ def test_replies_and_faults_are_scripted(passes):
         import pytest
         from app import ask
         from langchain_mistral_imagegen import images_of
-        from langchain_mistral_imagegen.errors import ServerError
+        from langchain_mistral_imagegen.errors import OutcomeUnknownError
         from langchain_mistral_imagegen.sandbox import Behavior
 
         def test_words_instead_of_a_picture(mistral_sandbox):
@@ -83,7 +83,7 @@ def test_replies_and_faults_are_scripted(passes):
 
         def test_a_fault(mistral_sandbox):
             mistral_sandbox.behave(Behavior(status=503))
-            with pytest.raises(ServerError):
+            with pytest.raises(OutcomeUnknownError):
                 ask("Draw a wolf.")
             assert [request.status for request in mistral_sandbox.requests] == [503]
             assert mistral_sandbox.prompts == ["Draw a wolf."]
