@@ -52,7 +52,7 @@ def _thinking(block: Block) -> Iterator[Block]:
     yield {
         "type": "reasoning",
         "reasoning": block.get("thinking", ""),
-        **_extras(block, "signature"),
+        **_extras(block, "signature", "references"),
         **_index("rsn", block),
     }
 

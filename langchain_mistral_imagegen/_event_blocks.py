@@ -32,7 +32,7 @@ class _Slot:
     def once(self, block: Block) -> Block:
         """Return a block less the fields that were given before."""
         fresh = {name: value for name, value in block.items() if name not in self.sent}
-        self.sent |= fresh.keys() - {"type", "id", "text", "thinking", "arguments"}
+        self.sent |= fresh.keys() - {"type", "id", "text", "thinking", "references", "arguments"}
         return {"type": block["type"], **fresh, "index": self.index}
 
 
@@ -110,7 +110,8 @@ class EventBlocks:
                     yield [slot.once(_native_blocks.text_block(slot.text.feed(text), event.id))]
             case _wire.ThinkChunk():
                 slot = self._slot(self._position(event, "thinking"), event.id)
-                yield [slot.once(_native_blocks.thinking_block(slot.text.feed(chunk.text), chunk.signature))]
+                text = slot.text.feed(chunk.text)
+                yield [slot.once(_native_blocks.thinking_block(text, chunk, self._urls, event.id))]
             case _:
                 self._previous = None
                 yield [self._whole(_native_blocks.chunk_block(chunk, self._urls, event.id))]

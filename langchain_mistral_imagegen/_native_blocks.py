@@ -48,9 +48,10 @@ def text_block(text: str, entry_id: str) -> Block:
     return {"type": "text", "text": text} | ({"id": entry_id} if entry_id else {})
 
 
-def thinking_block(text: str, signature: str | None) -> Block:
-    """Make a block of reasoning."""
-    return {"type": "thinking", "thinking": text} | ({"signature": signature} if signature else {})
+def thinking_block(text: str, chunk: _wire.ThinkChunk, urls: SignedUrls, entry_id: str) -> Block:
+    """Make a block of reasoning, of which the text is given as it may be told."""
+    told = {"signature": chunk.signature, "references": urls.redact(chunk.references, entry_id)}
+    return {"type": "thinking", "thinking": text} | {name: value for name, value in told.items() if value}
 
 
 def chunk_block(chunk: _wire.Wire, urls: SignedUrls, entry_id: str) -> Block:
@@ -59,7 +60,7 @@ def chunk_block(chunk: _wire.Wire, urls: SignedUrls, entry_id: str) -> Block:
         case _wire.TextChunk():
             return text_block(urls.redact(chunk.text, entry_id), entry_id)
         case _wire.ThinkChunk():
-            return thinking_block(urls.redact(chunk.text, entry_id), chunk.signature)
+            return thinking_block(urls.redact(chunk.text, entry_id), chunk, urls, entry_id)
         case _wire.Unknown():
             return unknown_block(chunk.raw, urls, entry_id)
         case _:

@@ -155,6 +155,11 @@ class ThinkChunk(Wire):
             return self.thinking
         return "".join(str(part.get("text", "")) for part in self.thinking)
 
+    @property
+    def references(self) -> list[dict[str, Any]]:
+        """The sources that the reasoning names, and whatever else is no text."""
+        return [] if isinstance(self.thinking, str) else [part for part in self.thinking if "text" not in part]
+
 
 class ToolReferenceChunk(Wire):
     """A source that a connector found and the model cites."""

@@ -120,6 +120,17 @@ ANSWERS = {
     ],
     "a citation before a tool": [message(0, text("Cats."), source("A")), execution(1, RESULT)],
     "reasoning": [message(0, {"type": "thinking", "thinking": [text("Hm.")], "closed": True}, text("Yes."))],
+    "reasoning with sources": [
+        message(
+            0,
+            {
+                "type": "thinking",
+                "thinking": [text("See "), source("A"), text("and "), {"type": "hologram", "at": URL}],
+            },
+            {"type": "thinking", "thinking": [text("it."), source("B")]},
+            text("Yes."),
+        )
+    ],
     "calls that wait": [pending(0, "image_generation", '{"prompt": "a cat"}'), pending(1, "add", '{"a": 1}')],
     "a handoff at the end": [message(0, text("I ask the painter.")), handoff(1)],
     "unknown chunk": [message(0, text("Look:"), {"type": "hologram", "beams": [1]}, FILE)],
@@ -305,6 +316,21 @@ def test_reasoning_in_pieces_is_one_block():
     ]
     joined = functools.reduce(lambda left, right: left + right, chunks_of(STARTED, *events, DONE))
     assert joined.content_blocks == [{"type": "reasoning", "reasoning": "I think", "index": "lc_rsn_0"}]
+
+
+def test_what_reasoning_holds_besides_text_is_kept():
+    (thought,) = whole([message(0, {"type": "thinking", "thinking": [text("See "), source("A"), text("it.")]})]).content
+    assert thought == {"type": "thinking", "thinking": "See it.", "references": [source("A")], "index": 0}
+
+
+def test_what_reasoning_in_pieces_holds_besides_text_is_kept():
+    parts = [[text("See "), source("A")], [source("B"), text("it.")]]
+    events = [
+        {"type": "message.output.delta", "id": "m", "content": {"type": "thinking", "thinking": part}} for part in parts
+    ]
+    joined = functools.reduce(lambda left, right: left + right, chunks_of(STARTED, *events, DONE))
+    (thought,) = joined.content_blocks
+    assert (thought["reasoning"], thought["extras"]) == ("See it.", {"references": [source("A"), source("B")]})
 
 
 def test_a_cut_stream_raises_with_what_had_arrived():

@@ -41,8 +41,12 @@ def blocks(*content, kind=AIMessage, **fields):
             },
         ),
         (
-            {"type": "thinking", "thinking": "hm", "signature": "s"},
-            {"type": "reasoning", "reasoning": "hm", "extras": {"signature": "s"}},
+            {"type": "thinking", "thinking": "hm", "signature": "s", "references": [{"type": "tool_reference"}]},
+            {
+                "type": "reasoning",
+                "reasoning": "hm",
+                "extras": {"signature": "s", "references": [{"type": "tool_reference"}]},
+            },
         ),
         ({"type": "image_url", "image_url": {"url": "https://x"}}, {"type": "image", "url": "https://x"}),
         (
