@@ -7,7 +7,7 @@ the fixture comes with this package (extra `sandbox`), the app is a module, and 
 import pytest
 
 from langchain_mistral_imagegen import MistralImageGenerationTool
-from langchain_mistral_imagegen.errors import NoImageError, ServerError
+from langchain_mistral_imagegen.errors import NoImageError, OutcomeUnknownError
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
 # --- the app: it knows nothing of the sandbox ---
@@ -43,6 +43,6 @@ def test_the_next_minute_is_waited_for(mistral_sandbox: Sandbox) -> None:
 
 def test_what_may_have_been_paid_for_is_not_asked_again(mistral_sandbox: Sandbox) -> None:
     mistral_sandbox.behave(Behavior(status=502))
-    with pytest.raises(ServerError):
+    with pytest.raises(OutcomeUnknownError):
         postcard("Rome")
     assert len(mistral_sandbox.prompts) == 1

@@ -186,6 +186,7 @@ class AnswerStream:
             case _events.ResponseErrorEvent():
                 error = stream_error(event.message or "", event.code or 500)
                 error.partial = self.partial
+                error.is_retryable = error.is_retryable and error.partial is None  # what it holds may have been paid
                 raise error
             case _events.ResponseDoneEvent():
                 yield from map(self._piece, self._blocks.flush())

@@ -10,6 +10,7 @@ from langchain_mistral_imagegen.errors import (
     APIError,
     InvalidInputError,
     MinuteQuotaError,
+    MissingAPIKeyError,
     MistralImagegenError,
     QuotaExceededError,
     RateLimitError,
@@ -72,7 +73,9 @@ def is_unpaid(error: Exception) -> bool:
     proves nothing, and neither does an error in the middle of a stream. (Whether Mistral bills what ran before its own
     error is not documented.)
     """
-    unsent = isinstance(error, InvalidInputError) or (isinstance(error, APIConnectionError) and not error.sent)
+    unsent = isinstance(error, InvalidInputError | MissingAPIKeyError) or (
+        isinstance(error, APIConnectionError) and not error.sent
+    )
     refused = (
         isinstance(error, APIError)
         and (error.status_code < 500 or error.code is not None)  # noqa: PLR2004  # its code is Mistral's own

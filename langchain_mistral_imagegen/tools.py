@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -43,6 +43,9 @@ class ImageGenerationArtifact(TypedDict):
     """Calls of each built-in tool, which is what Mistral bills."""
 
 
+_Generated: TypeAlias = tuple[ImageGenerationArtifact, Sequence[Exception]]
+
+
 class GenerateImageInput(BaseModel):
     """What the calling model fills in."""
 
@@ -60,7 +63,8 @@ class MistralImageGenerationTool(BaseTool):
 
     Errors: an answer without a picture is a `NoImageError`, which the calling model gets to read (`handle_tool_error`
     is on). Quota, network and server errors keep their types and propagate, for `ToolRetryMiddleware` and
-    LangGraph's policies.
+    LangGraph's policies. A picture that is drawn, but cannot be stored, is no error in an agent, because a repetition
+    would be paid for: the artifact lists it as `failed`, and `ToolFileNode` fetches it.
 
     Example:
         ```python
@@ -108,26 +112,34 @@ class MistralImageGenerationTool(BaseTool):
             ImageStoreError: If no picture could be stored.
             ModelError: Quota, network and server errors.
         """
+        return _with_a_picture(*self._generate(prompt, config))
+
+    async def agenerate(self, prompt: str, config: RunnableConfig | None = None) -> ImageGenerationArtifact:
+        """Generate and store pictures, without an agent; see `generate`."""
+        return _with_a_picture(*await self._agenerate(prompt, config))
+
+    # In an agent nothing is raised once pictures are paid for: whoever repeats a tool that fails would pay again.
+
+    def _run(self, prompt: str, config: RunnableConfig) -> tuple[str, ImageGenerationArtifact]:
+        artifact, _ = self._generate(prompt, config)
+        return self._describe(artifact), artifact
+
+    async def _arun(self, prompt: str, config: RunnableConfig) -> tuple[str, ImageGenerationArtifact]:
+        artifact, _ = await self._agenerate(prompt, config)
+        return self._describe(artifact), artifact
+
+    def _generate(self, prompt: str, config: RunnableConfig | None) -> _Generated:
         with tool_span(self.name):
             answer = self.chat_model.invoke(self._request(prompt), config)
             references = self._references(answer)
             return self._artifact(prompt, answer, references, self.chat_model.store_images(references, self.store))
 
-    async def agenerate(self, prompt: str, config: RunnableConfig | None = None) -> ImageGenerationArtifact:
-        """Generate and store pictures, without an agent; see `generate`."""
+    async def _agenerate(self, prompt: str, config: RunnableConfig | None) -> _Generated:
         with tool_span(self.name):
             answer = await self.chat_model.ainvoke(self._request(prompt), config)
             references = self._references(answer)
             outcomes = await self.chat_model.astore_images(references, self.store)
             return self._artifact(prompt, answer, references, outcomes)
-
-    def _run(self, prompt: str, config: RunnableConfig) -> tuple[str, ImageGenerationArtifact]:
-        artifact = self.generate(prompt, config)
-        return self._describe(artifact), artifact
-
-    async def _arun(self, prompt: str, config: RunnableConfig) -> tuple[str, ImageGenerationArtifact]:
-        artifact = await self.agenerate(prompt, config)
-        return self._describe(artifact), artifact
 
     def _request(self, prompt: str) -> str:
         style = f"\n\nStyle: {self.style}" if self.style else ""
@@ -145,10 +157,8 @@ class MistralImageGenerationTool(BaseTool):
         answer: AIMessage,
         references: Sequence[ImageRef],
         outcomes: Sequence[ImageRef | Exception],
-    ) -> ImageGenerationArtifact:
+    ) -> _Generated:
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-        if len(errors) == len(outcomes):
-            raise errors[0]
         metadata = answer.response_metadata
         artifact = ImageGenerationArtifact(
             schema_version=1,
@@ -163,18 +173,26 @@ class MistralImageGenerationTool(BaseTool):
             model=metadata["model_name"],
             usage=answer.usage_metadata,
         )
-        return {**artifact, "connectors": metadata["connectors"]} if "connectors" in metadata else artifact
+        if "connectors" in metadata:
+            artifact["connectors"] = metadata["connectors"]
+        return artifact, errors
 
     def _describe(self, artifact: ImageGenerationArtifact) -> str:
         lines = [f"Generated {len(artifact['images'])} image(s) for: {artifact['prompt']}"]
         for ref in artifact["images"]:
             if ref["status"] == "failed":
-                lines.append(f"- id {ref['id']}: not stored ({ref['error']})")
+                lines.append(f"- id {ref['id']}: drawn, but not stored ({ref['error']}); do not generate it again")
                 continue
             pixels = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
             where = self.store.location(ref["key"])
             lines.append(f"- id {ref['id']}: {ref['mime_type']}, {pixels}stored at {where}")
         return "\n".join(lines)
+
+
+def _with_a_picture(artifact: ImageGenerationArtifact, errors: Sequence[Exception]) -> ImageGenerationArtifact:
+    if len(errors) == len(artifact["images"]):
+        raise errors[0]
+    return artifact
 
 
 def _why_no_image(answer: AIMessage) -> str:

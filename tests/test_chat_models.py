@@ -333,6 +333,7 @@ async def test_an_error_in_the_stream_is_the_error_it_says(face, model, sandbox)
     with pytest.raises(ServerError, match="Internal error") as caught:
         await face.chunks(model, CAT)
     assert caught.value.partial.content[0]["type"] == "tool.execution"
+    assert not caught.value.is_retryable  # the picture is drawn
 
 
 async def test_a_cut_download_is_repeated(face, sandbox, make_model):

@@ -155,7 +155,7 @@ def test_an_outcome_that_is_not_known_is_looked_up_and_not_paid_again(command, s
     assert "2 stored, 1 unfinished" in done.stdout
     again = command("--from", prompts, server=sandbox)
     assert (again.returncode, sandbox.paid) == (3, 2)
-    assert re.search(r"cat-282989: ServerError: ", again.stderr)
+    assert re.search(r"cat-282989: OutcomeUnknownError: gateway ", again.stderr)
     # It could still be being drawn, for as long as a request may take.
     assert command("--resume", "--timeout", "0.1", "--from", prompts, server=sandbox).returncode == 0
     assert (sandbox.paid, pictures(tmp_path)) == (3, 3)

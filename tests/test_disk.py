@@ -169,7 +169,7 @@ async def test_the_artifact_names_a_picture_that_could_not_be_stored(face, model
     message = await face.call(tool, "invoke", call)
     failed, stored = sorted(message.artifact["images"], key=lambda ref: ref["status"])
     assert (failed["status"], stored["status"]) == ("failed", "stored")
-    assert f"- id {failed['id']}: not stored (ImageUnavailableError" in message.content
+    assert f"- id {failed['id']}: drawn, but not stored (ImageUnavailableError" in message.content
     assert message.content.startswith("Generated 2 image(s)")
     update = await face.call(ToolFileNode(str(tmp_path), model), "invoke", {"messages": [message]})
     assert update["images"][failed["id"]]["status"] == "stored"

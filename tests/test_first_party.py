@@ -15,7 +15,7 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableConfig
 
 from langchain_mistral_imagegen import ChatMistralConversations
-from langchain_mistral_imagegen.errors import InvalidRequestError, ServerError
+from langchain_mistral_imagegen.errors import InvalidRequestError, OutcomeUnknownError
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
 CAT = "Generate an orange cat in an office."
@@ -68,9 +68,9 @@ async def test_callbacks_hear_tokens_and_errors(face, make_model, sandbox):
     answer = await face.call(model, "invoke", CAT, {"callbacks": [recorder]})
     assert "".join(recorder.tokens) == answer.text
     sandbox.behave(Behavior(status=503))
-    with pytest.raises(ServerError):
+    with pytest.raises(OutcomeUnknownError):
         await face.call(model, "invoke", CAT, {"callbacks": [recorder]})
-    assert isinstance(recorder.errors[0], ServerError)
+    assert isinstance(recorder.errors[0], OutcomeUnknownError)
 
 
 async def test_streaming_can_be_disabled(face, make_model, sandbox):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from langchain_mistral_imagegen._protocol import conversation_history, resource, start_conversation
-from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen._retry import RetryPolicy, is_unpaid
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     APITimeoutError,
+    InvalidInputError,
     InvalidResponseError,
     MinuteQuotaError,
+    MissingAPIKeyError,
     NotFoundError,
     QuotaExceededError,
     RateLimitError,
@@ -62,3 +64,22 @@ def limited(seconds: float | None) -> RateLimitError:
 def test_what_cannot_cost_twice_is_repeated(request_, error, attempt, delay):
     assert RetryPolicy().delay(request_, attempt, error) == delay
     assert RetryPolicy(max_retries=0).delay(request_, attempt, error) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "unpaid"),
+    [
+        (REFUSED, True),
+        (InvalidInputError("x"), True),
+        (MissingAPIKeyError("x"), True),
+        (limited(None), True),
+        (NotFoundError("x", status_code=404), True),
+        (ServerError("x", status_code=503, code=3000), True),
+        (ServerError("x", status_code=503), False),
+        (RESET, False),
+        (LATE, False),
+        (InvalidResponseError("x"), False),
+    ],
+)
+def test_what_proves_that_nothing_is_to_be_found(error, unpaid):
+    assert is_unpaid(error) is unpaid

@@ -364,7 +364,7 @@ async def test_nothing_leaks_when_nobody_answers_or_the_disk_refuses(world, lang
     (tmp_path / "file").write_text("in the way")
     tool = MistralImageGenerationTool(chat_model=world.model, image_store=str(tmp_path / "file" / "below"))
     world.sandbox.behavior = Behavior(shape="url")
-    refused = await caught(world.call(tool, "invoke", "an orange cat"))
+    refused = await caught(world.call(tool, "generate", "an orange cat"))
     unheard = await caught(world.call(world.make_model(base_url="http://127.0.0.1:9"), "invoke", CAT))
     shown = [way for error in (*refused, *unheard) for way in ways_to_show(error)]
     assert [type(error).__name__ for error in (*refused, *unheard)] == ["ImageStoreError", "APIConnectionError"]

@@ -13,8 +13,14 @@ from langchain.agents.middleware import ToolRetryMiddleware
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 
-from langchain_mistral_imagegen import FsspecImageStore, MistralImageGenerationTool, images_of
-from langchain_mistral_imagegen.errors import ImageStoreError, NoImageError, QuotaExceededError, RateLimitError
+from langchain_mistral_imagegen import FsspecImageStore, MistralImageGenerationTool, ToolFileNode, images_of
+from langchain_mistral_imagegen.errors import (
+    ImageStoreError,
+    NoImageError,
+    OutcomeUnknownError,
+    QuotaExceededError,
+    RateLimitError,
+)
 from langchain_mistral_imagegen.sandbox import Behavior
 
 
@@ -133,6 +139,25 @@ async def test_the_default_store_is_a_folder_that_the_environment_can_name(face,
     await face.call(MistralImageGenerationTool(chat_model=model), "generate", "a cat")
     found = sorted(path.parents[1].name for path in Path().rglob("*.jpg"))
     assert found == ["elsewhere", "generated_images"]
+
+
+async def test_a_picture_that_cannot_be_stored_is_not_paid_again_by_retry_middleware(face, model, sandbox, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    tool = MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path / "file" / "below"))
+    retry = ToolRetryMiddleware(max_retries=2, initial_delay=0, jitter=False)
+    (message,) = tool_messages(await run(face, create_agent(scripted("a cat"), [tool], middleware=[retry])))
+    assert "drawn, but not stored (ImageStoreError" in message.content
+    assert sandbox.paid == 1
+    update = await face.call(ToolFileNode(str(tmp_path / "good"), model), "invoke", {"messages": [message]})
+    assert [ref["status"] for ref in update["images"].values()] == ["stored"]
+
+
+async def test_a_gateway_is_not_asked_again_by_retry_middleware(face, tool, sandbox):
+    retry = ToolRetryMiddleware(max_retries=2, initial_delay=0, jitter=False, on_failure="error")
+    sandbox.behave(Behavior(status=502))
+    with pytest.raises(OutcomeUnknownError):
+        await run(face, create_agent(scripted("a cat"), [tool], middleware=[retry]))
+    assert len(sandbox.requests) == 1
 
 
 async def test_a_picture_that_cannot_be_stored_is_an_error_that_names_it(face, model, tmp_path):
