@@ -24,6 +24,7 @@ from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     InvalidResponseError,
     MistralImagegenError,
+    ServerError,
     StreamInterruptedError,
 )
 
@@ -199,9 +200,11 @@ class AnswerStream:
         """Check at the end of the stream that the answer is complete.
 
         Raises:
-            StreamInterruptedError: If it ended before `conversation.response.done`; `partial` holds the message so far.
+            StreamInterruptedError: If it ended before `conversation.response.done`, or failed after something had
+                arrived that may be paid for; `partial` holds the message so far.
         """
         cause: MistralImagegenError | None = None
+        how = "ended"
         try:
             yield
         except APIConnectionError as error:
@@ -209,12 +212,14 @@ class AnswerStream:
                 raise
             cause = error
         except InvalidResponseError as error:
-            cause = error
-        unreadable = isinstance(cause, InvalidResponseError)
+            cause, how = error, "cannot be read"
+        except ServerError as error:
+            if error.partial is None:
+                raise
+            cause, how = error, f"failed, {error},"
         if not self._is_done:
             interrupted = StreamInterruptedError(
-                f"The stream {'cannot be read' if unreadable else 'ended'} before the answer was complete; "
-                "the server may have finished it",
+                f"The stream {how} before the answer was complete; the server may have finished it",
                 conversation_id=self.conversation_id,
             )
             interrupted.partial = self.partial

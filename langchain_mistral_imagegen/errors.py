@@ -9,7 +9,7 @@
     │   ├── RateLimitError            429: wait, then try again
     │   │   ├── MinuteQuotaError      429 whose quota of the minute is at zero: it helps to wait for the next one
     │   │   └── QuotaExceededError    429 whose day quota is at zero: waiting a minute does not help
-    │   └── ServerError               5xx, and errors in the middle of a stream
+    │   └── ServerError               5xx, and a stream's error before anything arrived
     ├── APIConnectionError            no answer: refused, reset or unreachable
     │   └── APITimeoutError           no answer in time
     ├── OutcomeUnknownError           a request that costs money or makes an agent got no answer
@@ -142,12 +142,13 @@ class APITimeoutError(APIConnectionError, ModelTimeoutError):
     """No answer arrived in time."""
 
 
-class OutcomeUnknownError(MistralImagegenError, ModelError):
+class OutcomeUnknownError(MistralImagegenError, ModelError, RuntimeError):
     """A request that costs money, or makes an agent, got no complete answer: it may have been carried out.
 
     So does one that was answered by a gateway, with a 5xx that lacks Mistral's own `code`; the `ServerError` is its
-    `__cause__`. It is not repeated by itself, because that could pay twice or leave a duplicate. `reconcile` looks for
-    the answer.
+    `__cause__`. It is not repeated, because that could pay twice or leave a duplicate, nor is it by the defaults of
+    LangChain's retry middleware (`is_retryable` is false) and LangGraph's policies (which repeat no `RuntimeError`).
+    `reconcile` looks for the answer.
 
     Attributes:
         conversation_id: The conversation, as far as known. Its history on the server tells what happened.
@@ -196,7 +197,11 @@ class OutcomeUnknownError(MistralImagegenError, ModelError):
 
 
 class StreamInterruptedError(OutcomeUnknownError):
-    """A stream ended before its `conversation.response.done` event; `partial` holds what had arrived."""
+    """A stream ended before its `conversation.response.done` event; `partial` holds what had arrived.
+
+    So does one in which the server says that it failed, once something has arrived (its `ServerError` is the
+    `__cause__`).
+    """
 
 
 class InvalidResponseError(MistralImagegenError, ModelError):

@@ -13,7 +13,7 @@ from langchain_mistral_imagegen._answers import AnswerStream, Asked, fingerprint
 from langchain_mistral_imagegen._events import read_event
 from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen._wire import ConversationResponse, read_response
-from langchain_mistral_imagegen.errors import APIConnectionError, ServerError, StreamInterruptedError
+from langchain_mistral_imagegen.errors import APIConnectionError, RateLimitError, ServerError, StreamInterruptedError
 
 URL = "https://mistralaiblackforestprod.blob.core.windows.net/images/a/image.jpg?se=x&sp=r&sig=SECRET"
 USAGE = {
@@ -354,6 +354,16 @@ def test_a_stream_that_never_began_raises_the_connection_error():
 
 def test_an_error_event_raises_with_what_had_arrived():
     error = {"type": "conversation.response.error", "message": "Overloaded", "code": 503}
-    with pytest.raises(ServerError, match="Overloaded") as caught:
+    with pytest.raises(StreamInterruptedError, match="Overloaded") as caught:
         chunks_of(STARTED, *execution(0, RESULT)[1], error)
     assert images_of(caught.value.partial)[0]["id"] == "tool_0"
+    with pytest.raises(ServerError, match="Overloaded"):
+        chunks_of(STARTED, error)
+
+
+def test_an_error_event_that_refuses_keeps_its_class():
+    refused = {"type": "conversation.response.error", "message": "image_generation rate limit reached.", "code": 429}
+    with pytest.raises(RateLimitError, match="rate limit reached") as caught:
+        chunks_of(STARTED, *execution(0, RESULT)[1], refused)
+    assert images_of(caught.value.partial)[0]["id"] == "tool_0"
+    assert not caught.value.is_retryable

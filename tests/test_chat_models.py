@@ -328,12 +328,18 @@ async def test_a_cut_stream_keeps_what_arrived(face, model, sandbox):
     assert caught.value.conversation_id == caught.value.partial.response_metadata["conversation_id"]
 
 
-async def test_an_error_in_the_stream_is_the_error_it_says(face, model, sandbox):
+async def test_a_stream_that_fails_after_the_picture_is_drawn_is_interrupted(face, model, sandbox):
     sandbox.behave(Behavior(error_after=12))
-    with pytest.raises(ServerError, match="Internal error") as caught:
+    with pytest.raises(StreamInterruptedError, match="Internal error") as caught:
         await face.chunks(model, CAT)
     assert caught.value.partial.content[0]["type"] == "tool.execution"
-    assert not caught.value.is_retryable  # the picture is drawn
+    assert isinstance(caught.value.__cause__, ServerError)
+
+
+async def test_a_stream_that_fails_before_anything_came_is_the_error_it_says(face, model, sandbox):
+    sandbox.behave(Behavior(error_after=1))
+    with pytest.raises(ServerError, match="Internal error"):
+        await face.chunks(model, CAT)
 
 
 async def test_a_cut_download_is_repeated(face, sandbox, make_model):

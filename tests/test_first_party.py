@@ -7,15 +7,24 @@ import time
 
 import httpx
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import ModelRetryMiddleware
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.load import dumpd, dumps, load, loads
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableConfig
+from langgraph.graph import MessagesState, StateGraph
+from langgraph.types import RetryPolicy
 
 from langchain_mistral_imagegen import ChatMistralConversations
-from langchain_mistral_imagegen.errors import InvalidRequestError, OutcomeUnknownError
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    InvalidRequestError,
+    OutcomeUnknownError,
+    RateLimitError,
+)
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
 CAT = "Generate an orange cat in an office."
@@ -160,6 +169,23 @@ async def test_with_retry_repeats_what_langchain_calls_retryable(face, model, sa
     sandbox.behave(Behavior(status=429))
     retrying = model.with_retry(stop_after_attempt=2, wait_exponential_jitter=False)
     assert (await face.call(retrying, "invoke", "Hello")).text.startswith("Hello")
+
+
+@pytest.mark.parametrize("fault", [Behavior(status=502), Behavior(error_after=12)])
+async def test_what_may_have_been_paid_is_repeated_by_none_of_the_usual_retries(face, make_model, sandbox, fault):
+    model = make_model(streaming=True)
+    again = ModelRetryMiddleware(max_retries=1, initial_delay=0, jitter=False, on_failure="error")
+    policy = RetryPolicy(initial_interval=0.01, jitter=False)
+    graph = StateGraph(MessagesState)
+    graph.add_node("draw", lambda state: {"messages": [model.invoke(state["messages"])]}, retry_policy=policy)
+    graph.set_entry_point("draw")
+    told = model.with_retry(retry_if_exception_type=(RateLimitError, APIConnectionError), wait_exponential_jitter=False)
+    state = {"messages": [HumanMessage(CAT)]}
+    for asking, given in ((create_agent(model, middleware=[again]), state), (graph.compile(), state), (told, CAT)):
+        sandbox.behave(fault)
+        with pytest.raises(OutcomeUnknownError):
+            await face.call(asking, "invoke", given)
+    assert len(sandbox.requests) == 3
 
 
 async def test_with_fallbacks_asks_another_model(face, model, make_model, sandbox):

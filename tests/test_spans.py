@@ -226,7 +226,7 @@ async def test_an_error_is_told_by_its_type_alone(face, sandbox, model, spans, b
     [
         (Behavior(status=429), "RateLimitError"),
         (Behavior(cut_after=3), "StreamInterruptedError"),
-        (Behavior(error_after=3), "ServerError"),
+        (Behavior(error_after=3), "StreamInterruptedError"),
     ],
 )
 async def test_an_error_of_a_stream_is_told_by_its_type_alone(face, sandbox, model, spans, behavior, error_type):
