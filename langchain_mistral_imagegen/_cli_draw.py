@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+from contextlib import suppress
 from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage
@@ -16,8 +17,11 @@ from langchain_mistral_imagegen._names import picture_name
 from langchain_mistral_imagegen._references import images_of
 from langchain_mistral_imagegen._report import Report, report_for
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+from langchain_mistral_imagegen.errors import MistralImagegenError, OutcomeUnknownError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
+
+_PATIENCE = 30.0  # seconds for which an answer is looked for that did not arrive
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Drawing:
                 return await self._generate(connected.model, store)
 
     async def _generate(self, model: ChatMistralConversations, store: ImageStore) -> int:
-        answer = await self._ask(model)
+        answer = await self._answer(model)
         refs = images_of(answer)
         outcomes = await model.astore_images(
             refs, store, name=functools.partial(picture_name, self.args.prompt), on_bytes=self.report.received
@@ -54,6 +58,20 @@ class Drawing:
             if isinstance(outcome, Exception):
                 raise outcome
         return PICTURE if stored else NO_PICTURE
+
+    async def _answer(self, model: ChatMistralConversations) -> AIMessage:
+        try:
+            return await self._ask(model)
+        except OutcomeUnknownError as error:
+            wait = min(_PATIENCE, model.timeout)
+            self.report.looking(wait)
+            answer = None
+            with suppress(MistralImagegenError):  # the first error is the one to tell
+                answer = await error.areconcile(wait)
+            if answer is None:
+                raise
+            self.report.said(answer.text)
+            return answer
 
     async def _ask(self, model: ChatMistralConversations) -> AIMessage:
         if self.args.no_stream:

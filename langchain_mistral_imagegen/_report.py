@@ -54,6 +54,10 @@ class Report:
     def heard(self, chunk: AIMessageChunk) -> None:
         """Take a piece of the answer."""
 
+    def looking(self, wait: float) -> None:
+        """Tell that the answer did not arrive, and is looked for at Mistral for so many seconds."""
+        self.notice(f"The answer did not arrive; looking for it at Mistral, for up to {wait:g} seconds")
+
     def said(self, text: str) -> None:
         """Take text of the answer."""
 
@@ -131,6 +135,12 @@ class TextReport(Report):
             if isinstance(block, dict) and block["type"] == "tool.execution":
                 self._show_tool(block)
         self.said(chunk.text)
+
+    def looking(self, wait: float) -> None:
+        """See `Report.looking`; what had arrived will be printed again, as a part of the whole."""
+        self._quiet_down()
+        self._end_line()
+        super().looking(wait)
 
     def said(self, text: str) -> None:
         """Print text."""

@@ -92,6 +92,24 @@ def test_json_is_one_object_and_nothing_else(sandbox):
     assert (image["width"], image["status"], result["connectors"]) == (1024, "stored", {"image_generation": 1})
 
 
+@pytest.mark.parametrize("options", [[], ["--no-stream"], ["--json"], ["-q"]])
+def test_an_answer_that_is_cut_off_is_found_and_not_paid_again(sandbox, options):
+    sandbox.behave(Behavior(delay=1.5) if "--no-stream" in options else Behavior(cut_after=15))
+    done = run(*options, "--timeout", "1", CAT, server=sandbox)
+    assert (done.returncode, sandbox.paid) == (0, 1)
+    assert done.stderr == "The answer did not arrive; looking for it at Mistral, for up to 1 seconds\n"
+    assert re.search(r"orange-cat-in-an-office-[0-9a-f]{6}\.jpg", done.stdout)
+
+
+def test_an_answer_that_is_not_found_is_an_error(sandbox):
+    sandbox.behave(Behavior(status=502))
+    done = run("--timeout", "0.5", CAT, server=sandbox)
+    assert (done.returncode, sandbox.paid, done.stdout) == (3, 0, "")
+    looking, error = done.stderr.splitlines()
+    assert looking.startswith("The answer did not arrive; looking for it")
+    assert "OutcomeUnknownError" in error
+
+
 def test_quiet_prints_paths_only_and_a_dash_reads_stdin(sandbox):
     done = run("-q", "-", stdin=CAT + "\n", server=sandbox)
     assert done.returncode == 0
