@@ -179,13 +179,18 @@ async def test_what_may_have_been_paid_is_repeated_by_none_of_the_usual_retries(
     graph = StateGraph(MessagesState)
     graph.add_node("draw", lambda state: {"messages": [model.invoke(state["messages"])]}, retry_policy=policy)
     graph.set_entry_point("draw")
-    told = model.with_retry(retry_if_exception_type=(RateLimitError, APIConnectionError), wait_exponential_jitter=False)
-    state = {"messages": [HumanMessage(CAT)]}
-    for asking, given in ((create_agent(model, middleware=[again]), state), (graph.compile(), state), (told, CAT)):
+    unpaid = (RateLimitError, APIConnectionError)
+    in_state, as_text = {"messages": [HumanMessage(CAT)]}, CAT
+    for asking, given in (
+        (create_agent(model, middleware=[again]), in_state),
+        (graph.compile(), in_state),
+        (model.with_retry(retry_if_exception_type=unpaid, wait_exponential_jitter=False), as_text),
+        (model.with_fallbacks([make_model()], exceptions_to_handle=unpaid), as_text),
+    ):
         sandbox.behave(fault)
         with pytest.raises(OutcomeUnknownError):
             await face.call(asking, "invoke", given)
-    assert len(sandbox.requests) == 3
+    assert len(sandbox.requests) == 4
 
 
 async def test_with_fallbacks_asks_another_model(face, model, make_model, sandbox):
