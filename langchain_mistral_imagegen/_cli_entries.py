@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage
-
 from langchain_mistral_imagegen import _wire
 from langchain_mistral_imagegen._answers import Asked, to_message
 from langchain_mistral_imagegen._native_blocks import entry_blocks
 from langchain_mistral_imagegen._references import images_of
+from langchain_mistral_imagegen._remote_history import exchanges
 from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen.images import ImageRef
-
-_INPUTS = (_wire.MessageInputEntry, _wire.FunctionResultEntry)
 
 
 def told(entries: Sequence[_wire.Wire], urls: SignedUrls) -> Iterator[str]:
@@ -29,18 +26,8 @@ def told(entries: Sequence[_wire.Wire], urls: SignedUrls) -> Iterator[str]:
 
 def pictures(conversation_id: str, entries: Sequence[_wire.Wire], urls: SignedUrls) -> list[ImageRef]:
     """Find the pictures of a conversation, answer by answer."""
-    answers: list[list[Any]] = [[]]
-    for entry in entries:
-        answers[-1].append(entry) if not isinstance(entry, _INPUTS) else answers.append([])
-    return images_of([_message(conversation_id, answer, urls) for answer in answers])
-
-
-def _message(conversation_id: str, outputs: Sequence[Any], urls: SignedUrls) -> AIMessage:
-    # Not checked again: they are read already.
-    response = _wire.ConversationResponse.model_construct(
-        conversation_id=conversation_id, outputs=list(outputs), usage=None
-    )
-    return to_message(response, Asked(model="", urls=urls))
+    answers = [one for one in exchanges(conversation_id, entries) if isinstance(one, _wire.ConversationResponse)]
+    return images_of([to_message(answer, Asked(model="", urls=urls)) for answer in answers])
 
 
 def _who(entry: _wire.Wire) -> str:

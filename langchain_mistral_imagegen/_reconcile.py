@@ -22,9 +22,10 @@ from langchain_core.messages import AIMessage
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._answers import Asked, to_message
 from langchain_mistral_imagegen._flows import Flow, Pause, blocking
+from langchain_mistral_imagegen._remote_history import is_input, response_of
 from langchain_mistral_imagegen._retry import is_unpaid
 from langchain_mistral_imagegen._turns import Answer, Turn
-from langchain_mistral_imagegen._wire import ConversationResponse, FunctionResultEntry, MessageInputEntry, Wire
+from langchain_mistral_imagegen._wire import ConversationResponse, Wire
 from langchain_mistral_imagegen.errors import ImageStoreError, NotFoundError
 from langchain_mistral_imagegen.images import incoming_file
 from langchain_mistral_imagegen.stores import ImageStore
@@ -171,9 +172,9 @@ def _started(key: str) -> Flow[ConversationResponse | None]:
     for conversation in (yield from api.list_conversations(metadata={KEY: key})):
         if (conversation.metadata or {}).get(KEY) == key:
             entries = yield from _entries(conversation.id)
-            inputs = [place for place, entry in enumerate(entries) if _is_input(entry)]
+            inputs = [place for place, entry in enumerate(entries) if is_input(entry)]
             if outputs := entries[inputs[-1] + 1 :] if inputs else []:
-                return _response(conversation.id, outputs)
+                return response_of(conversation.id, outputs)
     return None
 
 
@@ -183,7 +184,7 @@ def _appended(turn: Turn, answer: Answer) -> Flow[ConversationResponse | None]:
     ids = [getattr(entry, "id", "") for entry in entries]
     place = ids.index(answer.head) + 1 if answer.head in ids else len(entries)
     outputs = _outputs(entries[place:], turn.since(answer).entries)
-    return _response(answer.conversation_id, outputs) if outputs else None
+    return response_of(answer.conversation_id, outputs) if outputs else None
 
 
 def _entries(conversation_id: str) -> Flow[list[Any]]:
@@ -198,14 +199,10 @@ def _outputs(entries: Sequence[Any], said: Sequence[Mapping[str, Any]]) -> list[
     begins = len(entries) > len(said) and all(map(_is_same, entries, said))
     outputs: list[Any] = []
     for entry in entries[len(said) :] if begins else ():
-        if _is_input(entry):
+        if is_input(entry):
             break
         outputs.append(entry)
     return outputs
-
-
-def _is_input(entry: Wire) -> bool:
-    return isinstance(entry, (MessageInputEntry, FunctionResultEntry))
 
 
 def _is_same(entry: Wire, said: Mapping[str, Any]) -> bool:
@@ -218,7 +215,3 @@ def _words(content: Any) -> Any:
     if isinstance(content, list):
         return "".join(str(chunk.get("text", "")) for chunk in content)
     return content
-
-
-def _response(conversation_id: str, outputs: Sequence[Any]) -> ConversationResponse:
-    return ConversationResponse.model_construct(conversation_id=conversation_id, outputs=list(outputs), usage=None)

@@ -23,9 +23,11 @@ from langchain_mistral_imagegen._answers import AnswerStream, Asked
 from langchain_mistral_imagegen._client import AsyncClient, Client, Settings, without_locals
 from langchain_mistral_imagegen._continuation import Claims
 from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
+from langchain_mistral_imagegen._flows import Flow
 from langchain_mistral_imagegen._model_settings import COMPLETION_ARGS, ModelSettings, key_from_environment
 from langchain_mistral_imagegen._reconcile import KEY, lost_answer
 from langchain_mistral_imagegen._references import images_of
+from langchain_mistral_imagegen._remote_history import remembered
 from langchain_mistral_imagegen._retry import RetryPolicy
 from langchain_mistral_imagegen._signed_urls import SignedUrls
 from langchain_mistral_imagegen._spans import turn_span
@@ -175,6 +177,38 @@ class ChatMistralConversations(ModelSettings):
     ) -> list[ImageRef | Exception]:
         """Download pictures straight into an image store; see `store_images`."""
         return await self._async_client.run(self._downloads(**options).store(refs, store))
+
+    # --- conversations of old ---
+
+    def messages(self, conversation_id: str) -> list[BaseMessage]:
+        """Read a conversation that is kept at Mistral, in whichever process it was held.
+
+        Args:
+            conversation_id: Such as `answer.response_metadata["conversation_id"]`.
+
+        Returns:
+            Its messages, oldest first, after its instructions if they are not the model's own. `images` fetches their
+            pictures (signed URLs only while they live, for an hour), and `invoke` goes on with them: in the same
+            conversation, if model, instructions and tools are those of this model, or its agent; else in a new one.
+            What an answer used (`usage_metadata`, `connectors`) is not kept.
+
+        Raises:
+            NotFoundError: If there is no such conversation for this key.
+        """
+        return self._client.run(self._remembered(conversation_id))
+
+    async def amessages(self, conversation_id: str) -> list[BaseMessage]:
+        """Read a conversation that is kept at Mistral; see `messages`."""
+        return await self._async_client.run(self._remembered(conversation_id))
+
+    def _remembered(self, conversation_id: str) -> Flow[list[BaseMessage]]:
+        return remembered(
+            conversation_id,
+            lambda messages: self.prepared(messages, {}),
+            instructions=self.instructions or "",
+            asked=Asked(model=self.agent_id or self.model, urls=SignedUrls(self._signed_urls)),
+            retry=self._retry,
+        )
 
     # --- Mistral's API, and the agent that holds the settings ---
 
