@@ -70,7 +70,7 @@ def remembered(
 
 def _system(remote: str, own: str) -> Iterator[SystemMessage]:
     """Yield the system prompt, less what the model adds to each history by itself."""
-    text = (remote + "\n\n").removeprefix(own + "\n\n").removesuffix("\n\n") if own else remote
+    text = (remote + "\n\n").removeprefix(own + "\n\n").removesuffix("\n\n")
     if text:
         yield SystemMessage(text)
 

@@ -122,12 +122,28 @@ async def test_the_instructions_of_others_are_a_system_message(face, make_model,
 
 async def test_an_agents_conversation_is_gone_on_with_by_the_agent_alone(face, make_model, sandbox):
     agent = make_model(await face.call(make_model(), "ensure_agent", "Painter"))
+    other = make_model(await face.call(make_model(temperature=0.1), "ensure_agent", "Drawer"))
     (_, answer) = await held(face, agent, CAT)
-    for model, way in ((make_model(agent_id=agent.agent_id), id_of(answer)), (make_model(), "conversations")):
+    for model, way in (
+        (make_model(agent_id=agent.agent_id), id_of(answer)),
+        (make_model(agent_id=other.agent_id), "conversations"),
+        (make_model(), "conversations"),
+    ):
         since = len(sandbox.requests)
         found = await face.call(model, "messages", id_of(answer))
         await face.call(model, "invoke", [*found, BLUE])
         assert asked(sandbox, since) == [way]
+
+
+def test_of_an_agents_versions_the_same_goes_on(make_model):
+    entries = [
+        {"type": "message.input", "id": "i", "role": "user", "content": "Draw a cat."},
+        {"type": "message.output", "id": "o", "content": "No."},
+    ]
+    for version, goes_on in ((None, True), (1, True), ("1", True), (2, False)):
+        model = make_model(agent_id="ag_1", agent_version=version)
+        found = read(model, entries, agent_id="ag_1", agent_version=1)
+        assert bool(model.prepared([*found, BLUE], {})[0].continues) is goes_on
 
 
 async def test_calls_of_functions_and_their_results_come_back(face, make_model):
@@ -175,7 +191,7 @@ async def test_a_conversation_that_is_not_there_is_an_error(face, make_model):
         await face.call(make_model(), "messages", "conv_none")
 
 
-def read(model, entries: list, tools: list | None = None) -> list:
+def read(model, entries: list, **facts) -> list:
     """Read a conversation with these entries."""
     flow = remembered(
         "conv_1",
@@ -186,7 +202,7 @@ def read(model, entries: list, tools: list | None = None) -> list:
     )
     next(flow)
     bodies = [
-        {"id": "conv_1", "model": model.model, "tools": tools or model.tools},
+        {"id": "conv_1", "model": model.model, "tools": model.tools, **facts},
         {"conversation_id": "conv_1", "entries": entries},
     ]
     with pytest.raises(StopIteration) as returned:
@@ -228,7 +244,7 @@ def test_tools_are_the_same_if_the_server_adds_what_is_not_set(make_model):
         {"type": "message.input", "id": "i", "role": "user", "content": "Draw a cat."},
         {"type": "message.output", "id": "o", "content": "No."},
     ]
-    for tools in (None, [{**tool, "tool_configuration": None} for tool in model.tools]):
-        assert model.prepared([*read(model, entries, tools), BLUE], {})[0].continues
+    for tools in (model.tools, [{**tool, "tool_configuration": None} for tool in model.tools]):
+        assert model.prepared([*read(model, entries, tools=tools), BLUE], {})[0].continues
     other = [{**tool, "tool_configuration": {"exclude": ["x"]}} for tool in model.tools]
-    assert not model.prepared([*read(model, entries, other), BLUE], {})[0].continues
+    assert not model.prepared([*read(model, entries, tools=other), BLUE], {})[0].continues
