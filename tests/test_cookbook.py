@@ -51,7 +51,7 @@ RUN_BY = {
 }
 PICTURES = dict.fromkeys(SAID, 1) | {
     "several_turns": 4, "many_prompts": 8, "vision_loop": 3, "langgraph_download": 2, "approval": 2,
-    "illustrated_story": 3, "s3_store": 0, "postgres_workers": 6,
+    "illustrated_story": 3, "s3_store": 0, "old_conversation": 2, "postgres_workers": 6,
 }  # fmt: skip
 
 
