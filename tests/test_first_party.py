@@ -171,7 +171,7 @@ async def test_with_retry_repeats_what_langchain_calls_retryable(face, model, sa
     assert (await face.call(retrying, "invoke", "Hello")).text.startswith("Hello")
 
 
-@pytest.mark.parametrize("fault", [Behavior(status=502), Behavior(error_after=12)])
+@pytest.mark.parametrize("fault", [Behavior(status=504), Behavior(error_after=12)])
 async def test_what_may_have_been_paid_is_repeated_by_none_of_the_usual_retries(face, make_model, sandbox, fault):
     model = make_model(streaming=True)
     again = ModelRetryMiddleware(max_retries=1, initial_delay=0, jitter=False, on_failure="error")

@@ -53,6 +53,7 @@ _TYPICAL: dict[int, Any] = {
     429: {"message": "Requests rate limit exceeded"},
     502: "<html><body>502 Bad Gateway: invalid response from upstream</body></html>",
     503: "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+    504: "upstream request timeout",  # not seen; the words of Envoy, which sent the 503
 }
 
 
