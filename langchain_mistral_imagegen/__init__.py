@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Any
 from langchain_mistral_imagegen._version import __version__
 
 if TYPE_CHECKING:
-    from langchain_mistral_imagegen._progress import ImageEvent
-    from langchain_mistral_imagegen._references import images_of
-    from langchain_mistral_imagegen.approvals import ApprovalNode
+    from langchain_mistral_imagegen._messages.confirmations import confirm, pending_calls
+    from langchain_mistral_imagegen._messages.portable import to_portable_messages
+    from langchain_mistral_imagegen._messages.references import images_of
     from langchain_mistral_imagegen.chat_models import ChatMistralConversations
-    from langchain_mistral_imagegen.confirmations import confirm, pending_calls
-    from langchain_mistral_imagegen.conversation_node import ConversationNode
-    from langchain_mistral_imagegen.image_graph import create_image_graph
-    from langchain_mistral_imagegen.image_state import ImageDeltaState, ImageState
+    from langchain_mistral_imagegen.events import ImageEvent
     from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_images
-    from langchain_mistral_imagegen.portable import to_portable_messages
+    from langchain_mistral_imagegen.langgraph import (
+        ApprovalNode,
+        ConversationNode,
+        ImageDeltaState,
+        ImageState,
+        ToolFileNode,
+        create_image_graph,
+        route_images,
+    )
     from langchain_mistral_imagegen.stores import ByteStoreImageStore, FsspecImageStore, ImageStore
-    from langchain_mistral_imagegen.tool_file_node import ToolFileNode, route_images
     from langchain_mistral_imagegen.tools import MistralImageGenerationTool
 
 __all__ = [
@@ -51,26 +55,26 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ApprovalNode": "approvals",
+    "ApprovalNode": "langgraph",
     "ByteStoreImageStore": "stores",
     "ChatMistralConversations": "chat_models",
-    "ConversationNode": "conversation_node",
+    "ConversationNode": "langgraph",
     "FsspecImageStore": "stores",
     "GeneratedImage": "images",
-    "ImageDeltaState": "image_state",
-    "ImageEvent": "_progress",
+    "ImageDeltaState": "langgraph",
+    "ImageEvent": "events",
     "ImageRef": "images",
-    "ImageState": "image_state",
+    "ImageState": "langgraph",
     "ImageStore": "stores",
     "MistralImageGenerationTool": "tools",
-    "ToolFileNode": "tool_file_node",
-    "confirm": "confirmations",
-    "create_image_graph": "image_graph",
-    "images_of": "_references",
+    "ToolFileNode": "langgraph",
+    "confirm": "_messages.confirmations",
+    "create_image_graph": "langgraph",
+    "images_of": "_messages.references",
     "merge_images": "images",
-    "pending_calls": "confirmations",
-    "route_images": "tool_file_node",
-    "to_portable_messages": "portable",
+    "pending_calls": "_messages.confirmations",
+    "route_images": "langgraph",
+    "to_portable_messages": "_messages.portable",
 }
 
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from langchain_mistral_imagegen._cli import main
+from langchain_mistral_imagegen._cli.main import main
 
 sys.exit(main())

@@ -7,12 +7,12 @@ from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypedDict
 
-from langchain_mistral_imagegen._flows import Flow, blocking, download, together
-from langchain_mistral_imagegen._picture_file import PictureFile
-from langchain_mistral_imagegen._retry import RetryPolicy
+from langchain_mistral_imagegen._protocol.flows import Flow, blocking, download, together
+from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen.errors import InvalidImageError
 from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
 from langchain_mistral_imagegen.stores import DEFAULT_MAX_BYTES, ImageStore, content_address
+from langchain_mistral_imagegen.stores._incoming import PictureFile
 
 MAX_CONCURRENCY = 16
 OnBytes: TypeAlias = Callable[[ImageRef, int], None]

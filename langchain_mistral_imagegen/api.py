@@ -20,10 +20,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from langchain_mistral_imagegen import _flows
-from langchain_mistral_imagegen._flows import Flow
-from langchain_mistral_imagegen._protocol import Request, resource
-from langchain_mistral_imagegen._resources import (
+from langchain_mistral_imagegen._protocol import flows
+from langchain_mistral_imagegen._protocol.entries import ConversationHistory, WireT, read_response
+from langchain_mistral_imagegen._protocol.flows import Flow
+from langchain_mistral_imagegen._protocol.requests import Request, resource
+from langchain_mistral_imagegen._protocol.resources import (
     Agent,
     AgentAlias,
     Conversation,
@@ -32,8 +33,7 @@ from langchain_mistral_imagegen._resources import (
     Listing,
     ResourceT,
 )
-from langchain_mistral_imagegen._retry import RetryPolicy
-from langchain_mistral_imagegen._wire import ConversationHistory, WireT, read_response
+from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 
 __all__ = [
     "Agent",
@@ -112,7 +112,7 @@ def get_conversation(conversation_id: str, *, retry: RetryPolicy = _RETRY) -> Fl
 
 def conversation_history(conversation_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[ConversationHistory]:
     """Read all entries of a conversation, as sent: they may hold signed URLs, which grant access to pictures."""
-    return _flows.history(conversation_id, retry)
+    return flows.history(conversation_id, retry)
 
 
 def delete_conversation(conversation_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[None]:
@@ -262,12 +262,12 @@ def delete_agent_alias(agent_id: str, alias: str, *, retry: RetryPolicy = _RETRY
 
 
 def _one(kind: type[WireT], request: Request, retry: RetryPolicy) -> Flow[WireT]:
-    response = yield from _flows.send(request, retry)
+    response = yield from flows.send(request, retry)
     return read_response(kind, response.content)
 
 
 def _done(request: Request, retry: RetryPolicy) -> Flow[None]:
-    yield from _flows.send(request, retry)
+    yield from flows.send(request, retry)
 
 
 def _pages(

@@ -12,10 +12,10 @@ from typing import Any, overload
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.messages.ai import add_ai_message_chunks
 
-from langchain_mistral_imagegen._progress import PREFIX, ImageEvent
-from langchain_mistral_imagegen._references import images_of
+from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.events import PREFIX, ImageEvent
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, GeneratedImage
 
 _LINK = re.compile(rf"!\[[^\]]*\]\({IMAGE_URI_SCHEME}[^)]*\)")

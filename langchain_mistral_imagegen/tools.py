@@ -13,8 +13,8 @@ from langchain_core.tools import ArgsSchema, BaseTool
 from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_mistral_imagegen._downloads import attempted
-from langchain_mistral_imagegen._references import images_of
-from langchain_mistral_imagegen._spans import tool_span
+from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._telemetry import tool_span
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import NoImageError
 from langchain_mistral_imagegen.images import ImageRef

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tracers import LangChainTracer, Run
 
-from langchain_mistral_imagegen._answers import MODEL_PROVIDER
-from langchain_mistral_imagegen._references import images_of
+from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER
+from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.costs import PRICES, Prices, estimate_cost
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import ImageRef

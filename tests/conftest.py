@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import re
@@ -17,12 +16,12 @@ import fsspec
 import psycopg
 import pytest
 from cli_process import variables
+from faces import Face
 from hypothesis import settings
-from langchain_core.messages import AIMessage, message_chunk_to_message
 from moto.server import ThreadedMotoServer
 
 from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore
-from langchain_mistral_imagegen._cli import main
+from langchain_mistral_imagegen._cli.main import main
 from langchain_mistral_imagegen.sandbox import Sandbox
 
 
@@ -96,30 +95,6 @@ def command(
         return subprocess.CompletedProcess(args, code, said.out, said.err)
 
     return run
-
-
-class Face:
-    """Does everything either synchronously or asynchronously, so that a test is written once."""
-
-    def __init__(self, kind: str) -> None:
-        self.is_async = kind == "async"
-
-    async def call(self, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-        if self.is_async:
-            return await getattr(owner, f"a{name}")(*args, **kwargs)
-        return getattr(owner, name)(*args, **kwargs)
-
-    async def run(self, model: ChatMistralConversations, flow: Any) -> Any:
-        return await model.async_client.run(flow) if self.is_async else model.client.run(flow)
-
-    async def chunks(self, model: Any, prompt: Any, **kwargs: Any) -> list[Any]:
-        if self.is_async:
-            return [chunk async for chunk in model.astream(prompt, **kwargs)]
-        return list(model.stream(prompt, **kwargs))
-
-    async def streamed(self, model: Any, prompt: Any, **kwargs: Any) -> AIMessage:
-        merged = functools.reduce(lambda left, right: left + right, await self.chunks(model, prompt, **kwargs))
-        return message_chunk_to_message(merged)
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from langchain_mistral_imagegen import api
-from langchain_mistral_imagegen._protocol import Request, Response
+from langchain_mistral_imagegen._protocol.requests import Request, Response
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     InvalidRequestError,
@@ -71,7 +71,7 @@ async def test_pages_are_read_until_there_are_enough(run, sandbox, limit, sizes)
 
 
 def add_conversation(sandbox) -> str:
-    from langchain_mistral_imagegen.sandbox.conversations import Conversation
+    from langchain_mistral_imagegen.sandbox.records.conversations import Conversation
 
     one = Conversation({"model": "m"})
     sandbox.conversations.by_id[one.id] = one

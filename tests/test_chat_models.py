@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
 import pickle
-import re
 
 import pytest
+from faces import without_ids
 from langchain_core.load import dumps, loads
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from pydantic import ValidationError
 
 from langchain_mistral_imagegen import ChatMistralConversations, images_of
@@ -27,7 +26,6 @@ from langchain_mistral_imagegen.errors import (
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
 CAT = "Generate an orange cat in an office."
-IDS = re.compile(r"(?<=_)[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
 def add(a: int, b: int) -> int:
@@ -38,28 +36,6 @@ def add(a: int, b: int) -> int:
 def weather(city: str) -> str:
     """Tell the weather of a city."""
     return f"sunny in {city}"
-
-
-def without_ids(message: AIMessage) -> str:
-    """Return a message as text in which ids are numbered by first appearance, so that two runs compare.
-
-    The fingerprint, which is made of ids too, is compared in test_answers.py; quotas come with whole answers only.
-    """
-    text = json.dumps(
-        [
-            message.content,
-            message.content_blocks,
-            message.tool_calls,
-            message.invalid_tool_calls,
-            message.usage_metadata,
-            {name: value for name, value in message.response_metadata.items() if name not in {"fingerprint", "quotas"}},
-            message.id,
-        ],
-        sort_keys=True,
-    )
-    names: dict[str, str] = {}
-    text = re.sub(r'(?<="id": ")[A-Za-z0-9]{9}(?=")', "call", text)
-    return IDS.sub(lambda found: names.setdefault(found[0], f"id{len(names)}"), text)
 
 
 async def test_a_picture_arrives_as_a_reference_and_downloads(face, model, sandbox):

@@ -6,7 +6,6 @@ import re
 import secrets
 import subprocess
 import sys
-from pathlib import Path
 
 import fsspec
 import nbclient
@@ -14,10 +13,10 @@ import nbformat
 import postgres_workers
 import psycopg
 import pytest
+from places import COOKBOOK
 
 pytest_plugins = ["pytester"]
 
-COOKBOOK = Path(__file__).parents[1] / "cookbook"
 ANIMALS = ["bee", "cat", "dog", "fox", "hen", "owl"]
 SAID = {
     "first_image": ["Here is your image: an orange cat in an office.", "image/jpeg, 1024x768 pixels"],

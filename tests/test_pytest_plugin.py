@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
 pytest_plugins = ["pytester"]
 
@@ -125,7 +125,7 @@ def test_results_of_functions_are_no_prompts(passes):
 
 
 def test_pytest_finds_the_plugin_once_the_package_is_installed():
-    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert pyproject["project"]["entry-points"]["pytest11"] == {"mistral_imagegen": PLUGIN}
 
 

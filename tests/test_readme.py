@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
+from places import ROOT
 
-from langchain_mistral_imagegen._model_settings import ModelSettings
+from langchain_mistral_imagegen.chat_models._settings import ModelSettings
 from langchain_mistral_imagegen.sandbox import Sandbox
 
 pytest_plugins = ["pytester"]
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 

@@ -20,9 +20,9 @@ from langchain_core.stores import InMemoryByteStore
 from PIL import Image
 
 from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, ImageStore
-from langchain_mistral_imagegen._picture_file import PictureFile
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError, InvalidInputError
 from langchain_mistral_imagegen.stores import content_address, image_store
+from langchain_mistral_imagegen.stores._incoming import PictureFile
 
 REF = {"id": "f", "status": "remote", "file_id": "f", "error": "before"}
 
@@ -222,7 +222,7 @@ def test_a_byte_store_of_langchain_will_do():
 TORN = """
 import sys
 from langchain_mistral_imagegen import FsspecImageStore
-from langchain_mistral_imagegen._picture_file import PictureFile
+from langchain_mistral_imagegen.stores._incoming import PictureFile
 from langchain_mistral_imagegen.stores import content_address
 file = PictureFile(FsspecImageStore(sys.argv[1], eval(sys.argv[2])), {"id": "f", "status": "remote"}, 10**9)
 file.restart()

@@ -16,8 +16,8 @@ from PIL import Image
 from starlette.applications import Starlette
 
 from langchain_mistral_imagegen import FsspecImageStore
-from langchain_mistral_imagegen._picture_file import PictureFile
 from langchain_mistral_imagegen.stores import content_address
+from langchain_mistral_imagegen.stores._incoming import PictureFile
 from langchain_mistral_imagegen.web import image_routes
 
 SECRET = "0" * 64

@@ -19,13 +19,13 @@ from typing import Any, Self
 import uvicorn
 from starlette.requests import Request
 
-from langchain_mistral_imagegen.sandbox.agents import Agents
-from langchain_mistral_imagegen.sandbox.app import Api
 from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
-from langchain_mistral_imagegen.sandbox.conversations import Conversations
-from langchain_mistral_imagegen.sandbox.files import Files
-from langchain_mistral_imagegen.sandbox.quota import Quota
-from langchain_mistral_imagegen.sandbox.requests import said_last
+from langchain_mistral_imagegen.sandbox.records.agents import Agents
+from langchain_mistral_imagegen.sandbox.records.conversations import Conversations
+from langchain_mistral_imagegen.sandbox.records.files import Files
+from langchain_mistral_imagegen.sandbox.records.quota import Quota
+from langchain_mistral_imagegen.sandbox.routes.app import Api
+from langchain_mistral_imagegen.sandbox.routes.reading import said_last
 
 
 class _Server(uvicorn.Server):

@@ -1,0 +1,231 @@
+"""Many prompts: a few at once, and none of them paid for twice.
+
+What is about to be paid for is written into the manifest first, with a key that goes to Mistral, too; then the answer's
+conversation and files; then what was stored. Whatever kills a run between two lines, the next one knows what to do:
+
+    manifest      meaning                        next run                        next run with --resume
+    (no line)     not asked                      asks                            asks
+    failed        refused, nothing was paid      asks                            asks
+    asked         killed while asking, or cut    leaves it alone                 looks for the answer, else asks
+    drawn         paid for, not all downloaded   leaves it alone                 downloads
+    stored        done                           skips; leaves alone what is     skips; downloads again what is
+                                                 missing in the folder           missing in the folder
+    text          done, without a picture        skips                           skips
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from langchain_core.messages import AIMessage, HumanMessage
+
+from langchain_mistral_imagegen._cli.arguments import FAILED, NO_PICTURE, PICTURE
+from langchain_mistral_imagegen._cli.batch_report import BatchReport, batch_report
+from langchain_mistral_imagegen._cli.file_names import picture_name
+from langchain_mistral_imagegen._cli.manifest import MANIFEST, BadManifestError, Manifest, Record, Status, now
+from langchain_mistral_imagegen._cli.prompts import Prompt, read_prompts
+from langchain_mistral_imagegen._cli.report import facts_of
+from langchain_mistral_imagegen._cli.session import BadPlaceError, Session, session, shown, writable_store
+from langchain_mistral_imagegen._conversations.ledger import KEY, lost_answer
+from langchain_mistral_imagegen._downloads import attempted
+from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._protocol.retry import is_unpaid
+from langchain_mistral_imagegen.errors import AuthenticationError, MistralImagegenError, QuotaExceededError
+from langchain_mistral_imagegen.images import ImageRef
+from langchain_mistral_imagegen.stores import ImageStore
+
+_DONE, _PAID = {"stored", "text"}, {"asked", "drawn"}
+_HOPELESS = (AuthenticationError, QuotaExceededError)  # the others would be refused as well
+
+
+@dataclass(frozen=True)
+class BatchCommand:
+    """Asks for each prompt of a file."""
+
+    args: argparse.Namespace
+    report: BatchReport
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> BatchCommand:
+        """Choose how to report."""
+        return cls(args, batch_report(as_json=args.json, quiet=args.quiet))
+
+    async def run(self) -> int:
+        """Ask for what is missing, store the pictures, and return the exit code."""
+        prompts = read_prompts(self.args.prompts)
+        store = writable_store(self.args.output)
+        with _manifest(self.args.manifest, store) as manifest:
+            _check_unchanged(prompts, manifest)
+            async with session(self.args, self.report.notice) as connected:
+                batch = Batch(connected, store, manifest, self.report, resume=self.args.resume)
+                with self.report:
+                    try:
+                        await batch.run(prompts, self.args.concurrency)
+                    finally:
+                        self.report.summed_up(shown(str(manifest.path.absolute())))
+        return _exit_code(self.report)
+
+
+@dataclass
+class Batch:
+    """Does for each prompt what is left to do."""
+
+    session: Session
+    store: ImageStore
+    manifest: Manifest
+    report: BatchReport
+    resume: bool = False
+    _is_hopeless: bool = field(default=False, init=False)
+
+    async def run(self, prompts: Sequence[Prompt], concurrency: int) -> None:
+        """Do it, some at once; a prompt that fails does not stop the others.
+
+        Raises:
+            OSError: If the manifest cannot be written: then nothing more is paid for.
+        """
+        self.report.began(prompts)
+        waiting = iter(prompts)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(concurrency, len(prompts))):
+                    group.create_task(self._work(waiting))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _work(self, waiting: Iterator[Prompt]) -> None:
+        for prompt in waiting:
+            known = self._known(prompt)
+            status = known["status"] if known else "failed"
+            if known and status in _DONE:
+                self._end(prompt, "skipped", known)
+            elif known and status in _PAID and not self.resume:
+                self._end(prompt, "unfinished", known)
+            elif status == "failed" and self._is_hopeless:
+                self.report.left(prompt)
+            else:
+                await self._attempt(prompt, known)
+
+    def _known(self, prompt: Prompt) -> Record | None:
+        """Return what is known of a prompt, and still true."""
+        known = self.manifest.get(prompt.id)
+        if known and known["status"] == "stored":
+            images: list[ImageRef] = [_as_remote(ref) if self._is_lost(ref) else ref for ref in known["images"]]
+            if images != known["images"]:
+                known = {**known, "images": images, "status": "drawn"}
+        if known and known.get("sandbox") and not (self.session.is_sandbox and known["status"] in _DONE):
+            return None  # that sandbox is gone, and it was free
+        return known
+
+    def _is_lost(self, ref: ImageRef) -> bool:
+        # Only a folder can be looked into at no cost.
+        return bool(self.store.temporary_folder()) and not Path(self.store.location(ref["key"])).exists()
+
+    async def _attempt(self, prompt: Prompt, known: Record | None) -> None:
+        try:
+            record = await self._finish(prompt, known)
+        except MistralImagegenError as error:
+            self._is_hopeless = self._is_hopeless or isinstance(error, _HOPELESS)
+            record = {**cast("Record", self.manifest.get(prompt.id)), "error": _reason(error)}
+        self._end(prompt, "unfinished" if record["status"] in _PAID else record["status"], record)
+
+    def _end(self, prompt: Prompt, outcome: str, record: Record) -> None:
+        images = [ref for ref in record.get("images", ()) if ref["status"] == "stored"]
+        self.report.ended(prompt, outcome, record, [(ref, shown(self.store.location(ref["key"]))) for ref in images])
+
+    async def _finish(self, prompt: Prompt, known: Record | None) -> Record:
+        """Find or get the answer, then its pictures."""
+        if known and known["status"] == "drawn":
+            return await self._download(prompt, known)
+        answer = await self._lost(prompt, known) if known and known["status"] == "asked" else None
+        answer = answer or await self._ask(prompt)
+        images = images_of(answer)
+        status: Status = "drawn" if images else "text"
+        record = self.manifest.write(self._record(prompt, status, images=images, **facts_of(answer)))
+        return await self._download(prompt, record) if images else record
+
+    async def _ask(self, prompt: Prompt) -> AIMessage:
+        self.report.working(prompt, "drawing")
+        key = secrets.token_hex(16)
+        asked = self.manifest.write(self._record(prompt, "asked", key=key))
+        try:
+            answer = await self.session.model.ainvoke(prompt.text, conversation_metadata={KEY: key})
+        except MistralImagegenError as error:
+            status: Status = "failed" if is_unpaid(error) else "asked"
+            self.manifest.write({**asked, "status": status, "error": _reason(error)})
+            raise
+        self.report.answered(answer)
+        return answer
+
+    async def _lost(self, prompt: Prompt, known: Record) -> AIMessage | None:
+        """Look for an answer that did not arrive; while it may still be drawn, wait for it."""
+        self.report.working(prompt, "looking for its answer")
+        model = self.session.model
+        age = (datetime.now(UTC) - datetime.fromisoformat(known["time"])).total_seconds()
+        turn, asked = model.prepared([HumanMessage(prompt.text)], {"conversation_metadata": {KEY: known["key"]}})
+        return await model.async_client.run(lost_answer(turn, asked, model.timeout - age, by_words=False))
+
+    async def _download(self, prompt: Prompt, drawn: Record) -> Record:
+        self.report.working(prompt, "downloading")
+        missing = [ref for ref in drawn["images"] if ref["status"] != "stored"]
+        outcomes = await self.session.model.astore_images(
+            missing,
+            self.store,
+            name=functools.partial(picture_name, prompt.name),
+            on_bytes=functools.partial(self.report.fetched, prompt),
+        )
+        new = {ref["id"]: attempted(ref, outcome) for ref, outcome in zip(missing, outcomes, strict=True)}
+        images = [new.get(ref["id"], ref) for ref in drawn["images"]]
+        errors = [ref["error"] for ref in images if "error" in ref]
+        status: Status = "drawn" if errors else "stored"
+        error = {"error": errors[0]} if errors else {}
+        before = {name: value for name, value in drawn.items() if name != "error"}
+        after = {"status": status, "time": now(), "images": images, **error}
+        return self.manifest.write(cast("Record", {**before, **after}))
+
+    def _record(self, prompt: Prompt, status: Status, **facts: Any) -> Record:
+        known = {name: fact for name, fact in facts.items() if fact is not None}
+        sandbox = {"sandbox": True} if self.session.is_sandbox else {}
+        line = {"id": prompt.id, "prompt": prompt.text, "status": status, "time": now(), **known, **sandbox}
+        return cast("Record", line)
+
+
+def _as_remote(ref: ImageRef) -> ImageRef:
+    return {**ref, "status": "remote"}
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _manifest(place: str | None, store: ImageStore) -> Manifest:
+    folder = store.temporary_folder()
+    if place is None and folder is None:
+        raise BadPlaceError(
+            f"{store.location('').rstrip('/')} is no folder, where a manifest could grow; choose a file with --manifest"
+        )
+    return Manifest(Path(place) if place is not None else cast("Path", folder) / MANIFEST)
+
+
+def _check_unchanged(prompts: Sequence[Prompt], manifest: Manifest) -> None:
+    """See to it that an id means what it meant: what was paid for is neither paid for again nor taken for another."""
+    for prompt in prompts:
+        known = manifest.get(prompt.id)
+        if known and known["prompt"] != prompt.text and known["status"] != "failed":
+            raise BadManifestError(
+                f"The id {prompt.id!r} stands for another prompt in {manifest.path}: give this one another id, "
+                "or take the lines with that id out"
+            )
+
+
+def _exit_code(report: BatchReport) -> int:
+    if any(report.counts[outcome] for outcome in ("failed", "unfinished", "left")):
+        return FAILED
+    return NO_PICTURE if report.counts["text"] else PICTURE

@@ -1,0 +1,154 @@
+"""`mistral-imagegen gallery`: a page of the pictures in a folder, with what the manifest knows of them."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from langchain_mistral_imagegen._cli.arguments import NO_PICTURE, PICTURE
+from langchain_mistral_imagegen._cli.gallery_page import Card, Gap, Shown, page
+from langchain_mistral_imagegen._cli.manifest import MANIFEST, Record, read_manifest
+from langchain_mistral_imagegen._cli.report import Report, times
+from langchain_mistral_imagegen._cli.session import BadPlaceError, shown
+from langchain_mistral_imagegen.images import sniff_image, write_file
+
+PAGE = "gallery.html"
+_SMALL, _LARGE = 640, 1600  # pixels of the longer side
+_GAPS = {
+    "asked": ("Unfinished", "its answer is not known; --resume looks for it"),
+    "drawn": ("Unfinished", "it is drawn, but not downloaded; --resume does it"),
+    "stored": ("Missing", "its file is not in the folder; --resume downloads it again"),
+    "text": ("Answered in words", ""),
+    "failed": ("Failed", ""),
+}
+
+
+@dataclass(frozen=True)
+class GalleryCommand:
+    """Writes the page of a folder."""
+
+    args: argparse.Namespace
+    report: Report = field(default_factory=Report)
+
+    async def run(self) -> int:
+        """Write it, tell where it is, and return the exit code."""
+        return self._write()
+
+    def _write(self) -> int:
+        folder = Path(self.args.folder)
+        if not folder.is_dir():
+            raise BadPlaceError(f"{self.args.folder} is not a folder")
+        gallery = Gallery(folder, self._records(folder), is_reduced=not self.args.originals)
+        target = Path(self.args.output or folder / PAGE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        title = self.args.title or folder.resolve().name.replace("_", " ").capitalize()
+        write_file(target, gallery.page(title).encode("utf-8", "replace"))
+        self.report.say(shown(str(target.absolute())))
+        return PICTURE if gallery.files else NO_PICTURE
+
+    def _records(self, folder: Path) -> dict[str, Record]:
+        if self.args.manifest:
+            return read_manifest(Path(self.args.manifest))
+        return read_manifest(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
+
+
+class Gallery:
+    """The pictures that are in a folder; only these are read, whatever a manifest names."""
+
+    def __init__(self, folder: Path, records: Mapping[str, Record], *, is_reduced: bool = True) -> None:
+        self._folder = folder
+        self._is_reduced = is_reduced
+        self.files = {path.relative_to(folder).as_posix(): path for path in _pictures(folder)}
+        self._records = records
+
+    def page(self, title: str) -> str:
+        """Return the page: first what the manifest names, in its order, then the rest."""
+        named = [(record, ref) for record in self._records.values() for ref in record.get("images", ())]
+        known = {str(ref.get("key")): (record, ref) for record, ref in named}
+        keys = [*dict.fromkeys(key for key in known if key in self.files), *sorted(self.files.keys() - known.keys())]
+        cards = [self._card(key, *known.get(key, (None, {}))) for key in keys]
+        return page(title, self._summary(), cards, list(self._gaps()))
+
+    def _card(self, key: str, record: Record | None, ref: Mapping[str, Any]) -> Card:
+        small, large, size = self._shown(self.files[key])
+        words = record["prompt"] if record else self.files[key].stem.replace("-", " ").replace("_", " ")
+        facts = {"File": key, "Size": size, **(_facts(record, ref) if record else {})}
+        return Card(words, facts, size.partition(",")[0], small, large)
+
+    def _shown(self, path: Path) -> tuple[Shown | None, Shown | None, str]:
+        """Return a picture in two sizes, and its own."""
+        data = path.read_bytes()
+        try:
+            with Image.open(io.BytesIO(data)) as opened:
+                size = f"{opened.width} × {opened.height} pixels, {len(data):,} bytes"  # noqa: RUF001  # it is read
+                whole = Shown(data, Image.MIME[str(opened.format)], opened.width, opened.height)
+                upright = ImageOps.exif_transpose(opened).convert("RGBA" if opened.has_transparency_data else "RGB")
+        except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError):
+            return None, None, ""
+        return _reduced(upright, _SMALL), _reduced(upright, _LARGE) if self._is_reduced else whole, size
+
+    def _summary(self) -> str:
+        count = len(self.files)
+        used = _usage(self._records.values())
+        days = sorted(record["time"][:10] for record in self._records.values())
+        when = " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""
+        return " · ".join(part for part in (f"{count} {'picture' if count == 1 else 'pictures'}", when, used) if part)
+
+    def _gaps(self) -> Iterator[Gap]:
+        for record in self._records.values():
+            if not any(ref.get("key") in self.files for ref in record.get("images", ())):
+                status, reason = _GAPS[record["status"]]
+                yield Gap(record["prompt"], status, str(record.get("error") or reason or record.get("text", "")))
+
+
+def _facts(record: Record, ref: Mapping[str, Any]) -> dict[str, str]:
+    facts = {
+        "Id": record["id"],
+        "Drawn": record["time"],
+        "By": record.get("agent_id") or record.get("model_name"),
+        "Usage": _usage([record]),
+        "Conversation": ref.get("conversation_id"),
+        "File at Mistral": ref.get("file_id"),
+    }
+    return {name: str(fact) for name, fact in facts.items() if fact}
+
+
+def _pictures(folder: Path) -> Iterator[Path]:
+    """Find the pictures below a folder, but no hidden ones, and none that lead out of it."""
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        if path.is_symlink() or any(part.startswith((".", "_")) for part in inner.parts) or not path.is_file():
+            continue
+        with path.open("rb") as file:
+            if sniff_image(file.read(16)):
+                yield path
+
+
+def _reduced(picture: Image.Image, longest: int) -> Shown:
+    small = picture.copy()
+    small.thumbnail((longest, longest))
+    data = io.BytesIO()
+    small.save(data, "WEBP", quality=80)
+    return Shown(data.getvalue(), "image/webp", small.width, small.height)
+
+
+def _usage(records: Iterable[Record]) -> str:
+    tokens, called = 0, Counter[str]()
+    for record in records:
+        usage, connectors = record.get("usage"), record.get("connectors")
+        tokens += _number(usage, "total_tokens")
+        called.update({name: _number(connectors, name) for name in connectors} if isinstance(connectors, dict) else {})
+    told = [f"{name} called {times(count)}" for name, count in called.items()]
+    return ", ".join([*told, *([f"{tokens:,} tokens"] if tokens else [])])
+
+
+def _number(values: Any, name: str) -> int:
+    value = values.get(name) if isinstance(values, dict) else None
+    return value if isinstance(value, int) else 0

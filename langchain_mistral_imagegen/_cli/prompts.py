@@ -1,0 +1,115 @@
+"""Lists of prompts: a text file with one per line, or JSON lines."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_mistral_imagegen._cli.file_names import slug
+from langchain_mistral_imagegen._protocol.entries import read_json
+
+_JSON_SUFFIXES = {".jsonl", ".ndjson"}
+
+
+class BadPromptsError(ValueError):
+    """A list of prompts cannot be read."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One of many prompts.
+
+    Attributes:
+        id: Tells it from the others, in every run.
+        text: What is asked.
+        name: What its files are named after.
+    """
+
+    id: str
+    text: str
+    name: str
+
+
+def read_prompts(source: str) -> list[Prompt]:
+    """Read a list of prompts; all of it, so that a mistake is found before anything is paid.
+
+    A prompt without an id gets one that is made of its words, so that lines may move; the same words a second time are
+    a second picture.
+
+    Args:
+        source: A file, or `-` for standard input.
+
+    Raises:
+        BadPromptsError: Naming the line.
+    """
+    name = "standard input" if source == "-" else source
+    prompts: dict[str, Prompt] = {}
+    for number, given in _entries(source, name):
+        try:
+            prompt = _prompt(given, prompts)
+        except BadPromptsError as error:
+            raise BadPromptsError(f"{name}, line {number}: {error}") from error
+        prompts[prompt.id] = prompt
+    if not prompts:
+        raise BadPromptsError(f"{name} holds no prompt")
+    return list(prompts.values())
+
+
+def _entries(source: str, name: str) -> Iterator[tuple[int, Any]]:
+    """Yield line numbers, and what the lines say."""
+    lines = [(number, line.strip()) for number, line in enumerate(_read(source, name).split("\n"), start=1)]
+    said = [(number, line) for number, line in lines if line]
+    is_json = said and said[0][1].startswith("{") if source == "-" else Path(source).suffix.lower() in _JSON_SUFFIXES
+    for number, line in said:
+        if is_json:
+            try:
+                yield number, read_json(line)
+            except ValueError as error:
+                raise BadPromptsError(f"{name}, line {number}: not JSON: {error}") from error
+        elif not line.startswith("#"):
+            yield number, {"prompt": line}
+
+
+def _read(source: str, name: str) -> str:
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise BadPromptsError(f"The prompts cannot be read: {error}") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadPromptsError(f"{name}, line {line}: not UTF-8") from error
+
+
+def _prompt(given: Any, before: dict[str, Prompt]) -> Prompt:
+    if not isinstance(given, dict):
+        raise BadPromptsError('not an object such as {"prompt": "Draw a cat."}')
+    text, name, chosen = (_text(given, field) for field in ("prompt", "name", "id"))
+    if not text:
+        raise BadPromptsError("it has no prompt")
+    chosen = chosen or name
+    if chosen in before:
+        raise BadPromptsError(f"the id {chosen!r} stands on an earlier line, too")
+    return Prompt(id=chosen or _id(text, before), text=text, name=name or text)
+
+
+def _text(given: dict[str, Any], field: str) -> str:
+    value = given.get(field)
+    if field == "id" and isinstance(value, int):
+        return str(value)
+    if value is not None and not isinstance(value, str):
+        raise BadPromptsError(f"its {field} is not a text")
+    return (value or "").strip()
+
+
+def _id(text: str, before: dict[str, Prompt]) -> str:
+    base = f"{slug(text)}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    count = 1
+    while (found := base if count == 1 else f"{base}-{count}") in before:
+        count += 1
+    return found

@@ -1,0 +1,85 @@
+"""A conversation as text: who said what, and where pictures are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from langchain_mistral_imagegen._conversations.history import exchanges
+from langchain_mistral_imagegen._messages.answers import Asked, to_message
+from langchain_mistral_imagegen._messages.native_blocks import entry_blocks
+from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._protocol.entries import (
+    ConversationResponse,
+    FunctionCallEntry,
+    FunctionResultEntry,
+    MessageInputEntry,
+    MessageOutputEntry,
+    ToolExecutionEntry,
+    Wire,
+)
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
+from langchain_mistral_imagegen.images import ImageRef
+
+
+def told(entries: Sequence[Wire], urls: SignedUrls) -> Iterator[str]:
+    """Yield a paragraph for each entry, without signed URLs."""
+    for entry in entries:
+        urls.redact(entry.as_sent(), getattr(entry, "id", ""))  # in the order in which they get their ids
+        who = _who(entry)
+        said = [line for block in _blocks(entry, urls) if (line := _block(block))]
+        lines = [line for line in "\n".join(said).splitlines() if line.strip()]
+        yield "\n  ".join([f"{who}: {lines[0]}", *lines[1:]] if lines else [who])
+
+
+def pictures(conversation_id: str, entries: Sequence[Wire], urls: SignedUrls) -> list[ImageRef]:
+    """Find the pictures of a conversation, answer by answer."""
+    answers = [one for one in exchanges(conversation_id, entries) if isinstance(one, ConversationResponse)]
+    return images_of([to_message(answer, Asked(model="", urls=urls)) for answer in answers])
+
+
+def _who(entry: Wire) -> str:
+    match entry:
+        case MessageInputEntry():
+            return entry.role
+        case MessageOutputEntry():
+            return entry.agent_id or entry.model or "assistant"
+        case ToolExecutionEntry() | FunctionCallEntry():
+            return f"{entry.name}({entry.arguments})"
+        case FunctionResultEntry():
+            return "result"
+        case _:
+            return str(getattr(entry, "type", "unknown"))
+
+
+def _blocks(entry: Wire, urls: SignedUrls) -> Iterator[dict[str, Any]]:
+    match entry:
+        case MessageInputEntry():
+            said = MessageOutputEntry(type="message.output", id=entry.id, content=entry.content)
+            yield from entry_blocks(said, urls)
+        case FunctionResultEntry():
+            yield {"type": "text", "text": urls.redact(entry.result, entry.id)}
+        case _:
+            yield from entry_blocks(entry, urls)
+
+
+def _block(block: dict[str, Any]) -> str:
+    tell = _TOLD.get(block["type"])
+    return tell(block) if tell else f"[{block['type']}]"
+
+
+def _short(url: Any) -> str:
+    text = str(url.get("url") if isinstance(url, dict) else url)
+    return f"{text[:60]}..." if text.startswith("data:") else text
+
+
+_TOLD: dict[str, Callable[[dict[str, Any]], str]] = {
+    "text": lambda block: str(block["text"]),
+    "thinking": lambda block: f"(thinking: {block['thinking']})",
+    "tool_file": lambda block: f"[{block.get('file_name', 'file')}: {block['file_id']}]",
+    "tool.execution": lambda block: str(block["info"].get("result") or "") if block["status"] == "error" else "",
+    "agent.handoff": lambda block: f"{block.get('previous_agent_name')} hands over to {block.get('next_agent_name')}",
+    "function.call": lambda _: "(waits to be allowed)",
+    "image_url": lambda block: f"[picture: {_short(block['image_url'])}]",
+    "tool_reference": lambda block: f"[source: {block.get('title')}, {block.get('url')}]",
+}

@@ -1,0 +1,1 @@
+"""The only room with a socket, a clock or an event loop."""

@@ -1,0 +1,1 @@
+"""LangChain's messages and Mistral's entries, each made of the other: pure."""

@@ -1,0 +1,284 @@
+"""What the server answers, as LangChain messages: entries become an `AIMessage`, events become `AIMessageChunk`s."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata, add_ai_message_chunks
+from langchain_core.messages.tool import ToolCallChunk
+
+from langchain_mistral_imagegen._messages.event_blocks import EventBlocks, Piece
+from langchain_mistral_imagegen._messages.native_blocks import Block, entry_blocks, function_call_chunk, placed
+from langchain_mistral_imagegen._protocol.entries import (
+    AgentHandoffEntry,
+    ConversationResponse,
+    ConversationUsageInfo,
+    FunctionCallEntry,
+    MessageOutputEntry,
+    Wire,
+)
+from langchain_mistral_imagegen._protocol.events import (
+    AgentHandoffDoneEvent,
+    FunctionCallEvent,
+    MessageOutputEvent,
+    ResponseDoneEvent,
+    ResponseErrorEvent,
+    ResponseStartedEvent,
+)
+from langchain_mistral_imagegen._protocol.requests import stream_error
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
+from langchain_mistral_imagegen._protocol.surrogates import whole_characters
+from langchain_mistral_imagegen._telemetry import NO_SPAN, TurnSpan
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    InvalidResponseError,
+    MistralImagegenError,
+    ServerError,
+    StreamInterruptedError,
+)
+
+MODEL_PROVIDER = "mistralai_conversations"
+
+
+def usage_metadata(usage: ConversationUsageInfo | None) -> UsageMetadata | None:
+    """Count connector tokens as input, so that input and output sum up to the total that Mistral reports."""
+    if usage is None:
+        return None
+    connector = usage.connector_tokens or 0
+    metadata = UsageMetadata(
+        input_tokens=usage.prompt_tokens + connector,
+        output_tokens=usage.completion_tokens,
+        total_tokens=usage.prompt_tokens + connector + usage.completion_tokens,
+    )
+    if connector:
+        # LangChain allows further keys here, its type does not.
+        metadata["input_token_details"] = InputTokenDetails(connector=connector)  # type: ignore[typeddict-unknown-key]
+    return metadata
+
+
+def fingerprint(asked: str, answer: AIMessage) -> str:
+    """Digest an answer and what it answers to: whoever finds another one later has a changed history.
+
+    Of the answer itself only its text and calls count, because they are the same in all forms that a message can take.
+
+    Args:
+        asked: Digest of what stood before.
+        answer: The answer, whole.
+    """
+    calls = [[call["name"], call["args"], call["id"]] for call in (*answer.tool_calls, *answer.invalid_tool_calls)]
+    said = json.dumps([asked, str(answer.text), calls], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the request says of its answer.
+
+    Attributes:
+        model: Named in `response_metadata` if the answer names no model.
+        urls: Keeps the signed URLs that are taken out.
+        fingerprint: Digest of what is answered.
+        stored: Whether the server keeps the conversation.
+        span: Told what the answer says of itself.
+    """
+
+    model: str
+    urls: SignedUrls
+    fingerprint: str = ""
+    stored: bool = True
+    span: TurnSpan = NO_SPAN
+
+
+class _Facts:
+    """What an answer says of itself, gathered from its entries or events."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._entry_ids: dict[str, None] = {}
+        self._seen_model: str | None = None
+        self._agent_id: str | None = None
+        self._finish_reason = "stop"
+
+    def note(self, item: Wire) -> None:
+        self._asked.span.item(item)
+        if entry_id := _text(item, "id"):
+            self._entry_ids[entry_id] = None
+        self._seen_model = self._seen_model or _text(item, "model")
+        self._agent_id = _text(item, "agent_id") or self._agent_id
+        match item:
+            case FunctionCallEntry() | FunctionCallEvent():
+                self._finish_reason = "confirmation" if item.is_pending else "tool_calls"
+            case AgentHandoffEntry() | AgentHandoffDoneEvent():
+                self._finish_reason = "handoff"
+            case MessageOutputEntry() | MessageOutputEvent() if self._finish_reason == "handoff":
+                self._finish_reason = "stop"  # the server went on with the next agent
+
+    @property
+    def message_id(self) -> str | None:
+        # The first entry's id, because a stream knows it when its first chunk is due; `head` has the last one's.
+        return next(iter(self._entry_ids), None)
+
+    def metadata(self, usage: ConversationUsageInfo | None, answer: AIMessage) -> dict[str, Any]:
+        facts = {
+            "model_name": self._seen_model or self._asked.model,
+            "agent_id": self._agent_id,
+            "entry_ids": list(self._entry_ids),
+            "head": next(reversed(self._entry_ids), None),
+            "connectors": usage.connectors if usage else None,
+            "finish_reason": self._finish_reason,
+            "fingerprint": fingerprint(self._asked.fingerprint, answer),
+            "store": None if self._asked.stored else False,
+        }
+        return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _text(item: Wire, name: str) -> str | None:
+    # What is not text is a field that the item's type does not have; the server may send any.
+    value = getattr(item, name, None)
+    return value if isinstance(value, str) else None
+
+
+def to_message(response: ConversationResponse, asked: Asked) -> AIMessage:
+    """Make the message of a response."""
+    facts, content, calls = _Facts(asked), list[Block](), list[ToolCallChunk]()
+    for entry in response.outputs:
+        facts.note(entry)
+        if isinstance(entry, FunctionCallEntry) and not entry.is_pending:
+            arguments = asked.urls.redact(whole_characters(entry.arguments), entry.id)
+            calls.append(function_call_chunk(entry, arguments, len(content) + len(calls)))
+        text_index = None
+        for block in entry_blocks(entry, asked.urls):
+            index = len(content) + len(calls)
+            text_index = index if block["type"] == "text" else text_index
+            content.append(placed(block, index, text_index))
+    # Parsed by the class that parses them in a stream, so that malformed arguments end up the same way.
+    parsed = AIMessageChunk(content="", tool_call_chunks=calls) if calls else None
+    message = AIMessage(
+        content=content,  # type: ignore[arg-type]  # list is invariant; blocks are dicts
+        id=facts.message_id,
+        tool_calls=parsed.tool_calls if parsed else [],
+        invalid_tool_calls=parsed.invalid_tool_calls if parsed else [],
+        usage_metadata=usage_metadata(response.usage),
+        response_metadata={"model_provider": MODEL_PROVIDER, "conversation_id": response.conversation_id},
+    )
+    message.response_metadata |= facts.metadata(response.usage, message)
+    asked.span.message(message)
+    return message
+
+
+class AnswerStream:
+    """Makes message chunks of events.
+
+    Attributes:
+        conversation_id: Known from the first event on.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self.conversation_id: str | None = None
+        self._blocks = EventBlocks(asked.urls)
+        self._facts = _Facts(asked)
+        self._span = asked.span
+        self._chunks: list[AIMessageChunk] = []
+        self._is_done = False
+
+    def feed(self, event: Wire) -> Iterator[AIMessageChunk]:
+        """Yield the chunks that an event makes.
+
+        Raises:
+            APIError: For `conversation.response.error`; its `partial` holds the message so far.
+        """
+        if self._is_done:
+            return
+        self._facts.note(event)
+        match event:
+            case ResponseStartedEvent():
+                self.conversation_id = event.conversation_id
+            case ResponseErrorEvent():
+                error = stream_error(event.message or "", event.code or 500)
+                error.partial = self.partial
+                error.is_retryable = error.is_retryable and error.partial is None  # what it holds may have been paid
+                raise error
+            case ResponseDoneEvent():
+                yield from map(self._piece, self._blocks.flush())
+                yield self._last(event)
+            case _:
+                yield from map(self._piece, self._blocks.feed(event))
+
+    @contextmanager
+    def complete(self) -> Iterator[None]:
+        """Check at the end of the stream that the answer is complete.
+
+        Raises:
+            StreamInterruptedError: If it ended before `conversation.response.done`, or failed after something had
+                arrived that may be paid for; `partial` holds the message so far.
+        """
+        cause: MistralImagegenError | None = None
+        how = "ended"
+        try:
+            yield
+        except APIConnectionError as error:
+            if not error.sent:
+                raise
+            cause = error
+        except InvalidResponseError as error:
+            cause, how = error, "cannot be read"
+        except ServerError as error:
+            if error.partial is None:
+                raise
+            cause, how = error, f"failed, {error},"
+        if not self._is_done:
+            interrupted = StreamInterruptedError(
+                f"The stream {how} before the answer was complete; the server may have finished it",
+                conversation_id=self.conversation_id,
+            )
+            interrupted.partial = self.partial
+            raise interrupted from cause
+
+    @property
+    def partial(self) -> AIMessageChunk | None:
+        """The message so far."""
+        return add_ai_message_chunks(*self._chunks) if self._chunks else None
+
+    def _piece(self, piece: Piece) -> AIMessageChunk:
+        if isinstance(piece, list):
+            return self._chunk(content=piece)
+        return self._chunk(tool_call_chunks=[piece])
+
+    def _last(self, event: ResponseDoneEvent) -> AIMessageChunk:
+        self._is_done = True
+        return self._chunk(
+            response_metadata=self._facts.metadata(event.usage, self._said()),
+            usage_metadata=usage_metadata(event.usage),
+            chunk_position="last",
+        )
+
+    def _said(self) -> AIMessage:
+        """Return the answer's text and calls; merging all of its chunks for that would double the work."""
+        texts: dict[int, list[str]] = {}
+        for block in (block for chunk in self._chunks for block in chunk.content):
+            if isinstance(block, dict) and block["type"] == "text":
+                texts.setdefault(block["index"], []).append(block["text"])
+        calling = [chunk for chunk in self._chunks if chunk.tool_call_chunks]
+        parsed = add_ai_message_chunks(*calling) if calling else AIMessage("")
+        return AIMessage(
+            "".join(piece for index in sorted(texts) for piece in texts[index]),
+            tool_calls=parsed.tool_calls,
+            invalid_tool_calls=parsed.invalid_tool_calls,
+        )
+
+    def _chunk(
+        self, *, content: Any = (), response_metadata: dict[str, Any] | None = None, **fields: Any
+    ) -> AIMessageChunk:
+        metadata = {"model_provider": MODEL_PROVIDER, **(response_metadata or {})}
+        if not self._chunks and self.conversation_id:
+            metadata["conversation_id"] = self.conversation_id
+        chunk = AIMessageChunk(content=list(content), id=self._facts.message_id, response_metadata=metadata, **fields)
+        self._chunks.append(chunk)
+        self._span.message(chunk)
+        return chunk

@@ -1,0 +1,172 @@
+"""Events to pieces of native blocks, each with the `index` of the block it belongs to.
+
+LangChain merges pieces of equal index and concatenates their strings (equal ids aside), so every other field but
+running text is given once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from langchain_core.messages.tool import ToolCallChunk
+
+from langchain_mistral_imagegen._messages import native_blocks
+from langchain_mistral_imagegen._messages.native_blocks import Block
+from langchain_mistral_imagegen._protocol.entries import TextChunk, ThinkChunk, ToolReferenceChunk, Unknown, Wire
+from langchain_mistral_imagegen._protocol.events import (
+    AgentHandoffDoneEvent,
+    AgentHandoffStartedEvent,
+    FunctionCallEvent,
+    MessageOutputEvent,
+    ToolExecutionDeltaEvent,
+    ToolExecutionDoneEvent,
+    ToolExecutionStartedEvent,
+)
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, TextStream
+from langchain_mistral_imagegen._protocol.surrogates import WholeCharacters
+
+Piece: TypeAlias = list[Block] | ToolCallChunk
+
+
+@dataclass
+class _Slot:
+    """A block that is still growing."""
+
+    index: int
+    text: TextStream
+    json: WholeCharacters = field(default_factory=WholeCharacters)
+    sent: set[str] = field(default_factory=set)
+
+    def once(self, block: Block) -> Block:
+        """Return a block less the fields that were given before."""
+        fresh = {name: value for name, value in block.items() if name not in self.sent}
+        self.sent |= fresh.keys() - {"type", "id", "text", "thinking", "references", "arguments"}
+        return {"type": block["type"], **fresh, "index": self.index}
+
+
+class EventBlocks:
+    """Turns the events of one stream into pieces of blocks and tool calls."""
+
+    def __init__(self, urls: SignedUrls) -> None:
+        self._urls = urls
+        self._slots: dict[object, _Slot] = {}
+        self._count = 0
+        self._previous: object = None
+        self._runs = 0
+        self._text: tuple[str, int] | None = None
+        self._references: list[Block] = []
+        self._handoffs: dict[str, Block] = {}
+
+    def feed(self, event: Wire) -> Iterator[Piece]:
+        """Yield the pieces of an event."""
+        match event:
+            case MessageOutputEvent():
+                chunks = [event.content] if isinstance(event.content, str) else event.content
+                for chunk in chunks:
+                    yield from self._chunk(event, chunk)
+                return
+        yield from self._cited()
+        match event:
+            case ToolExecutionStartedEvent() | ToolExecutionDeltaEvent():
+                yield [self._tool_call(event)]
+            case ToolExecutionDoneEvent():
+                slot = self._slot(("tool", event.id, event.output_index), event.id)
+                block = native_blocks.tool_result_block(event, self._urls)
+                if "name" not in slot.sent:
+                    block |= {"name": event.name, "arguments": ""}
+                yield [slot.once(block)]
+            case AgentHandoffStartedEvent():
+                # Its other half comes soon, and LangChain's event stream keeps only the last piece of such a block.
+                self._handoffs[event.id] = self._whole(native_blocks.handoff_block(event))
+            case AgentHandoffDoneEvent():
+                started = self._handoffs.pop(event.id, None) or self._whole({})
+                yield [{**started, **native_blocks.handoff_block(event)}]
+            case FunctionCallEvent():
+                yield self._function_call(event)
+            case Unknown():
+                yield [self._whole(native_blocks.unknown_block(event.raw, self._urls))]
+
+    def flush(self) -> Iterator[Piece]:
+        """Yield what was held back, once the stream is complete."""
+        yield from self._cited()
+        yield from ([handoff] for handoff in self._handoffs.values())
+        for key, slot in self._slots.items():
+            if not (rest := slot.text.feed(slot.json.flush()) + slot.text.flush()):
+                continue
+            match key:
+                case ("function", *_):
+                    yield ToolCallChunk(name=None, args=rest, id=None, index=slot.index)
+                case ("tool", *_):
+                    yield [{"type": "tool.execution", "arguments": rest, "index": slot.index}]
+                case ("pending", *_):
+                    yield [{"type": "function.call", "arguments": rest, "index": slot.index}]
+                case (str(kind), *_):
+                    yield [{"type": kind, kind: rest, "index": slot.index}]
+
+    def _chunk(self, event: MessageOutputEvent, chunk: str | Wire) -> Iterator[Piece]:
+        if isinstance(chunk, ToolReferenceChunk):
+            block = native_blocks.chunk_block(chunk, self._urls, event.id)
+            cited = self._text[1] if self._text and self._text[0] == event.id else None
+            self._references.append(native_blocks.placed(block, self._next_index(), cited))
+            return
+        yield from self._cited()
+        match chunk:
+            case str(text) | TextChunk(text=text):
+                if text:
+                    slot = self._slot(self._position(event, "text"), event.id)
+                    self._text = event.id, slot.index
+                    yield [slot.once(native_blocks.text_block(slot.text.feed(text), event.id))]
+            case ThinkChunk():
+                slot = self._slot(self._position(event, "thinking"), event.id)
+                text = slot.text.feed(chunk.text)
+                yield [slot.once(native_blocks.thinking_block(text, chunk, self._urls, event.id))]
+            case _:
+                self._previous = None
+                yield [self._whole(native_blocks.chunk_block(chunk, self._urls, event.id))]
+
+    def _cited(self) -> Iterator[Piece]:
+        """Yield the sources that came one after another as one piece.
+
+        LangChain's event stream keeps only the last annotations that a text was given.
+        """
+        if self._references:
+            yield self._references
+            self._references, self._previous = [], None
+
+    def _position(self, event: MessageOutputEvent, kind: str) -> tuple[object, ...]:
+        """Tell which running text a piece belongs to: by the indexes, or without them by arrival."""
+        if "content_index" in event.model_fields_set:
+            return kind, event.output_index, event.content_index
+        if self._previous != (kind, event.id):
+            self._previous, self._runs = (kind, event.id), self._runs + 1
+        return kind, "run", self._runs
+
+    def _tool_call(self, event: ToolExecutionStartedEvent | ToolExecutionDeltaEvent) -> Block:
+        slot = self._slot(("tool", event.id, event.output_index), event.id)
+        block = native_blocks.tool_call_block(event, self._urls)
+        return slot.once(block | {"arguments": slot.text.feed(event.arguments)})
+
+    def _function_call(self, event: FunctionCallEvent) -> Piece:
+        if event.is_pending:
+            slot = self._slot(("pending", event.tool_call_id, event.output_index), event.id)
+            return [slot.once(native_blocks.pending_call_block(event, slot.text.feed(event.arguments)))]
+        slot = self._slot(("function", event.tool_call_id, event.output_index), event.id)
+        chunk = native_blocks.function_call_chunk(event, slot.text.feed(slot.json.feed(event.arguments)), slot.index)
+        if "name" in slot.sent:
+            chunk["name"] = chunk["id"] = None
+        slot.sent.add("name")
+        return chunk
+
+    def _slot(self, key: tuple[Any, ...], entry_id: str) -> _Slot:
+        if key not in self._slots:
+            self._slots[key] = _Slot(self._next_index(), TextStream(self._urls, entry_id))
+        return self._slots[key]
+
+    def _whole(self, block: Block) -> Block:
+        return {**block, "index": self._next_index()}
+
+    def _next_index(self) -> int:
+        self._count += 1
+        return self._count - 1

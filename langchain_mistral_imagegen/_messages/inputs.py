@@ -1,0 +1,279 @@
+"""LangChain messages to Mistral's input entries, for a new conversation as for the next turn of an old one.
+
+Content is read as LangChain's standard blocks, which is what each provider's content translates to. What is not proven
+to be accepted back is sent as what it means: a tool the server ran becomes a function call with its result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
+
+from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER
+from langchain_mistral_imagegen._messages.confirmations import CONFIRMATION, pending_calls
+from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What messages say to a conversation.
+
+    Attributes:
+        instructions: All system messages, in their order, joined by blank lines.
+        entries: The others.
+        shown: Chunks that functions returned besides text, to be shown once all results are given.
+        confirmations: Answers to calls that wait for one.
+    """
+
+    instructions: str = ""
+    entries: list[Entry] = field(default_factory=list)
+    shown: list[Entry] = field(default_factory=list)
+    confirmations: list[Entry] = field(default_factory=list)
+
+
+def read(message: BaseMessage, *, system_as_user: bool = False) -> Inputs:
+    """Convert one message.
+
+    Args:
+        message: Of any kind.
+        system_as_user: Read a system message as a user's: an agent has instructions of its own and takes no others.
+
+    Raises:
+        InvalidInputError: If it holds a block that the API cannot take.
+    """
+    match message:
+        case SystemMessage() if not system_as_user:
+            return Inputs(instructions=str(message.text))
+        case AIMessage():
+            return Inputs(entries=list(_answer(message)))
+        case ToolMessage():
+            return Inputs(entries=[_function_result(message)], shown=_shown(message))
+        case _ if isinstance(message.content, str):
+            return Inputs(entries=[_message(message.content, _role(message))])
+    blocks = [_unwrapped(block) for block in message.content_blocks]
+    chunks = [_chunk(block) for block in blocks if block["type"] != CONFIRMATION]
+    return Inputs(
+        entries=[_message(chunks, _role(message))] if chunks else [],
+        confirmations=[_confirmation(block) for block in blocks if block["type"] == CONFIRMATION],
+    )
+
+
+def read_all(messages: Sequence[BaseMessage], *, system_as_user: bool = False) -> list[Inputs]:
+    """Convert messages one by one; see `read`.
+
+    A call whose arguments are no JSON is never run by LangChain's agents, so the next message says so in its result:
+    the server would take nothing more without one.
+    """
+    parts = [read(message, system_as_user=system_as_user) for message in messages]
+    answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    for message, following in zip(messages, parts[1:], strict=False):
+        for call in message.invalid_tool_calls if isinstance(message, AIMessage) else ():
+            if call["id"] not in answered:
+                following.entries.insert(0, _result(call["id"] or "", "The arguments are not valid JSON."))
+    return parts
+
+
+def join(parts: Sequence[Inputs]) -> Inputs:
+    """Put together what several messages say.
+
+    What functions returned besides text waits for the last result of a row: the server takes nothing else while
+    results are missing.
+    """
+    whole = Inputs(instructions="\n\n".join(part.instructions for part in parts if part.instructions))
+    for part in [*parts, Inputs()]:
+        if whole.shown and not any(entry["type"] == "function.result" for entry in part.entries):
+            whole.entries.append(_message(list(whole.shown), "user"))
+            whole.shown.clear()
+        whole.entries.extend(part.entries)
+        whole.shown.extend(part.shown)
+        whole.confirmations.extend(part.confirmations)
+    return whole
+
+
+def _role(message: BaseMessage) -> str:
+    return "assistant" if getattr(message, "role", "") == "assistant" else "user"
+
+
+def _message(content: Any, role: str) -> Entry:
+    return {"object": "entry", "type": "message.input", "role": role, "content": content}
+
+
+def _confirmation(block: Mapping[str, Any]) -> Entry:
+    return {name: block[name] for name in ("tool_call_id", "confirmation")}
+
+
+# --- answers ---
+
+
+def _answer(message: AIMessage) -> Iterator[Entry]:
+    """Yield what an AI message says and calls, in its order."""
+    text = ""
+    is_ours = message.response_metadata.get("model_provider") == MODEL_PROVIDER
+    for block in cast("list[Entry]", message.content_blocks):
+        match block:
+            case {"type": "text", "text": str(piece)}:
+                text += piece
+            case {"type": "server_tool_call" | "server_tool_result"} if is_ours:
+                yield from _output(text)
+                yield from _tool_execution(block)
+                text = ""
+    yield from _output(text)
+    yield from (_call(call["id"] or "", call["name"], _json(call["args"])) for call in message.tool_calls)
+    yield from (_call(call["id"] or "", call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls)
+
+
+def _output(text: str) -> Iterator[Entry]:
+    if text.strip():
+        content = [{"type": "text", "text": text}]
+        yield {"object": "entry", "type": "message.output", "role": "assistant", "content": content}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _call(call_id: str, name: str, arguments: str) -> Entry:
+    return {"object": "entry", "type": "function.call", "tool_call_id": call_id, "name": name, "arguments": arguments}
+
+
+def _tool_execution(block: Mapping[str, Any]) -> Iterator[Entry]:
+    """Yield a tool that the server ran as a function call or its result, which the server is known to take back."""
+    extras = block.get("extras", {})
+    if block["type"] == "server_tool_result":
+        yield _result(short_call_id(block["tool_call_id"]), _outcome(block, extras.get("tool", "")))
+    elif "confirmation_status" not in extras:
+        yield _call(short_call_id(block["id"]), extras.get("function") or block["name"], _json(block["args"]))
+
+
+def short_call_id(given: str) -> str:
+    """Make a tool call id of the form that the server demands (code 3280): nine letters and digits."""
+    return hashlib.sha256(given.encode()).hexdigest()[:9]
+
+
+def _outcome(block: Mapping[str, Any], tool: str) -> str:
+    if tool == "image_generation" and block["status"] == "success":
+        return "The picture was generated and shown to the user."
+    output = block.get("output")
+    result = output.get("result", output) if isinstance(output, Mapping) else output
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+
+
+# --- results of functions ---
+
+_SHOWN = frozenset({"image", "file", "tool_file", "document_url", "image_url"})
+
+
+def _result(call_id: str, result: str) -> Entry:
+    return {"object": "entry", "type": "function.result", "tool_call_id": call_id, "result": result}
+
+
+def _function_result(message: ToolMessage) -> Entry:
+    words = [_words(block) for block in map(_unwrapped, message.content_blocks) if block["type"] not in _SHOWN]
+    return _result(message.tool_call_id, "\n".join(words))
+
+
+def _shown(message: ToolMessage) -> list[Entry]:
+    """Return what a function returned besides text: a result can only be text."""
+    return [_chunk(block) for block in map(_unwrapped, message.content_blocks) if block["type"] in _SHOWN]
+
+
+def _words(block: Mapping[str, Any]) -> str:
+    words = block.get("text")
+    return words if isinstance(words, str) else json.dumps(block, ensure_ascii=False)
+
+
+# --- chunks ---
+
+
+def _unwrapped(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return one of Mistral's own blocks, which LangChain wraps as non-standard, or the block itself."""
+    value = block.get("value")
+    return value if block["type"] == "non_standard" and isinstance(value, dict) and "type" in value else block
+
+
+def _chunk(block: Mapping[str, Any]) -> Entry:
+    match block:
+        case {"type": "text" | "text-plain", "text": str(text)}:
+            return {"type": "text", "text": text}
+        case {"type": "image", "file_id": str(file_id)}:
+            return {"type": "tool_file", "tool": "image_generation", "file_id": file_id}
+        case {"type": "image"}:
+            return {"type": "image_url", "image_url": _url(block, "image/jpeg")}
+        case {"type": "file"}:
+            return {"type": "document_url", "document_url": _url(block, "application/pdf")} | _document_name(block)
+        case {"type": "tool_file" | "document_url" | "image_url" | "thinking"}:
+            return {name: value for name, value in block.items() if name not in {"index", "id"}}
+    raise InvalidInputError(
+        f"A message holds a block of type {block['type']!r}, which Mistral's conversations do not take; "
+        "use text, image or file"
+    )
+
+
+def _document_name(block: Mapping[str, Any]) -> Entry:
+    extras = block.get("extras") or {}
+    name = block.get("filename") or extras.get("filename") or extras.get("document_name")
+    return {"document_name": name} if name else {}
+
+
+def _url(block: Mapping[str, Any], mime_type: str) -> str:
+    url = str(block.get("url") or "")
+    if url.startswith(IMAGE_URI_SCHEME):
+        raise InvalidInputError(
+            f"{url!r} names a picture that exists in its conversation only; to show it, download it with `images` and "
+            "pass `image.content_block()`"
+        )
+    if url:
+        return url
+    if block.get("base64"):
+        return f"data:{block.get('mime_type') or mime_type};base64,{block['base64']}"
+    raise InvalidInputError(f"A {block['type']!r} block needs 'url', 'base64' or 'file_id'; it has {sorted(block)}")
+
+
+# --- what must hold ---
+
+
+def check_results(messages: Iterable[BaseMessage]) -> None:
+    """Refuse a history in which a function call has no result, or a waiting call no confirmation.
+
+    Raises:
+        InvalidInputError: Naming the calls; the server would refuse them with code 3001 or 3230.
+    """
+    missing: dict[str | None, str] = {}
+    waiting: dict[str | None, str] = {}
+    for message in messages:
+        match message:
+            case AIMessage():
+                missing |= {call["id"]: call["name"] for call in message.tool_calls}
+                waiting |= {call["id"]: call["name"] for call in pending_calls(message)}
+            case ToolMessage():
+                missing.pop(message.tool_call_id, None)
+            case _ if isinstance(message.content, list):
+                for call_id in map(_confirmed, message.content):
+                    waiting.pop(call_id, None)
+    if missing:
+        raise InvalidInputError(
+            f"No result was given for {_names(missing)}: add a ToolMessage with that tool_call_id for each call, "
+            "also for one that failed or was not run"
+        )
+    if waiting:
+        raise InvalidInputError(
+            f"{_names(waiting)} waits to be allowed or denied: put the message that `confirm` makes after that answer"
+        )
+
+
+def _confirmed(block: str | Mapping[str, Any]) -> str | None:
+    if isinstance(block, Mapping) and block.get("type") == CONFIRMATION:
+        return str(block["tool_call_id"])
+    return None
+
+
+def _names(calls: Mapping[str | None, str]) -> str:
+    return ", ".join(f"{name} ({call_id})" for call_id, name in calls.items())

@@ -1,0 +1,110 @@
+"""Finds the pictures in messages and state; no I/O.
+
+A picture can stand in a message as a `tool_file` chunk, in the result of a tool execution, as an `image_url` chunk or
+as a Markdown link; the later ones are looked at only where there is none of the earlier, because the server reports
+one picture in several places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast, get_args
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+
+from langchain_mistral_imagegen._messages.standard_blocks import image_type
+from langchain_mistral_imagegen._protocol.signed_urls import image_ids
+from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, ImageRef, ImageStatus, merge_images
+
+Block = Mapping[str, Any]
+_STATUSES = get_args(ImageStatus)
+
+
+def images_of(source: BaseMessage | Iterable[BaseMessage] | Mapping[str, Any]) -> list[ImageRef]:
+    """Find the generated pictures in a message, in several messages, or in a graph's state.
+
+    Args:
+        source: A message; messages, oldest first; or a state with `messages` and perhaps `images`.
+
+    Returns:
+        One reference for each picture, in order of appearance; `[]` if there is none, which is a normal outcome.
+    """
+    found: dict[str, ImageRef] = {}
+    if isinstance(source, Mapping):
+        found = dict(source.get("images") or {})
+        messages: Iterable[BaseMessage] = source.get("messages") or ()
+    else:
+        messages = [source] if isinstance(source, BaseMessage) else source
+    for message in messages:
+        for ref in _of_message(message):
+            found = merge_images(found, {ref["id"]: ref})
+    return list(found.values())
+
+
+def _of_message(message: BaseMessage) -> list[ImageRef]:
+    if isinstance(message, ToolMessage):
+        return [*_listed(message.artifact), *_listed(message.response_metadata)]
+    if not isinstance(message, AIMessage):
+        return []
+    blocks = [block for block in message.content if isinstance(block, dict)]
+    texts = [message.content] if isinstance(message.content, str) else message.content
+    conversation_id = message.response_metadata.get("conversation_id")
+    for look in _PLACES:
+        refs = [ref for block in blocks for ref in look(block)]
+        if refs:
+            return [_in_conversation(ref, conversation_id) for ref in refs]
+    bare = (ref for text in texts if isinstance(text, str) for ref in _by_uri(text))
+    return [_in_conversation(ref, conversation_id) for ref in bare]
+
+
+def _listed(holder: Any) -> list[ImageRef]:
+    """Return the references that an artifact or metadata lists; other tools may list something else as `images`."""
+    images = holder.get("images") if isinstance(holder, Mapping) else None
+    return [cast("ImageRef", dict(one)) for one in images if _is_reference(one)] if isinstance(images, list) else []
+
+
+def _is_reference(image: Any) -> bool:
+    return isinstance(image, Mapping) and isinstance(image.get("id"), str) and image.get("status") in _STATUSES
+
+
+def _in_conversation(ref: ImageRef, conversation_id: str | None) -> ImageRef:
+    return {**ref, "conversation_id": conversation_id} if conversation_id else ref
+
+
+def _by_uri(text: str) -> Iterator[ImageRef]:
+    yield from (ImageRef(id=image_id, status="remote") for image_id in image_ids(text))
+
+
+def _tool_file(block: Block) -> Iterator[ImageRef]:
+    """Read a `tool_file` chunk, or the standard image block that it becomes."""
+    extras = block.get("extras") if block.get("type") == "image" else block
+    is_image = block.get("type") == "image" or (block.get("type") == "tool_file" and image_type(block))
+    if not is_image or not block.get("file_id"):
+        return
+    ref: ImageRef = {"id": block["file_id"], "status": "remote", "file_id": block["file_id"]}
+    if extras and extras.get("file_name"):
+        ref["file_name"] = extras["file_name"]
+    yield ref
+
+
+def _tool_result(block: Block) -> Iterator[ImageRef]:
+    """Read a picture that exists only as a URL; other tools' results may hold URLs that are no pictures."""
+    if block.get("type") == "tool.execution" and block.get("name") == "image_generation":
+        yield from _by_uri(str(block.get("info")))
+    if block.get("type") == "server_tool_result" and block.get("extras", {}).get("tool") == "image_generation":
+        yield from _by_uri(str(block.get("output")))
+
+
+def _image_url(block: Block) -> Iterator[ImageRef]:
+    url = block.get("url") if block.get("type") == "image" else block.get("image_url")
+    url = url.get("url") if isinstance(url, Mapping) else url
+    if isinstance(url, str) and url.startswith(IMAGE_URI_SCHEME):
+        yield from _by_uri(url)
+
+
+def _markdown(block: Block) -> Iterator[ImageRef]:
+    if block.get("type") == "text":
+        yield from _by_uri(str(block.get("text", "")))
+
+
+_PLACES: tuple[Callable[[Block], Iterator[ImageRef]], ...] = (_tool_file, _tool_result, _image_url, _markdown)

@@ -1,0 +1,1 @@
+"""What Mistral sends and takes: no I/O, no LangChain."""

@@ -1,0 +1,310 @@
+"""What Mistral sends, as frozen types named as in its OpenAPI document; events are in `_events.py`.
+
+The types are tolerant. A field may be new, missing or null; an entry, chunk or event whose type is unknown, or
+whose fields do not fit, becomes an `Unknown` that keeps what was sent. Nothing is dropped and nothing raises.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import from_json
+
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
+from langchain_mistral_imagegen.errors import InvalidResponseError
+
+if TYPE_CHECKING:
+    from pydantic._internal._repr import ReprArgs
+
+
+def read_json(data: bytes | str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: If it is none, nests too deep or holds half a character; `json.loads` raises other errors then, or
+            returns what cannot be written again.
+    """
+    return from_json(data)
+
+
+class Wire(BaseModel):
+    """Base of all that comes over the wire."""
+
+    # What the server sent may hold a signed URL: neither errors nor `repr` show it.
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+    def __repr_args__(self) -> ReprArgs:
+        return [(name, SignedUrls().redact(value, "redacted")) for name, value in super().__repr_args__()]
+
+    def as_sent(self) -> dict[str, Any]:
+        """Return the JSON object the server sent, less its nulls."""
+        # No warnings: pydantic gives one for each `Unknown` that stands where the type names only known chunks.
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, warnings=False)
+
+
+class Unknown(Wire):
+    """Something this package does not know yet; `raw` is what was sent."""
+
+    type: str = "unknown"
+    raw: Any
+
+    @classmethod
+    def of(cls, raw: Any) -> Unknown:
+        """Wrap a JSON value."""
+        kind = raw.get("type") if isinstance(raw, dict) else None
+        return cls(type=kind if isinstance(kind, str) else "unknown", raw=raw)
+
+
+def _or_unknown(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError:
+        return Unknown.of(value)
+
+
+def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError:
+        return None
+
+
+OrUnknown = WrapValidator(_or_unknown)
+"""Annotates what becomes an `Unknown` if it does not fit."""
+OrNone = WrapValidator(_or_none)
+"""Annotates what becomes `None` if it does not fit."""
+
+
+def _as_text(value: Any) -> str:
+    """Return tool arguments as JSON text: they come as a string, as an object, or not at all."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _as_content(value: Any) -> Any:
+    """Return content as a string or a list: it may also be null or one chunk."""
+    if value is None:
+        return ""
+    return [value] if isinstance(value, dict) else value
+
+
+JsonText = Annotated[str, BeforeValidator(_as_text)]
+
+# --- chunks ---
+
+
+class TextChunk(Wire):
+    """A piece of text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageURLChunk(Wire):
+    """A picture by URL; what generated pictures look like over chat completions."""
+
+    type: Literal["image_url"]
+    image_url: str | dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        """The URL, whichever way it was written."""
+        return self.image_url if isinstance(self.image_url, str) else str(self.image_url.get("url", ""))
+
+
+class ToolFileChunk(Wire):
+    """A file a connector produced; its bytes are at the files endpoint."""
+
+    type: Literal["tool_file"]
+    file_id: str
+    tool: str | None = None
+    file_name: str | None = None
+    file_type: str | None = None
+
+
+class DocumentURLChunk(Wire):
+    """A document by URL."""
+
+    type: Literal["document_url"]
+    document_url: str
+    document_name: str | None = None
+
+
+class ThinkChunk(Wire):
+    """The model's reasoning."""
+
+    type: Literal["thinking"]
+    thinking: str | list[dict[str, Any]]
+    signature: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The reasoning as text."""
+        if isinstance(self.thinking, str):
+            return self.thinking
+        return "".join(str(part.get("text", "")) for part in self.thinking)
+
+    @property
+    def references(self) -> list[dict[str, Any]]:
+        """The sources that the reasoning names, and whatever else is no text."""
+        return [] if isinstance(self.thinking, str) else [part for part in self.thinking if "text" not in part]
+
+
+class ToolReferenceChunk(Wire):
+    """A source that a connector found and the model cites."""
+
+    type: Literal["tool_reference"]
+    tool: str | None = None
+    title: str | None = None
+    url: str | None = None
+    favicon: str | None = None
+    description: str | None = None
+
+
+KnownChunk = Annotated[
+    TextChunk | ImageURLChunk | ToolFileChunk | DocumentURLChunk | ThinkChunk | ToolReferenceChunk,
+    Field(discriminator="type"),
+]
+Content = Annotated[str | list[Annotated[KnownChunk, OrUnknown]], BeforeValidator(_as_content)]
+
+# --- entries ---
+
+
+class MessageInputEntry(Wire):
+    """What somebody said to the conversation."""
+
+    type: Literal["message.input"]
+    id: str = ""
+    role: str = "user"
+    content: Content = ""
+
+
+class MessageOutputEntry(Wire):
+    """What the model said: text, files, references."""
+
+    type: Literal["message.output"]
+    id: str = ""
+    content: Content = ""
+    model: str | None = None
+    agent_id: str | None = None
+
+
+class ToolExecutionEntry(Wire):
+    """A built-in tool that the server ran; `info` holds its result, or the reason why there is none."""
+
+    type: Literal["tool.execution"]
+    id: str = ""
+    name: str = ""
+    arguments: JsonText = ""
+    function: str | None = None
+    info: dict[str, Any] | None = None
+    model: str | None = None
+    agent_id: str | None = None
+
+
+class FunctionCallEntry(Wire):
+    """A function the client is asked to run."""
+
+    type: Literal["function.call"]
+    id: str = ""
+    tool_call_id: str
+    name: str
+    arguments: JsonText = ""
+    confirmation_status: str | None = None
+    model: str | None = None
+    agent_id: str | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the server waits for the call to be allowed or denied."""
+        return self.confirmation_status == "pending"
+
+
+class FunctionResultEntry(Wire):
+    """What a function returned."""
+
+    type: Literal["function.result"]
+    id: str = ""
+    tool_call_id: str
+    result: JsonText = ""
+
+
+class AgentHandoffEntry(Wire):
+    """One agent passed the conversation to another."""
+
+    type: Literal["agent.handoff"]
+    id: str = ""
+    previous_agent_id: str | None = None
+    previous_agent_name: str | None = None
+    next_agent_id: str | None = None
+    next_agent_name: str | None = None
+
+
+KnownEntry = Annotated[
+    MessageInputEntry
+    | MessageOutputEntry
+    | ToolExecutionEntry
+    | FunctionCallEntry
+    | FunctionResultEntry
+    | AgentHandoffEntry,
+    Field(discriminator="type"),
+]
+Entry = Annotated[KnownEntry, OrUnknown]
+
+# --- responses ---
+
+
+class ConversationUsageInfo(Wire):
+    """What a response cost. `total_tokens` is the sum of the other three; `connectors` counts tool calls."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    connector_tokens: int | None = None
+    connectors: Annotated[dict[str, int] | None, OrNone] = None
+
+
+Usage = Annotated[ConversationUsageInfo | None, OrNone]
+
+
+class ConversationResponse(Wire):
+    """The answer of a conversation."""
+
+    conversation_id: str
+    outputs: list[Entry] = []
+    usage: Usage = None
+
+
+class ConversationHistory(Wire):
+    """All entries of a conversation."""
+
+    conversation_id: str = ""
+    entries: list[Entry] = []
+
+
+WireT = TypeVar("WireT", bound=Wire)
+
+
+def read_response(kind: type[WireT], data: bytes) -> WireT:
+    """Read a response body.
+
+    Raises:
+        InvalidResponseError: If it is not JSON, or lacks what makes it this kind of response.
+    """
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        where = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()[:3])
+        # The input is left out on purpose, also from the chained exception: it may hold a signed URL.
+        raise InvalidResponseError(f"The server's {kind.__name__} cannot be read: {where}") from None

@@ -1,0 +1,127 @@
+"""Signed URLs: they grant access to a picture for an hour, so they are taken out of all that leaves this package.
+
+`SignedUrls` puts `mistral-image:<id>` where such a URL stood and keeps the URL itself in memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
+
+_REST = r"(?:[^\s<>\"'()\[\]{}|\\^`]|\\u0026)"  # `\u0026` is how some JSON writers escape `&`
+_URL = re.compile(rf"https?://{_REST}+", re.IGNORECASE)
+_GROWING = re.compile(rf"https?://{_REST}*(?:\\u?0{{0,2}}2?)?", re.IGNORECASE)
+_BEGINNING = re.compile(r"(?:h|ht|htt|https?|https?:/?)\Z", re.IGNORECASE)
+_SIGNATURE = re.compile(r"(?:[?&;]|\\u0026)(?:sig|signature|x-amz-signature|x-goog-signature|token)=", re.IGNORECASE)
+_REMEMBERED = 1000  # URLs; the oldest is forgotten first, and has most likely expired by then
+_IMAGE_URI = re.compile(re.escape(IMAGE_URI_SCHEME) + r"([\w.:-]*\w)")
+_IMAGE_LINK = re.compile(rf"!?\[([^\[\]]*)\]\(\s*<?{_IMAGE_URI.pattern}[^()]*\)|<?{_IMAGE_URI.pattern}>?")
+
+
+def is_signed(url: str) -> bool:
+    """Tell whether a URL carries a signature in its query, as Azure's, Amazon's and Google's do."""
+    return _SIGNATURE.search(url) is not None
+
+
+def image_ids(text: str) -> list[str]:
+    """Return the ids of the `mistral-image:` URIs in a text, in their order."""
+    return list(dict.fromkeys(_IMAGE_URI.findall(text)))
+
+
+def image_tool_failed(name: str, info: Mapping[str, Any] | None) -> bool:
+    """Return whether a `tool.execution` was an attempt to make an image that failed.
+
+    A failed attempt is an entry like any other; only its text differs: "Tool call timed out. Please try again."
+    """
+    result = (info or {}).get("result")
+    return name == "image_generation" and isinstance(result, str) and bool(result) and not _leads_to_image(result)
+
+
+def _leads_to_image(result: str) -> bool:
+    return bool(image_ids(result)) or any(is_signed(url) for url in _URL.findall(result))
+
+
+def replace_image_links(text: str, replacement: Callable[[str, str], str]) -> str:
+    """Replace what leads to a picture: Markdown links and images with a `mistral-image:` URI, and such URIs alone.
+
+    Args:
+        text: Any text.
+        replacement: Gets the picture's id and the link's label, `""` for a URI alone.
+    """
+    return _IMAGE_LINK.sub(lambda found: replacement(found[2] or found[3], found[1] or ""), text)
+
+
+def expiry(url: str) -> str | None:
+    """Return the `se` parameter of an Azure URL (ISO 8601, UTC), or `None`."""
+    return next(iter(parse_qs(urlsplit(url).query).get("se", ())), None)
+
+
+class SignedUrls:
+    """Takes the signed URLs out of one response and gives each picture an id.
+
+    The first URL of an entry gets the entry's id, a further one `<entry id>:<n>`; the same picture mentioned again
+    (the same URL but for its query) keeps its id. The rule needs nothing but the entries in their order, so reading
+    the conversation's history later finds the same ids.
+    """
+
+    def __init__(self, memory: MutableMapping[str, str] | None = None) -> None:
+        self.memory: MutableMapping[str, str] = {} if memory is None else memory
+        self._id_by_picture: dict[str, str] = {}
+        self._count_by_entry: dict[str, int] = {}
+
+    def redact(self, value: Any, entry_id: str) -> Any:
+        """Return a JSON value with every signed URL in it replaced."""
+        if isinstance(value, str):
+            return _URL.sub(lambda found: self._replace(found[0], entry_id), value)
+        if isinstance(value, dict):
+            return {name: self.redact(part, entry_id) for name, part in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.redact(part, entry_id) for part in value]
+        return value
+
+    def _replace(self, url: str, entry_id: str) -> str:
+        if not is_signed(url):
+            return url
+        picture = url.partition("?")[0]
+        if picture not in self._id_by_picture:
+            count = self._count_by_entry.get(entry_id, 0)
+            self._count_by_entry[entry_id] = count + 1
+            self._id_by_picture[picture] = f"{entry_id}:{count}" if count else entry_id
+        image_id = self._id_by_picture[picture]
+        self.memory[image_id] = url.replace(r"\u0026", "&")
+        if len(self.memory) > _REMEMBERED:
+            del self.memory[next(iter(self.memory))]
+        return IMAGE_URI_SCHEME + image_id
+
+
+def _unfinished(text: str) -> int:
+    """Find the place from which a text may be a URL that goes on."""
+    # One expression for both, anchored at the end, takes quadratic time where URLs follow each other without a space.
+    growing = (found.start() for found in _GROWING.finditer(text) if found.end() == len(text))
+    beginning = _BEGINNING.search(text, max(0, len(text) - len("https:/")))
+    return next(growing, beginning.start() if beginning else len(text))
+
+
+class TextStream:
+    """Redacts a text that arrives in pieces: what may become a signed URL is held back until it is complete."""
+
+    def __init__(self, urls: SignedUrls, entry_id: str) -> None:
+        self._urls = urls
+        self._entry_id = entry_id
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """Return what can be shown now."""
+        text = self._held + piece
+        cut = _unfinished(text)
+        self._held = text[cut:]
+        return str(self._urls.redact(text[:cut], self._entry_id))
+
+    def flush(self) -> str:
+        """Return the rest, once no more text comes."""
+        rest, self._held = self._held, ""
+        return str(self._urls.redact(rest, self._entry_id))

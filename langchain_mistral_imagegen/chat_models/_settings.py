@@ -1,0 +1,227 @@
+"""What can be set on the chat model, what of it goes into a request, and what LangChain wants to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+import httpx
+from langchain_core.language_models import BaseChatModel, LangSmithParams
+from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.utils import from_env, get_pydantic_field_names, secret_from_env
+from langchain_core.utils.utils import _build_model_kwargs
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from langchain_mistral_imagegen._conversations.turn import Continuation
+from langchain_mistral_imagegen._messages import tool_schemas
+from langchain_mistral_imagegen._version import __version__
+from langchain_mistral_imagegen.errors import InvalidInputError, MissingAPIKeyError
+
+DEFAULT_BASE_URL = "https://api.mistral.ai"
+DEFAULT_MODEL = "mistral-medium-latest"
+
+key_from_environment = secret_from_env("MISTRAL_API_KEY", default=None)
+
+# Fields that go into `completion_args`.
+COMPLETION_ARGS = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "random_seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "reasoning_effort",
+    "stop",
+)
+# What a call or `bind` may set besides completion arguments.
+_CALL_SETTINGS = {"model", "agent_id", "agent_version", "tools", "tool_choice", "conversation_metadata"}
+
+
+class ModelSettings(BaseChatModel):
+    """Settings of `ChatMistralConversations`, each declared once."""
+
+    # No error shows its input: it may be the key.
+    model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True)
+
+    model: str = Field(default=DEFAULT_MODEL, alias="model_name")
+    """Model to converse with; left out when `agent_id` is given."""
+    agent_id: str | None = None
+    """Agent to converse with; it brings its own model, instructions, tools and completion arguments."""
+    agent_version: int | str | None = None
+    """Version or alias of the agent; its newest by default."""
+    tools: list[dict[str, Any]] = Field(default_factory=lambda: [{"type": "image_generation"}])
+    """Tools in Mistral's form. `bind_tools` adds functions to them. Not sent with `agent_id`."""
+    instructions: str | None = None
+    """System prompt that stands before the system messages. Not sent with `agent_id`."""
+    temperature: float | None = None
+    """0 to 1."""
+    top_p: float | None = None
+    """0 to 1."""
+    max_tokens: int | None = None
+    """Most tokens of one answer."""
+    random_seed: int | None = None
+    """For repeatable text; the picture tool has no seed."""
+    presence_penalty: float | None = None
+    """-2 to 2."""
+    frequency_penalty: float | None = None
+    """-2 to 2."""
+    reasoning_effort: str | None = None
+    """`none`, `high`, or what else the model takes."""
+    stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
+    """Strings that end the text."""
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Further completion arguments, such as `prediction`; settings of unknown names end up here, with a warning."""
+    guardrails: list[dict[str, Any]] | None = None
+    """Moderation of a started conversation. Not sent with `agent_id`."""
+    store: bool = True
+    """Whether Mistral keeps the conversation, which continuing it needs. (Where pictures go is `image_store`.)"""
+    continuation: Continuation = "auto"
+    """How a history with answers of this model goes on: `auto` makes the remote conversation equal to the local history
+    (append, restart or replay, after a look at the server); `replay` sends the whole history each time and stores
+    nothing; `append` appends without looking, for those who know that nobody else does."""
+    handoff_execution: Literal["client", "server"] | None = None
+    """Who runs handoffs between agents; the server by default. Only with `agent_id`."""
+    conversation_metadata: dict[str, Any] | None = None
+    """Kept by Mistral with a started conversation, to find it again."""
+    transport: Literal["conversations", "completions"] = "conversations"
+    """`completions` asks `/v1/chat/completions` instead: nothing is stored at Mistral, the whole history is sent each
+    time, and pictures come as signed URLs that live an hour. Only with `model`, and without web search or code."""
+    mistral_api_key: SecretStr | str | None = Field(default_factory=key_from_environment, alias="api_key")
+    """API key; from `MISTRAL_API_KEY` by default. It is kept as a `SecretStr`, and is in no pickle: where a model is
+    unpickled, the key comes from that environment."""
+    base_url: str = Field(default_factory=from_env("MISTRAL_BASE_URL", default=DEFAULT_BASE_URL))
+    """Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` and
+    `https://api.us.mistral.ai`; a `/v1` at the end does no harm."""
+    timeout: float = 300.0
+    """Seconds without any byte from the server; drawing one picture takes about ten."""
+    max_retries: int = 2
+    """Repetitions of what cannot cost twice: refused connections, 429, downloads. Unless it is 0, a quota of the minute
+    that is used up is waited for up to ten times; a day's is not."""
+    default_headers: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+    """Headers added to each request to Mistral. They may be secrets, so traces and dumps leave them out."""
+    streaming: bool = False
+    """Whether `invoke` streams internally, so that callbacks see tokens."""
+    http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
+    """HTTP client of your own; it is not closed. For more than 20 threads make it with
+    `httpx.Limits(max_connections=None, max_keepalive_connections=None)`: beyond its limit of idle connections the
+    library may close one that another thread has just begun to use, whose answer is then lost."""
+    http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
+    """Asynchronous HTTP client of your own; it is not closed and belongs to one event loop."""
+
+    # --- what goes into a request ---
+
+    def _of_agent(self, agent_id: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        # Completion arguments are the agent's: the server refuses them, with code 3001.
+        version = overrides.get("agent_version", self.agent_version)
+        return {
+            "whom": _given(agent_id=agent_id, agent_version=version),
+            "options": _given(handoff_execution=self.handoff_execution),
+            "labels": _given(metadata=self._metadata(overrides)),
+        }
+
+    def _metadata(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        return {**(self.conversation_metadata or {}), **overrides.get("conversation_metadata", {})}
+
+    def _of_model(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        tools = [*self.tools, *overrides.get("tools", ())]
+        tools, choice = tool_schemas.resolve(tools, overrides.get("tool_choice"))
+        args = {name: getattr(self, name) for name in COMPLETION_ARGS} | self.model_kwargs
+        args |= {name: value for name, value in overrides.items() if name not in _CALL_SETTINGS}
+        return {
+            "whom": {"model": overrides.get("model", self.model), "tools": tools},
+            "instructions": self.instructions or "",
+            "options": _given(completion_args=_given(**args, tool_choice=choice)),
+            "labels": _given(metadata=self._metadata(overrides), guardrails=self.guardrails),
+        }
+
+    # --- checks ---
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_unknown_settings(cls, values: dict[str, Any]) -> Any:
+        return _build_model_kwargs(dict(values), get_pydantic_field_names(cls))
+
+    @field_validator("mistral_api_key")
+    @classmethod
+    def _check_key(cls, key: SecretStr | str | None) -> SecretStr | None:
+        # Whatever no header can hold, the HTTP library would show in its error.
+        text = (key.get_secret_value() if isinstance(key, SecretStr) else key or "").strip()
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("The API key has characters that no key has; is it from the right file?")
+        return SecretStr(text) if text else None
+
+    @field_validator("tools", mode="before")
+    @classmethod
+    def _convert_tools(cls, tools: Any) -> Any:
+        return [tool_schemas.to_mistral_tool(tool) for tool in tools] if isinstance(tools, Sequence) else tools
+
+    @model_validator(mode="after")
+    def _check_mistral_settings(self) -> Self:
+        if self.agent_id and self.model != DEFAULT_MODEL:  # the default is no wish, and is there in serialised settings
+            raise ValueError(
+                f"Give either model={self.model!r} or agent_id={self.agent_id!r}: an agent brings its own model"
+            )
+        if self.agent_id and self.transport == "completions":
+            raise InvalidInputError(f"agent_id={self.agent_id!r} needs transport='conversations'")
+        if self.continuation == "append" and self.cache:
+            raise InvalidInputError(
+                "continuation='append' cannot be combined with a cache, because two hits would continue in one place; "
+                "use continuation='auto', which looks first"
+            )
+        self._api_key()
+        self._add_version("langchain-mistral-imagegen", __version__)
+        return self
+
+    # --- what LangChain wants to know ---
+
+    @property
+    def _llm_type(self) -> str:
+        return "mistralai-conversations"
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        asked = {"agent_id": self.agent_id} if self.agent_id else {"model": self.model}
+        return {**asked, "base_url": self.base_url, "tools": self.tools}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = "mistral"
+        if agent_id := kwargs.get("agent_id", self.agent_id):
+            params["ls_model_name"] = agent_id
+        return params
+
+    def _resolve_model_profile(self) -> ModelProfile:
+        return ModelProfile(
+            text_inputs=True,
+            image_inputs=True,
+            image_url_inputs=True,
+            pdf_inputs=True,
+            text_outputs=True,
+            image_outputs=True,
+            tool_calling=not self.agent_id,
+            tool_choice=not self.agent_id,
+            structured_output=not self.agent_id,
+        )
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return `True`: settings are serialised, the key as a reference."""
+        return True
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """Name the environment variable behind the key."""
+        return {"mistral_api_key": "MISTRAL_API_KEY"}
+
+    def _api_key(self) -> str:
+        if not isinstance(self.mistral_api_key, SecretStr):
+            raise MissingAPIKeyError(
+                "No API key: set MISTRAL_API_KEY or pass api_key=...; to try without one, run "
+                "`python -m langchain_mistral_imagegen.sandbox` and pass its base_url with api_key='sandbox'"
+            )
+        return self.mistral_api_key.get_secret_value()
+
+
+def _given(**settings: Any) -> dict[str, Any]:
+    """Leave out what is not set."""
+    return {name: value for name, value in settings.items() if value not in (None, [], {})}

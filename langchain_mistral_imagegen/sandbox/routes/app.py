@@ -1,0 +1,101 @@
+"""The HTTP side: who may ask, how to behave, and what is recorded; the routes are in the modules beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
+from langchain_mistral_imagegen.sandbox.records import ids
+from langchain_mistral_imagegen.sandbox.records.problems import Problem, typical
+from langchain_mistral_imagegen.sandbox.routes.agents import AgentRoutes
+from langchain_mistral_imagegen.sandbox.routes.completions import CompletionRoutes
+from langchain_mistral_imagegen.sandbox.routes.conversations import ConversationRoutes
+from langchain_mistral_imagegen.sandbox.routes.files import FileRoutes
+from langchain_mistral_imagegen.sandbox.routes.reading import Handler, misbehave, read_behavior
+
+if TYPE_CHECKING:
+    from langchain_mistral_imagegen.sandbox.server import Sandbox
+
+
+class Api:
+    """The endpoints.
+
+    Args:
+        sandbox: Holds the state, the queue of behaviors and the record of requests.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def app(self) -> Starlette:
+        """Return the ASGI application."""
+        groups = [kind(self._sandbox) for kind in (ConversationRoutes, CompletionRoutes, AgentRoutes, FileRoutes)]
+        routes = [
+            Route(path, self._endpoint(on, handler), methods=[method])
+            for group in groups
+            for method, path, on, handler in group.table()
+        ]
+        return Starlette(routes=routes, exception_handlers={404: self._no_route, 405: self._no_route})
+
+    def _endpoint(self, operation: Operation, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            with self._sandbox.receive(request, await request.body()) as record:
+                try:
+                    self._authorize(request)
+                    behavior = self._behavior(request, operation)
+                    await asyncio.sleep(behavior.delay)
+                    misbehave(behavior)
+                    response = await handler(request, behavior)
+                    response.headers.update(behavior.headers)
+                except Problem as problem:
+                    response = _problem(problem)
+                record(response.status_code)
+                return response
+
+        return endpoint
+
+    async def _no_route(self, request: Request, _: Exception) -> Response:
+        with self._sandbox.receive(request, await request.body()) as record:
+            record(404)
+        body = {"message": "no Route matched with those values", "request_id": ids.new_id("")[1:]}
+        return JSONResponse(body, 404)
+
+    def _authorize(self, request: Request) -> None:
+        given = request.headers.get("authorization", "")
+        if request.url.path.startswith("/blob/"):
+            if given:
+                raise Problem(400, "InvalidAuthenticationInfo: a key was sent to the blob host")
+            return
+        key = given.removeprefix("Bearer ").strip()
+        if not given.startswith("Bearer ") or not key:
+            raise typical(401)
+        if self._sandbox.api_key not in {None, key}:
+            raise Problem(401, {"detail": "Invalid API Key"})
+
+    def _behavior(self, request: Request, operation: Operation) -> Behavior:
+        if header := request.headers.get("x-sandbox-behavior"):
+            return read_behavior(header)
+        queued = self._sandbox.next_behavior(operation)
+        if queued:
+            return queued
+        kept = self._sandbox.conversations.by_id.get(request.path_params.get("id", ""))
+        metadata = (kept.settings.get("metadata") or {}) if kept else {}
+        usual = self._sandbox.behavior
+        if "sandbox" in metadata:
+            return read_behavior(metadata["sandbox"])
+        return usual if usual.on in {operation, "any"} else Behavior()
+
+
+def _problem(problem: Problem) -> Response:
+    headers = {"mistral-correlation-id": ids.new_id("")[1:], **problem.headers}
+    kind = PlainTextResponse if isinstance(problem.body, str) else JSONResponse
+    response: Response = kind(problem.body, problem.status)
+    response.headers.update(headers)
+    return response

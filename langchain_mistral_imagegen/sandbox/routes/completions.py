@@ -1,0 +1,121 @@
+"""Route of chat completions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from langchain_mistral_imagegen.sandbox.behavior import Behavior
+from langchain_mistral_imagegen.sandbox.records import ids
+from langchain_mistral_imagegen.sandbox.records.conversations import Conversation
+from langchain_mistral_imagegen.sandbox.replies.chat_messages import (
+    ARGUMENTS,
+    check_completion,
+    entries_of,
+    messages_of,
+)
+from langchain_mistral_imagegen.sandbox.routes.reading import ConnectionCut, Json, Table, read_json
+
+if TYPE_CHECKING:
+    from langchain_mistral_imagegen.sandbox.server import Sandbox
+
+
+class CompletionRoutes:
+    """Answer without storing anything."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._conversations = sandbox.conversations
+
+    def table(self) -> Table:
+        """Return the routes."""
+        return [("POST", "/v1/chat/completions", "converse", self.complete)]
+
+    async def complete(self, request: Request, behavior: Behavior) -> Response:
+        """Answer messages."""
+        body = await read_json(request)
+        check_completion(body)
+        conversation = Conversation({"model": body["model"], "tools": body.get("tools") or []})
+        conversation.entries = entries_of(body["messages"])
+        args = {name: body[name] for name in ARGUMENTS & body.keys()}
+        answer = self._conversations.answer(conversation, {"store": False, "completion_args": args}, behavior)
+        messages, usage = messages_of(answer["outputs"]), _usage(answer["usage"])
+        if body.get("stream"):
+            chunks = list(_chunks(body["model"], messages, usage))
+            return StreamingResponse(_stream(chunks, behavior), media_type="text/event-stream; charset=utf-8")
+        return JSONResponse(_completion(body["model"], messages, usage), headers=self._conversations.quota.headers())
+
+
+def _usage(usage: Json) -> Json:
+    prompt = usage["prompt_tokens"] + usage.get("connector_tokens", 0)
+    return {**{name: usage[name] for name in ("completion_tokens", "total_tokens")}, "prompt_tokens": prompt}
+
+
+def _completion(model: str, messages: Sequence[Json], usage: Json) -> Json:
+    finish = "tool_calls" if messages[-1].get("tool_calls") else "stop"
+    if len(messages) == 1:
+        choice = {"index": 0, "finish_reason": finish, "message": messages[0]}
+        return {**_head(model, "chat.completion"), "choices": [choice], "usage": usage}
+    choice = {"index": 0, "finish_reason": finish, "messages": list(messages)}
+    counted = {**usage, "request_count": 1 + sum(message["role"] == "tool" for message in messages)}
+    return {**_head(model, "chat.multi_completion"), "choices": [choice], "usage": counted}
+
+
+def _head(model: str, kind: str) -> Json:
+    return {"id": f"chatcmpl-{ids.new_id('')[1:]}", "object": kind, "created": int(time.time()), "model": model}
+
+
+def _chunks(model: str, messages: Sequence[Json], usage: Json) -> Iterator[Json]:
+    """Yield the chunks of a stream: each run of the model has an id and a usage of its own."""
+    runs = sum(message["role"] == "assistant" for message in messages)
+    for message in messages:
+        if message["role"] == "assistant":
+            head = _head(model, "chat.completion.chunk")
+        where = {"role": message["role"], "index": message["index"]}
+        if message["role"] == "tool":
+            yield _chunk(head, message, None)
+            continue
+        yield _chunk(head, {**where, "content": ""}, None)
+        for piece in _pieces(message["content"]):
+            yield _chunk(head, {**where, "content": piece}, None)
+        runs -= 1
+        calls = {"tool_calls": message["tool_calls"]} if "tool_calls" in message else {"content": ""}
+        finish = "tool_calls" if "tool_calls" in message else "stop"
+        share = usage if runs == 0 else {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+        yield _chunk(head, {**where, **calls}, finish) | {"usage": share}
+    if len(messages) > 1 and messages[-1]["content"]:
+        # The real server repeats the last message in a chunk that is less complete than the others.
+        yield {
+            "id": head["id"],
+            "model": model,
+            "choices": [{"index": 0, "delta": messages[-1], "finish_reason": None}],
+        }
+
+
+def _chunk(head: Json, delta: Json, finish: str | None) -> Json:
+    return {**head, "p": "abcdef", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+
+def _pieces(content: Any) -> Iterator[Any]:
+    for chunk in [content] if isinstance(content, str) else content:
+        if isinstance(chunk, str):
+            yield from re.findall(r"\s*\S{1,8}|\s+$", chunk)
+        elif chunk["type"] == "text":
+            yield from re.findall(r"\s*\S{1,8}|\s+$", chunk["text"])
+        else:
+            yield [chunk]
+
+
+async def _stream(chunks: Sequence[Json], behavior: Behavior) -> AsyncIterator[bytes]:
+    for place, chunk in enumerate(chunks):
+        if place == behavior.cut_after:
+            raise ConnectionCut
+        yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode()
+        await asyncio.sleep(behavior.pace)
+    yield b"data: [DONE]\n\n"

@@ -1,0 +1,70 @@
+"""Prompts and commands, and what shells make of them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("args", "prompt"),
+    [
+        (["--", "show"], "show"),
+        (["-q", "show"], "show"),
+        (["show me a picture of a cat"], "show me a picture of a cat"),
+        (["--", "--from"], "--from"),
+    ],
+)
+def test_only_the_first_word_is_a_command(command, sandbox, args, prompt):
+    command(*args, server=sandbox)
+    assert sandbox.prompts == [prompt]
+
+
+@pytest.mark.parametrize("name", ["gallery", "show", "agents", "completion"])
+def test_every_command_is_in_the_help_and_has_its_own(command, name):
+    assert f"\n  {name} " in command("--help").stdout
+    own = command(name, "--help")
+    assert own.returncode == 0
+    assert own.stdout.startswith(f"usage: mistral-imagegen {name} ")
+
+
+def test_help_comes_without_what_is_heavy():
+    code = "import sys; from langchain_mistral_imagegen._cli.main import main\ntry: main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"langchain_core", "rich", "textual_image", "shtab", "httpx", "pydantic"} & set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("mistral-imagegen ga", ["gallery"]),
+        ("mistral-imagegen agents en", ["ensure"]),
+        ("mistral-imagegen --resu", ["--resume"]),
+        ("mistral-imagegen gallery --orig", ["--originals"]),
+        ("mistral-imagegen --from prom", ["prompts.txt"]),
+        ("mistral-imagegen gallery pic", ["pictures"]),
+    ],
+)
+def test_bash_completes(command, tmp_path, line, completed):
+    bash = shutil.which("bash") or pytest.skip("there is no bash")
+    (tmp_path / "prompts.txt").touch()
+    (tmp_path / "pictures").mkdir()
+    script = command("completion", "bash").stdout
+    words = line.split()
+    asked = f"""
+COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; COMP_LINE='{line}'; COMP_POINT={len(line)}
+$(complete -p mistral-imagegen | sed -E 's/.* -F ([^ ]+) .*/\\1/') mistral-imagegen {words[-1]} {words[-2]}
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run([bash, "-c", script + asked], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == completed
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_get_a_script_too(command, shell):
+    done = command("completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "gallery" in done.stdout

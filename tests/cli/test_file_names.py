@@ -1,0 +1,30 @@
+"""File names from prompts."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_mistral_imagegen._cli.file_names import picture_name, slug
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("Generate an orange cat in an office.", "orange-cat-in-an-office"),
+        ("Please draw me a picture of the Eiffel Tower", "eiffel-tower"),
+        ("Dessine un chat orange dans un bureau, l'été.", "chat-orange-dans-un-bureau-l-ete"),
+        ("Zeichne ein rotes Haus", "rotes-haus"),
+        ("An orange cat", "an-orange-cat"),
+        ("../../etc/passwd\0\n", "etc-passwd"),
+        ("猫", "image"),
+        ("draw", "draw"),
+        ("a " * 100, "a" + "-a" * 29),
+        ("x" * 100, "x" * 60),
+    ],
+)
+def test_a_prompt_gives_a_short_plain_name(prompt, expected):
+    assert slug(prompt) == expected
+
+
+def test_a_picture_is_named_by_prompt_and_hash():
+    assert picture_name("Draw a cat", "3f2a91bb") == "cat-3f2a91"

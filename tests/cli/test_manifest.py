@@ -1,0 +1,74 @@
+"""The manifest: lines that are there or not, and one writer."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from langchain_mistral_imagegen._cli.manifest import BadManifestError, Manifest, read_manifest
+
+LINE = {"id": "a", "prompt": "A.", "status": "failed", "time": "2026-01-01T00:00:00+00:00"}
+
+
+def test_the_last_line_of_an_id_counts_and_none_is_changed(tmp_path):
+    path = tmp_path / "below" / "m.jsonl"
+    with Manifest(path) as manifest:
+        manifest.write(LINE)
+        manifest.write({**LINE, "id": "b", "prompt": "\u2028\x85é"})
+        manifest.write({**LINE, "status": "text"})
+        assert manifest.get("a")["status"] == "text"
+    assert {name: one["status"] for name, one in read_manifest(path).items()} == {"a": "text", "b": "failed"}
+    assert path.read_bytes().count(b"\n") == 3
+
+
+@pytest.mark.parametrize("cut", [1, 20, 80])
+def test_a_line_that_was_cut_does_not_count_and_is_removed_by_the_next_writer(tmp_path, cut):
+    path = tmp_path / "m.jsonl"
+    with Manifest(path) as manifest:
+        manifest.write(LINE)
+        manifest.write({**LINE, "status": "text"})
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert read_manifest(path)["a"]["status"] == "failed"
+    with Manifest(path) as manifest:
+        assert manifest.get("a")["status"] == "failed"
+        manifest.write({**LINE, "id": "b"})
+    assert list(read_manifest(path)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{}", "[]", "x", '{"id": 1, "prompt": "A.", "status": "failed", "time": "t"}',
+     '{"id": "a", "prompt": "A.", "status": "new", "time": "t"}',
+     '{"id": "a", "prompt": "A.", "status": "asked", "time": "t"}',
+     '{"id": "a", "prompt": "A.", "status": "stored", "time": "t", "images": [{}]}'],
+)  # fmt: skip
+def test_what_is_no_manifest_is_not_written_to(tmp_path, line):
+    path = tmp_path / "m.jsonl"
+    path.write_text(f"\n{line}\n" if line == "x" else f"{line}\n")
+    before = path.read_bytes()
+    with pytest.raises(BadManifestError, match="line 1: not a line of a manifest"), Manifest(path):
+        pass
+    assert path.read_bytes() == before
+
+
+def test_two_runs_cannot_write_at_once(tmp_path):
+    path = tmp_path / "m.jsonl"
+    code = "import sys; from pathlib import Path; from langchain_mistral_imagegen._cli.manifest import Manifest; Manifest(Path(sys.argv[1])).__enter__()"
+    with Manifest(path):
+        done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
+    assert "Another run is writing" in done.stderr
+    with Manifest(path):  # it is free again
+        pass
+
+
+def test_a_full_disk_is_told(tmp_path):
+    with Manifest(tmp_path / "m.jsonl") as manifest:
+        manifest._file.close()
+        manifest._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115, PTH123
+        with pytest.raises(OSError) as caught:
+            manifest.write(LINE)
+    assert caught.value.errno == errno.ENOSPC
+    assert manifest.get("a") is None

@@ -1,0 +1,184 @@
+"""Both drivers: effects are carried out, and errors are ours."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import httpx
+import pytest
+
+from langchain_mistral_imagegen._http.client import AsyncClient, Client, Settings
+from langchain_mistral_imagegen._protocol.flows import Blocking, Pause, Together, send
+from langchain_mistral_imagegen._protocol.requests import Request, conversation_history, download_url
+from langchain_mistral_imagegen._protocol.retry import RetryPolicy
+from langchain_mistral_imagegen.errors import APIConnectionError, ImageUnavailableError, NotFoundError
+from langchain_mistral_imagegen.sandbox import Behavior
+
+LIST = Request(method="GET", path="/v1/conversations")
+NO_RETRY = RetryPolicy(max_retries=0)
+
+
+class Driver:
+    """Runs flows with either client."""
+
+    def __init__(self, kind: str, settings: Settings) -> None:
+        self.client = AsyncClient(settings) if kind == "async" else Client(settings)
+
+    async def run(self, flow):
+        result = self.client.run(flow)
+        return await result if isinstance(self.client, AsyncClient) else result
+
+    async def close(self) -> None:
+        await self.client.aclose() if isinstance(self.client, AsyncClient) else self.client.close()
+
+
+def settings(url: str, **options) -> Settings:
+    return Settings(base_url=url, api_key=lambda: "canary", **options)
+
+
+@pytest.fixture(params=["sync", "async"])
+async def driver(request, sandbox):
+    made = Driver(request.param, settings(sandbox.url))
+    yield made
+    await made.close()
+
+
+async def test_a_flow_is_sent_what_came_of_its_effects(driver):
+    def flow():
+        response = yield LIST
+        yield Pause(0)
+        thread = yield Blocking(threading.current_thread)
+        return response.content, thread
+
+    content, thread = await driver.run(flow())
+    assert content == b"[]"
+    assert (thread is threading.main_thread()) == isinstance(driver.client, Client)
+
+
+async def test_flows_run_together_up_to_a_limit_and_results_keep_their_order(driver):
+    running, most = [], []
+
+    def one(number):
+        running.append(number)
+        most.append(len(running))
+        yield Pause(0.02)
+        running.remove(number)
+        if number == 3:
+            raise ValueError(number)
+        return number
+
+    def flow():
+        return (yield Together([one(number) for number in range(10)], 4))
+
+    results = await driver.run(flow())
+    assert [str(result) for result in results] == [str(number) for number in range(10)]
+    assert isinstance(results[3], ValueError)
+    assert 2 <= max(most) <= 4
+
+
+async def test_a_flow_may_catch_what_went_wrong_and_is_closed_in_the_end(driver):
+    closed = []
+
+    def flow():
+        try:
+            try:
+                yield Blocking(lambda: 1 / 0)
+            except ZeroDivisionError:
+                yield from send(conversation_history("nothing"), NO_RETRY)
+        finally:
+            closed.append(True)
+
+    with pytest.raises(NotFoundError):
+        await driver.run(flow())
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_refused_connection_was_certainly_not_sent(kind):
+    driver = Driver(kind, settings("http://127.0.0.1:9"))
+    with pytest.raises(APIConnectionError, match="cannot connect") as caught:
+        await driver.run(send(LIST, NO_RETRY))
+    assert not caught.value.sent
+    await driver.close()
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "http://[::1", "ftp://x"])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_base_url_that_is_none_is_a_connection_error(kind, url):
+    driver = Driver(kind, settings(url))
+    with pytest.raises(APIConnectionError) as caught:
+        await driver.run(send(LIST, NO_RETRY))
+    assert not caught.value.sent
+    await driver.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "trusted"),
+    [
+        ("https://mistralaiblackforestprod.blob.core.windows.net/i.jpg?sig=S", True),
+        ("https://mistralfilesapiprodswe.blob.core.windows.net:443/i.jpg?sig=S", True),
+        ("https://api.mistral.ai/blob/i.jpg?sig=S", True),
+        ("http://mistralaiblackforestprod.blob.core.windows.net/i.jpg?sig=S", False),
+        ("https://mistral.blob.core.windows.net.evil.example/i.jpg?sig=S", False),
+        ("https://evil.example/mistral.blob.core.windows.net?sig=S", False),
+        ("https://mistral@evil.example/i.jpg?sig=S", False),
+        ("https://mistral.blob.core.windows.net:8443/i.jpg?sig=S", False),
+        ("https://169.254.169.254/i.jpg?sig=S", False),
+        ("file:///etc/passwd?sig=S", False),
+    ],
+)
+def test_pictures_are_fetched_from_mistral_s_hosts_only(url, trusted):
+    request = download_url(url, sink=None)
+    if trusted:
+        assert settings("https://api.mistral.ai").url(request) == url
+    else:
+        with pytest.raises(ImageUnavailableError, match="not a host of Mistral's") as caught:
+            settings("https://api.mistral.ai").url(request)
+        assert "sig=" not in str(caught.value)
+
+
+def test_the_key_goes_to_the_api_only():
+    chosen = settings("https://api.mistral.ai/", headers={"x-team": "a"})
+    with httpx.Client() as http:
+        api = chosen.build(http, LIST)
+        blob = chosen.build(http, download_url("https://mistralx.blob.core.windows.net/i.jpg?sig=S", sink=None))
+    assert (api.url, api.headers["authorization"], api.headers["x-team"]) == (
+        "https://api.mistral.ai/v1/conversations",
+        "Bearer canary",
+        "a",
+    )
+    assert "authorization" not in blob.headers
+    assert "x-team" not in blob.headers
+    assert "canary" not in repr(chosen)
+
+
+def test_the_async_client_serves_several_event_loops(sandbox):
+    client = AsyncClient(settings(sandbox.url))
+
+    async def ask():
+        response = await client.run(send(LIST, NO_RETRY))
+        await client.aclose()
+        return response.status
+
+    assert [asyncio.run(ask()), asyncio.run(ask())] == [200, 200]
+
+
+async def test_a_cancelled_flow_is_closed(sandbox):
+    client, closed = AsyncClient(settings(sandbox.url)), asyncio.Event()
+    sandbox.behave(Behavior(on="list", delay=30))
+
+    def flow():
+        try:
+            yield LIST
+        finally:
+            closed.set()
+
+    task = asyncio.create_task(client.run(flow()))
+    while sandbox._queue:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert closed.is_set()
+    await client.aclose()

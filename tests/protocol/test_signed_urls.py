@@ -1,0 +1,75 @@
+"""Signed URLs are taken out of everything, however it is cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, TextStream, image_ids
+
+HOST = "https://mistralaiblackforestprod.blob.core.windows.net/images"
+URL = f"{HOST}/a/image.jpg?se=2026-11-23T10%3A00%3A00Z&sp=r&sig=SECRET%2Bx"
+OTHER = f"{HOST}/b/image.jpg?sp=r&sig=SECRET2"
+
+
+def test_the_first_picture_of_an_entry_gets_its_id_and_the_next_a_number():
+    urls = SignedUrls()
+    assert urls.redact([f"see {URL} and {OTHER}"], "e1") == ["see mistral-image:e1 and mistral-image:e1:1"]
+    assert urls.memory == {"e1": URL, "e1:1": OTHER}
+
+
+def test_the_same_picture_keeps_its_id_wherever_it_is_mentioned_again():
+    urls = SignedUrls()
+    urls.redact({"info": {"result": f'{{"url": "{URL}"}}'}}, "tool_1")
+    assert urls.redact(f"![cat]({URL.replace('SECRET', 'NEWER')})", "msg_1") == "![cat](mistral-image:tool_1)"
+
+
+def test_json_text_stays_json_and_escaped_ampersands_are_seen_through():
+    urls = SignedUrls()
+    escaped = URL.replace("&", r"\u0026")
+    assert urls.redact(f'{{"url": "{escaped}"}}', "e") == '{"url": "mistral-image:e"}'
+    assert urls.memory["e"] == URL
+
+
+def test_the_memory_is_bounded_and_forgets_the_oldest():
+    urls = SignedUrls()
+    for number in range(1200):
+        urls.redact(URL.replace("/a/", f"/{number}/"), f"e{number}")
+    assert len(urls.memory) == 1000
+    assert next(iter(urls.memory)) == "e200"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://docs.mistral.ai/x?page=2", "http and https:// are schemes", "the signature=x", "", "designs=3 http://a"],
+)
+def test_what_is_not_signed_survives(text):
+    assert SignedUrls().redact(text, "e") == text
+
+
+@pytest.mark.parametrize("name", ["sig", "Signature", "X-Amz-Signature", "X-Goog-Signature", "token"])
+def test_other_clouds_signatures_are_known(name):
+    assert SignedUrls().redact(f"<https://host/x?a=1&{name}=SECRET>", "e") == "<mistral-image:e>"
+
+
+def test_ids_are_found_again():
+    assert image_ids("![a](mistral-image:tool_1), mistral-image:msg_2:1. mistral-image:tool_1") == ["tool_1", "msg_2:1"]
+
+
+TEXTS = [
+    f"Here: ![a cat]({URL})\n\nand <{OTHER}>, see https://docs.mistral.ai/h.",
+    "with the width of http",
+    rf'{{"url": "{URL}"}} {URL}'.replace("&", r"\u0026"),
+    "oh https://x y HTTPS://Z?SIG=SECRET h",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_in_pieces_is_redacted_like_the_whole(text):
+    whole = SignedUrls().redact(text, "e")
+    assert "SECRET" not in whole
+    splits = [[text[:cut], text[cut:]] for cut in range(len(text))] + [list(text)]
+    for pieces in splits:
+        stream = TextStream(SignedUrls(), "e")
+        shown = [stream.feed(piece) for piece in pieces] + [stream.flush()]
+        assert "".join(shown) == whole
+        assert not any("SECRET" in piece or "sig=" in piece for piece in shown)
