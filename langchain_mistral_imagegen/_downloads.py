@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, TypedDict
 
 from langchain_mistral_imagegen._protocol.flows import Flow, blocking, download, together
-from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen.errors import InvalidImageError
 from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
 from langchain_mistral_imagegen.stores import DEFAULT_MAX_BYTES, ImageStore, content_address
@@ -38,7 +37,6 @@ class Downloads:
 
     Attributes:
         signed_urls: The signed URLs that are known, by image id.
-        retry: How often to repeat.
         max_concurrency: Downloads at once.
         max_bytes: Bytes one picture may have.
         name: Gives a picture's key in the store, without suffix, for its SHA-256.
@@ -47,7 +45,6 @@ class Downloads:
     """
 
     signed_urls: MutableMapping[str, str] = field(repr=False)
-    retry: RetryPolicy
     max_concurrency: int = MAX_CONCURRENCY
     max_bytes: int = DEFAULT_MAX_BYTES
     name: Callable[[str], str] = content_address
@@ -93,7 +90,6 @@ class Downloads:
             ref,
             sink,
             signed_urls=self.signed_urls,
-            retry=self.retry,
             on_bytes=lambda received: self.on_bytes(ref, received),
         )
 

@@ -9,8 +9,8 @@ Each function returns an operation, which a model's client carries out, synchron
     history = await model.async_client.run(api.conversation_history("conv_..."))
 
 An operation runs once. Errors are those of `errors`: a 404 is a `NotFoundError`. Reads, deletions and switches are
-repeated as `retry` says. What makes an agent or a version is not, once it may have been carried out: it raises
-`OutcomeUnknownError` if no answer comes.
+retried up to the model's `max_retries`. Creating an agent or a version is not retried once the request may have been
+processed: it raises `OutcomeUnknownError` if no response arrives.
 
 Docs: https://docs.mistral.ai/api (beta.agents, beta.conversations, files)
 """
@@ -33,7 +33,6 @@ from langchain_mistral_imagegen._protocol.resources import (
     Listing,
     ResourceT,
 )
-from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 
 __all__ = [
     "Agent",
@@ -44,7 +43,6 @@ __all__ = [
     "ConversationHistory",
     "DeletedFile",
     "File",
-    "RetryPolicy",
     "agent_aliases",
     "agent_versions",
     "conversation_history",
@@ -64,7 +62,6 @@ __all__ = [
     "update_agent",
 ]
 
-_RETRY = RetryPolicy()
 _PAGE = 100  # the most that every one of the lists gives at once
 
 
@@ -93,31 +90,30 @@ class AgentChanges(AgentOptions, total=False):
 
 
 def list_conversations(
-    *, metadata: Mapping[str, Any] | None = None, limit: int | None = None, retry: RetryPolicy = _RETRY
+    *, metadata: Mapping[str, Any] | None = None, limit: int | None = None
 ) -> Flow[list[Conversation]]:
     """List the conversations that the API key's owner has started.
 
     Args:
         metadata: Only those whose metadata has these items.
         limit: The most to list; all by default.
-        retry: How often to repeat.
     """
-    return _pages(Conversation, ["conversations"], {"metadata": metadata}, limit, retry)
+    return _pages(Conversation, ["conversations"], {"metadata": metadata}, limit)
 
 
-def get_conversation(conversation_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[Conversation]:
+def get_conversation(conversation_id: str) -> Flow[Conversation]:
     """Read what a conversation was started with; its entries are its history."""
-    return _one(Conversation, resource("GET", "conversations", conversation_id), retry)
+    return _one(Conversation, resource("GET", "conversations", conversation_id))
 
 
-def conversation_history(conversation_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[ConversationHistory]:
+def conversation_history(conversation_id: str) -> Flow[ConversationHistory]:
     """Read all entries of a conversation, as sent: they may hold signed URLs, which grant access to pictures."""
-    return flows.history(conversation_id, retry)
+    return flows.history(conversation_id)
 
 
-def delete_conversation(conversation_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[None]:
+def delete_conversation(conversation_id: str) -> Flow[None]:
     """Delete a conversation."""
-    return _done(resource("DELETE", "conversations", conversation_id), retry)
+    return _done(resource("DELETE", "conversations", conversation_id))
 
 
 # --- files ---
@@ -129,7 +125,6 @@ def list_files(
     purpose: str | None = None,
     source: str | None = None,
     limit: int | None = None,
-    retry: RetryPolicy = _RETRY,
 ) -> Flow[list[File]]:
     """List the files of the organisation.
 
@@ -138,19 +133,18 @@ def list_files(
         purpose: Only those for this, such as `batch`.
         source: Only those from there: `upload`, `repository` or `mistral`.
         limit: The most to list; all by default.
-        retry: How often to repeat.
     """
-    return _pages(File, ["files"], {"search": search, "purpose": purpose, "source": source}, limit, retry)
+    return _pages(File, ["files"], {"search": search, "purpose": purpose, "source": source}, limit)
 
 
-def get_file(file_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[File]:
+def get_file(file_id: str) -> Flow[File]:
     """Read what is known of a file."""
-    return _one(File, resource("GET", "files", file_id), retry)
+    return _one(File, resource("GET", "files", file_id))
 
 
-def delete_file(file_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[DeletedFile]:
+def delete_file(file_id: str) -> Flow[DeletedFile]:
     """Delete a file; a picture that is nowhere else is lost."""
-    return _one(DeletedFile, resource("DELETE", "files", file_id), retry)
+    return _one(DeletedFile, resource("DELETE", "files", file_id))
 
 
 # --- agents ---
@@ -162,7 +156,6 @@ def list_agents(
     search: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     limit: int | None = None,
-    retry: RetryPolicy = _RETRY,
 ) -> Flow[list[Agent]]:
     """List the agents that the API key may see, by `GET /v1/agents/pages`.
 
@@ -171,12 +164,11 @@ def list_agents(
         search: Only those with this in their name or id.
         metadata: Only those whose metadata has these items.
         limit: The most to list; all by default.
-        retry: How often to repeat.
     """
     query: dict[str, Any] = {"name": name, "search": search, "metadata": metadata, "page_size": _page_size(limit)}
     found: list[Agent] = []
     while limit is None or len(found) < limit:
-        page = yield from _one(Listing[Agent], resource("GET", "agents", "pages", query=query), retry)
+        page = yield from _one(Listing[Agent], resource("GET", "agents", "pages", query=query))
         found += page.items
         query["page_token"] = page.next_page_token
         if not page.next_page_token:
@@ -184,101 +176,98 @@ def list_agents(
     return found[:limit]
 
 
-def get_agent(agent_id: str, version: int | str | None = None, *, retry: RetryPolicy = _RETRY) -> Flow[Agent]:
+def get_agent(agent_id: str, version: int | str | None = None) -> Flow[Agent]:
     """Read an agent.
 
     Args:
         agent_id: The agent.
         version: Number or alias; by default the current version.
-        retry: How often to repeat.
     """
-    return _one(Agent, resource("GET", "agents", agent_id, query={"agent_version": version}), retry)
+    return _one(Agent, resource("GET", "agents", agent_id, query={"agent_version": version}))
 
 
-def create_agent(*, name: str, model: str, retry: RetryPolicy = _RETRY, **options: Unpack[AgentOptions]) -> Flow[Agent]:
+def create_agent(*, name: str, model: str, **options: Unpack[AgentOptions]) -> Flow[Agent]:
     """Make an agent, with version 0.
 
     Raises:
         OutcomeUnknownError: No answer came; the agent may exist.
     """
-    return _one(Agent, resource("POST", "agents", body={"name": name, "model": model, **options}, creates=True), retry)
+    return _one(Agent, resource("POST", "agents", body={"name": name, "model": model, **options}, creates=True))
 
 
-def update_agent(agent_id: str, *, retry: RetryPolicy = _RETRY, **changes: Unpack[AgentChanges]) -> Flow[Agent]:
+def update_agent(agent_id: str, **changes: Unpack[AgentChanges]) -> Flow[Agent]:
     """Make a new version of an agent; what is not given stays.
 
     Raises:
         OutcomeUnknownError: No answer came; the version may exist.
     """
-    return _one(Agent, resource("PATCH", "agents", agent_id, body=changes, creates=True), retry)
+    return _one(Agent, resource("PATCH", "agents", agent_id, body=changes, creates=True))
 
 
-def delete_agent(agent_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[None]:
+def delete_agent(agent_id: str) -> Flow[None]:
     """Delete an agent with all its versions."""
-    return _done(resource("DELETE", "agents", agent_id), retry)
+    return _done(resource("DELETE", "agents", agent_id))
 
 
-def agent_versions(agent_id: str, *, limit: int | None = None, retry: RetryPolicy = _RETRY) -> Flow[list[Agent]]:
+def agent_versions(agent_id: str, *, limit: int | None = None) -> Flow[list[Agent]]:
     """List the versions of an agent, each with all its settings.
 
     Args:
         agent_id: The agent.
         limit: The most to list; all by default.
-        retry: How often to repeat.
     """
-    return _pages(Agent, ["agents", agent_id, "versions"], {}, limit, retry)
+    return _pages(Agent, ["agents", agent_id, "versions"], {}, limit)
 
 
-def switch_agent_version(agent_id: str, version: int, *, retry: RetryPolicy = _RETRY) -> Flow[Agent]:
+def switch_agent_version(agent_id: str, version: int) -> Flow[Agent]:
     """Make another version the current one, which conversations use unless they ask for one."""
-    return _one(Agent, resource("PATCH", "agents", agent_id, "version", query={"version": version}), retry)
+    return _one(Agent, resource("PATCH", "agents", agent_id, "version", query={"version": version}))
 
 
-def set_agent_alias(agent_id: str, alias: str, version: int, *, retry: RetryPolicy = _RETRY) -> Flow[AgentAlias]:
+def set_agent_alias(agent_id: str, alias: str, version: int) -> Flow[AgentAlias]:
     """Give a version a name, or move the name to it.
 
     Args:
         agent_id: The agent.
         alias: 1 to 64 of a-z, 0-9, `_` and `-`; a letter first, a letter or digit last.
         version: The version's number.
-        retry: How often to repeat.
     """
     query = {"alias": alias, "version": version}
-    return _one(AgentAlias, resource("PUT", "agents", agent_id, "aliases", query=query), retry)
+    return _one(AgentAlias, resource("PUT", "agents", agent_id, "aliases", query=query))
 
 
-def agent_aliases(agent_id: str, *, retry: RetryPolicy = _RETRY) -> Flow[list[AgentAlias]]:
+def agent_aliases(agent_id: str) -> Flow[list[AgentAlias]]:
     """List the names of an agent's versions."""
-    page = yield from _one(Listing[AgentAlias], resource("GET", "agents", agent_id, "aliases"), retry)
+    page = yield from _one(Listing[AgentAlias], resource("GET", "agents", agent_id, "aliases"))
     return page.items
 
 
-def delete_agent_alias(agent_id: str, alias: str, *, retry: RetryPolicy = _RETRY) -> Flow[None]:
+def delete_agent_alias(agent_id: str, alias: str) -> Flow[None]:
     """Take a name from a version; the version stays."""
-    return _done(resource("DELETE", "agents", agent_id, "aliases", query={"alias": alias}), retry)
+    return _done(resource("DELETE", "agents", agent_id, "aliases", query={"alias": alias}))
 
 
 # --- how they are carried out ---
 
 
-def _one(kind: type[WireT], request: Request, retry: RetryPolicy) -> Flow[WireT]:
-    response = yield from flows.send(request, retry)
+def _one(kind: type[WireT], request: Request) -> Flow[WireT]:
+    response = yield from flows.send(request)
     return read_response(kind, response.content)
 
 
-def _done(request: Request, retry: RetryPolicy) -> Flow[None]:
-    yield from flows.send(request, retry)
+def _done(request: Request) -> Flow[None]:
+    yield from flows.send(request)
 
 
 def _pages(
-    kind: type[ResourceT], path: Sequence[str], query: Mapping[str, Any], limit: int | None, retry: RetryPolicy
+    kind: type[ResourceT], path: Sequence[str], query: Mapping[str, Any], limit: int | None
 ) -> Flow[list[ResourceT]]:
     """Read pages by number, until one is not full."""
     found: list[ResourceT] = []
     size = _page_size(limit)
     while limit is None or len(found) < limit:
         asked = {**query, "page": len(found) // size, "page_size": size}
-        page = yield from _one(Listing[kind], resource("GET", *path, query=asked), retry)  # type: ignore[valid-type]
+        page = yield from _one(Listing[kind], resource("GET", *path, query=asked))  # type: ignore[valid-type]
         found += page.items
         if len(page.items) < size:
             break

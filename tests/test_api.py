@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import pytest
+from stepping import forbid_repetition
 
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._protocol.requests import Request, Response
+from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     InvalidRequestError,
     NotFoundError,
     OutcomeUnknownError,
+    ServerError,
 )
 from langchain_mistral_imagegen.sandbox import Behavior
 
 NO_FILE = "00000000-0000-4000-8000-000000000000"
-QUICK = api.RetryPolicy(wait_initial=0.0)
 
 
 @pytest.fixture
@@ -26,6 +29,14 @@ def run(face, model):
         return await face.run(model, flow)
 
     return run
+
+
+@pytest.fixture
+def quick(monkeypatch, face, make_model):
+    """Run operations with two repetitions and without pauses."""
+    policy = functools.partial(RetryPolicy, wait_initial=0.0)
+    monkeypatch.setattr("langchain_mistral_imagegen.chat_models.RetryPolicy", policy)
+    return functools.partial(face.run, make_model(max_retries=2))
 
 
 @pytest.fixture
@@ -208,36 +219,43 @@ async def test_a_refusal_has_the_server_s_words(run, agent):
         await run(api.set_agent_alias(agent.id, "Not lower", 0))
 
 
-async def test_reads_deletions_and_switches_are_repeated(run, agent, sandbox):
+async def test_reads_deletions_and_switches_are_repeated(quick, agent, sandbox):
     for flow in (
-        lambda: api.list_agents(retry=QUICK),
-        lambda: api.get_agent(agent.id, retry=QUICK),
-        lambda: api.switch_agent_version(agent.id, 0, retry=QUICK),
-        lambda: api.set_agent_alias(agent.id, "prod", 0, retry=QUICK),
-        lambda: api.delete_agent_alias(agent.id, "prod", retry=QUICK),
-        lambda: api.delete_agent(agent.id, retry=QUICK),
+        api.list_agents,
+        lambda: api.get_agent(agent.id),
+        lambda: api.switch_agent_version(agent.id, 0),
+        lambda: api.set_agent_alias(agent.id, "prod", 0),
+        lambda: api.delete_agent_alias(agent.id, "prod"),
+        lambda: api.delete_agent(agent.id),
     ):
         sandbox.behave(Behavior(on="agents", status=503), times=2)
-        await run(flow())
+        await quick(flow())
     assert sandbox.agents.by_id == {}
 
 
 @pytest.mark.parametrize("flow", [
-    lambda: api.create_agent(name="a", model="m", retry=QUICK), lambda: api.update_agent("ag_1", name="b", retry=QUICK),
+    lambda: api.create_agent(name="a", model="m"), lambda: api.update_agent("ag_1", name="b"),
 ])  # fmt: skip
 def test_what_makes_something_is_not_repeated_after_it_may_have_been_carried_out(flow):
     failed, lost = flow(), flow()
     assert isinstance(next(failed), Request)
     with pytest.raises(OutcomeUnknownError, match="not repeated, to not make a duplicate"):
-        failed.send(Response(status=503, headers={}))
+        forbid_repetition(failed, failed.send(Response(status=503, headers={})))
     next(lost)
     with pytest.raises(OutcomeUnknownError, match="not repeated, to not make a duplicate"):
-        lost.throw(APIConnectionError("reset", sent=True))
+        forbid_repetition(lost, lost.throw(APIConnectionError("reset", sent=True)))
 
 
-async def test_an_agent_is_made_once_although_the_server_was_busy_first(run, sandbox):
+async def test_nothing_is_repeated_for_a_model_without_retries(face, make_model, sandbox):
+    sandbox.behave(Behavior(on="list", status=503), times=3)
+    with pytest.raises(ServerError):
+        await face.run(make_model(max_retries=0), api.list_conversations())
+    assert len(sandbox.requests) == 1
+
+
+async def test_an_agent_is_made_once_although_the_server_was_busy_first(quick, sandbox):
     sandbox.behave(Behavior(on="agents", status=429), times=2)
-    await run(api.create_agent(name="a", model="m", retry=QUICK))
+    await quick(api.create_agent(name="a", model="m"))
     assert len(sandbox.agents.by_id) == 1
 
 

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen._protocol.resources import Agent
-from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen.errors import InvalidInputError, NotFoundError
 
 T = TypeVar("T")
@@ -66,22 +65,20 @@ class AgentSettings:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def ensure_agent(settings: AgentSettings, retry: RetryPolicy) -> Flow[Agent]:
+def ensure_agent(settings: AgentSettings) -> Flow[Agent]:
     """Find the agent of this name that is ours, or make it; if its settings are others, give it a new version.
 
     Programs that start at the same time end up with the same agent. After an `OutcomeUnknownError` it can be called
     again: what was made after all is found.
     """
-    ours = yield from _ours(settings.name, retry)
-    agent = _oldest(ours) if ours else (yield from _create(settings, retry))
+    ours = yield from _ours(settings.name)
+    agent = _oldest(ours) if ours else (yield from _create(settings))
     if (agent.metadata or {}).get(MARK) == settings.fingerprint:
         return agent
-    return (yield from api.update_agent(agent.id, model=settings.model, retry=retry, **settings.options()))
+    return (yield from api.update_agent(agent.id, model=settings.model, **settings.options()))
 
 
-def after_check(
-    then: Flow[T], whom: Mapping[str, Any], functions: set[str], known: set[str], retry: RetryPolicy
-) -> Flow[T]:
+def after_check(then: Flow[T], whom: Mapping[str, Any], functions: set[str], known: set[str]) -> Flow[T]:
     """Do something once it is certain that an agent has these functions; its tools cannot be changed by a request.
 
     Args:
@@ -89,13 +86,12 @@ def after_check(
         whom: Names the agent by `agent_id`, and perhaps `agent_version`.
         functions: Names of the functions it must have.
         known: Names of those that it was seen to have; more are added.
-        retry: How often to repeat.
 
     Raises:
         InvalidInputError: Naming the functions it lacks.
     """
     if not functions <= known:
-        agent = yield from api.get_agent(whom["agent_id"], version=whom.get("agent_version"), retry=retry)
+        agent = yield from api.get_agent(whom["agent_id"], version=whom.get("agent_version"))
         known |= {tool["function"]["name"] for tool in agent.tools or () if tool.get("type") == "function"}
     if missing := sorted(functions - known):
         raise InvalidInputError(
@@ -105,9 +101,9 @@ def after_check(
     return (yield from then)
 
 
-def _ours(name: str, retry: RetryPolicy) -> Flow[list[Agent]]:
+def _ours(name: str) -> Flow[list[Agent]]:
     # It is not documented whether the server's filter wants the whole name.
-    found = yield from api.list_agents(name=name, retry=retry)
+    found = yield from api.list_agents(name=name)
     return [agent for agent in found if agent.name == name and MARK in (agent.metadata or {})]
 
 
@@ -115,18 +111,18 @@ def _oldest(agents: Sequence[Agent]) -> Agent:
     return min(agents, key=lambda agent: (agent.created_at or "", agent.id))
 
 
-def _create(settings: AgentSettings, retry: RetryPolicy) -> Flow[Agent]:
+def _create(settings: AgentSettings) -> Flow[Agent]:
     """Make an agent, and take it back if somebody else was first: no lock is shared, but all see the same oldest."""
-    made = yield from api.create_agent(name=settings.name, model=settings.model, retry=retry, **settings.options())
-    rivals = [agent for agent in (yield from _ours(settings.name, retry)) if agent.id != made.id]
+    made = yield from api.create_agent(name=settings.name, model=settings.model, **settings.options())
+    rivals = [agent for agent in (yield from _ours(settings.name)) if agent.id != made.id]
     winner = _oldest([made, *rivals])
     if winner is not made:
-        yield from _delete(made, retry)
+        yield from _delete(made)
     return winner
 
 
-def _delete(agent: Agent, retry: RetryPolicy) -> Flow[None]:
+def _delete(agent: Agent) -> Flow[None]:
     try:
-        yield from api.delete_agent(agent.id, retry=retry)
+        yield from api.delete_agent(agent.id)
     except NotFoundError:
         return  # a repeated deletion finds nothing left

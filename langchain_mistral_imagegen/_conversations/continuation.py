@@ -17,7 +17,6 @@ from typing import Literal, TypeAlias
 from langchain_mistral_imagegen._conversations.turn import Answer, Turn
 from langchain_mistral_imagegen._protocol.flows import Flow, history, send
 from langchain_mistral_imagegen._protocol.requests import Response
-from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen.errors import InvalidInputError, InvalidRequestError, NotFoundError, OutcomeUnknownError
 
 Way: TypeAlias = Literal["start", "append", "restart"]
@@ -51,12 +50,11 @@ class Claims:
                     self._taken -= claimed
 
 
-def ask(turn: Turn, retry: RetryPolicy, *, is_alone: bool = True) -> Flow[Response]:
+def ask(turn: Turn, *, is_alone: bool = True) -> Flow[Response]:
     """Have a turn answered.
 
     Args:
         turn: What to say, and how.
-        retry: How often to repeat.
         is_alone: Whether no other turn is being added to the same conversation.
 
     Raises:
@@ -67,22 +65,22 @@ def ask(turn: Turn, retry: RetryPolicy, *, is_alone: bool = True) -> Flow[Respon
     if answer and turn.continuation == "append":
         way: Way = "append"
     else:
-        remote = (yield from _entry_ids(answer, retry)) if answer else []
+        remote = (yield from _entry_ids(answer)) if answer else []
         way = how(answer, remote, is_alone=is_alone)
     if turn.confirms and way != "append":
         raise InvalidInputError("The calls that are confirmed here do not wait any more: the conversation went on")
     if answer and way == "append":
         try:
-            return (yield from send(turn.append(answer), retry))
+            return (yield from send(turn.append(answer)))
         except OutcomeUnknownError as error:
             error.conversation_id = answer.conversation_id
             raise
     if answer and way == "restart":
         try:
-            return (yield from send(turn.restart(answer), retry))
+            return (yield from send(turn.restart(answer)))
         except (InvalidRequestError, NotFoundError) as error:
             _log.warning("Conversation %s cannot be restarted, the history is replayed: %s", answer, error)
-    return (yield from send(turn.start(), retry))
+    return (yield from send(turn.start()))
 
 
 def how(answer: Answer | None, remote: Sequence[str], *, is_alone: bool) -> Way:
@@ -98,9 +96,9 @@ def how(answer: Answer | None, remote: Sequence[str], *, is_alone: bool) -> Way:
     return "append" if remote[-1] == answer.head and is_alone else "restart"
 
 
-def _entry_ids(answer: Answer, retry: RetryPolicy) -> Flow[list[str]]:
+def _entry_ids(answer: Answer) -> Flow[list[str]]:
     try:
-        entries = (yield from history(answer.conversation_id, retry)).entries
+        entries = (yield from history(answer.conversation_id)).entries
     except NotFoundError:
         _log.warning("Conversation %s is gone, its history is replayed into a new one", answer.conversation_id)
         return []

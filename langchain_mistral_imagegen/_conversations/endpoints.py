@@ -20,7 +20,6 @@ from langchain_mistral_imagegen._protocol.entries import ConversationResponse, r
 from langchain_mistral_imagegen._protocol.events import read_event
 from langchain_mistral_imagegen._protocol.flows import Flow, send, unreadable
 from langchain_mistral_imagegen._protocol.requests import Response, quotas
-from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
 
@@ -31,7 +30,6 @@ class Conversing:
     Attributes:
         turn: What is said.
         asked: What its answer is told.
-        retry: How often to repeat.
         is_alone: Whether nobody else continues the conversation meanwhile.
         functions: Names of the functions that an agent must have.
         known: Names of those that it was seen to have.
@@ -39,15 +37,14 @@ class Conversing:
 
     turn: Turn
     asked: Asked
-    retry: RetryPolicy
     is_alone: bool = True
     functions: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
 
     def ask(self) -> Flow[Response]:
         """Have it answered."""
-        asking = ask(self.turn, self.retry, is_alone=self.is_alone)
-        return after_check(asking, self.turn.whom, self.functions, self.known, self.retry)
+        asking = ask(self.turn, is_alone=self.is_alone)
+        return after_check(asking, self.turn.whom, self.functions, self.known)
 
     def events(self, data: bytes) -> Iterator[Any]:
         """Read the data of one server-sent event."""
@@ -69,7 +66,6 @@ class Completing:
 
     turn: Turn
     asked: Asked
-    retry: RetryPolicy
 
     @cached_property
     def _events(self) -> CompletionEvents:
@@ -77,7 +73,7 @@ class Completing:
 
     def ask(self) -> Flow[Response]:
         """Have it answered."""
-        return send(completion_request(self.turn), self.retry)
+        return send(completion_request(self.turn))
 
     def events(self, data: bytes) -> Iterator[Any]:
         """Read the data of one server-sent event."""

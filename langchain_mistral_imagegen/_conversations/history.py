@@ -21,7 +21,6 @@ from langchain_mistral_imagegen._protocol.entries import (
 )
 from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen._protocol.resources import Conversation
-from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError
 
@@ -47,9 +46,7 @@ def exchanges(conversation_id: str, entries: Iterable[Wire]) -> Iterator[list[_I
         yield cast("list[_Input]", alike) if are_inputs else response_of(conversation_id, alike)
 
 
-def remembered(
-    conversation_id: str, prepare: _Prepare, *, instructions: str, asked: Asked, retry: RetryPolicy
-) -> Flow[list[BaseMessage]]:
+def remembered(conversation_id: str, prepare: _Prepare, *, instructions: str, asked: Asked) -> Flow[list[BaseMessage]]:
     """Read a conversation as messages.
 
     Args:
@@ -57,10 +54,9 @@ def remembered(
         prepare: Makes a turn of a history, as the model that reads it would.
         instructions: Those of the model, which no message repeats.
         asked: What an answer is told that the model cannot go on from.
-        retry: How often to repeat.
     """
-    conversation = yield from api.get_conversation(conversation_id, retry=retry)
-    entries = (yield from api.conversation_history(conversation_id, retry=retry)).entries
+    conversation = yield from api.get_conversation(conversation_id)
+    entries = (yield from api.conversation_history(conversation_id)).entries
     messages: list[BaseMessage] = list(_system(conversation.instructions or "", instructions))
     for exchange in exchanges(conversation_id, entries):
         if isinstance(exchange, list):

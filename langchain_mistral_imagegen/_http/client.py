@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 import httpx
 
 from langchain_mistral_imagegen._http.pools import LIMITS, AsyncConnections, Connections
-from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Flow, Pause, Together
+from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Failed, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink
+from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, is_signed
 from langchain_mistral_imagegen._protocol.sse import EventStreamDecoder
 from langchain_mistral_imagegen._version import __version__
@@ -53,12 +54,14 @@ class Settings:
         base_url: Scheme, host and port.
         api_key: Returns the key; called for each request, so that a key can change.
         timeout: Seconds between two pieces of an answer; a picture that is being drawn sends none.
+        retry: How often a request is repeated, and after which pauses.
     """
 
     base_url: str
     api_key: Callable[[], str] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 300.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def url(self, request: Request) -> httpx.URL:
         """Return the absolute URL of a request.
@@ -253,6 +256,8 @@ class Client:
         match effect:
             case Request():
                 return self._send(effect)
+            case Failed(request, attempt, error):
+                return self._settings.retry.delay(request, attempt, error)
             case Pause(seconds):
                 return time.sleep(seconds)
             case Blocking(call):
@@ -392,6 +397,8 @@ class AsyncClient:
         match effect:
             case Request():
                 return await self._send(effect)
+            case Failed(request, attempt, error):
+                return self._settings.retry.delay(request, attempt, error)
             case Pause(seconds):
                 return await asyncio.sleep(seconds)
             case Blocking(call):

@@ -1,7 +1,7 @@
 """Operations that take more than one step, each written once.
 
-A flow is a generator: it yields the next effect (`Request`, `Pause`, `Blocking`, `Together`), is sent what came of
-it, and returns its result. `_client.py` performs the effects, in a thread or on an event loop.
+A flow is a generator: it yields the next effect (`Request`, `Failed`, `Pause`, `Blocking`, `Together`), is sent its
+result, and returns its own. The clients of `_http` perform the effects, in a thread or on an event loop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 from langchain_mistral_imagegen._protocol import requests
 from langchain_mistral_imagegen._protocol.entries import ConversationHistory, read_response
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink, unheard
-from langchain_mistral_imagegen._protocol.retry import RetryPolicy, is_unpaid
+from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import (
     ImageUnavailableError,
@@ -29,6 +29,21 @@ from langchain_mistral_imagegen.images import ImageRef
 
 T = TypeVar("T")
 _log = logging.getLogger("langchain_mistral_imagegen")
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Ask the retry policy, which the driver holds, for the seconds to wait before a repetition; `None` forbids it.
+
+    Attributes:
+        request: The request that failed.
+        attempt: Tries so far, from 1.
+        error: Why the last one failed.
+    """
+
+    request: Request
+    attempt: int
+    error: MistralImagegenError
 
 
 @dataclass(frozen=True)
@@ -53,11 +68,11 @@ class Together:
     limit: int
 
 
-Effect: TypeAlias = Request | Pause | Blocking | Together
+Effect: TypeAlias = Request | Failed | Pause | Blocking | Together
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
-def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
+def send(request: Request) -> Flow[Response]:
     """Send a request until it succeeds or must not be repeated.
 
     Raises:
@@ -73,7 +88,7 @@ def send(request: Request, retry: RetryPolicy) -> Flow[Response]:
             response = cast("Response", (yield request))
             requests.raise_for_status(response)
         except MistralImagegenError as error:
-            wait = retry.delay(request, attempt, error)
+            wait = cast("float | None", (yield Failed(request, attempt, error)))
             if wait is not None:
                 level = logging.WARNING if isinstance(error, MinuteQuotaError) else logging.INFO  # a minute is noticed
                 _log.log(level, "%s: %s; it is repeated in %g seconds", request, error, wait)
@@ -96,9 +111,9 @@ def unreadable(reason: str) -> OutcomeUnknownError:
     return OutcomeUnknownError(f"{reason}; the request was probably carried out, and is not repeated")
 
 
-def history(conversation_id: str, retry: RetryPolicy) -> Flow[ConversationHistory]:
+def history(conversation_id: str) -> Flow[ConversationHistory]:
     """Read all entries of a conversation."""
-    response = yield from send(requests.conversation_history(conversation_id), retry)
+    response = yield from send(requests.conversation_history(conversation_id))
     return read_response(ConversationHistory, response.content)
 
 
@@ -107,7 +122,6 @@ def download(
     sink: Sink,
     *,
     signed_urls: MutableMapping[str, str],
-    retry: RetryPolicy,
     on_bytes: Callable[[int], None] = unheard,
 ) -> Flow[None]:
     """Download a picture into a sink: from the files endpoint, or where there is no file by its signed URL.
@@ -116,7 +130,6 @@ def download(
         ref: The picture.
         sink: Takes the bytes; it is restarted when a download is repeated.
         signed_urls: The signed URLs that are known, by image id.
-        retry: How often to repeat.
         on_bytes: Called with the bytes received so far.
 
     Raises:
@@ -124,24 +137,24 @@ def download(
     """
     if "file_id" in ref:
         try:
-            yield from send(requests.download_file(ref["file_id"], sink, on_bytes), retry)
+            yield from send(requests.download_file(ref["file_id"], sink, on_bytes))
         except NotFoundError as error:
             raise _unavailable(ref, f"Mistral has no file {ref['file_id']!r} (any more)") from error
         return
-    url = signed_urls.get(ref["id"]) or (yield from _signed_url(ref, signed_urls, retry))
+    url = signed_urls.get(ref["id"]) or (yield from _signed_url(ref, signed_urls))
     try:
-        yield from send(requests.download_url(url, sink, on_bytes), retry)
+        yield from send(requests.download_url(url, sink, on_bytes))
     except (PermissionDeniedError, NotFoundError) as error:
         signed_urls.pop(ref["id"], None)
         raise _unavailable(ref, f"its signed URL is no longer accepted (status {error.status_code})") from error
 
 
-def _signed_url(ref: ImageRef, signed_urls: MutableMapping[str, str], retry: RetryPolicy) -> Flow[str]:
+def _signed_url(ref: ImageRef, signed_urls: MutableMapping[str, str]) -> Flow[str]:
     """Find a picture's signed URL in the history of its conversation."""
     if not ref.get("conversation_id"):
         raise _unavailable(ref, "its conversation is not known")
     try:
-        entries = (yield from history(ref["conversation_id"], retry)).entries
+        entries = (yield from history(ref["conversation_id"])).entries
     except NotFoundError as error:
         raise _unavailable(ref, "its conversation is not kept on the server") from error
     urls = SignedUrls(signed_urls)

@@ -206,7 +206,6 @@ class ChatMistralConversations(ModelSettings):
             lambda messages: self.prepared(messages, {}),
             instructions=self.instructions or "",
             asked=Asked(model=self.agent_id or self.model, urls=SignedUrls(self._signed_urls)),
-            retry=self._retry,
         )
 
     # --- Mistral's API, and the agent that holds the settings ---
@@ -242,14 +241,14 @@ class ChatMistralConversations(ModelSettings):
             OutcomeUnknownError: If the server did not say whether the agent was written; call again to find out.
         """
         settings = self._agent_settings(name, description, handoffs)
-        return self._with_agent(self._client.run(ensure_agent(settings, self._retry)).id)
+        return self._with_agent(self._client.run(ensure_agent(settings)).id)
 
     async def aensure_agent(
         self, name: str, *, description: str | None = None, handoffs: Sequence[str] | None = None
     ) -> Self:
         """Put the model's settings into an agent at Mistral; see `ensure_agent`."""
         settings = self._agent_settings(name, description, handoffs)
-        return self._with_agent((await self._async_client.run(ensure_agent(settings, self._retry))).id)
+        return self._with_agent((await self._async_client.run(ensure_agent(settings))).id)
 
     def _agent_settings(self, name: str, description: str | None, handoffs: Sequence[str] | None) -> AgentSettings:
         if self.agent_id:
@@ -430,7 +429,7 @@ class ChatMistralConversations(ModelSettings):
         with without_locals(), turn_span(turn.whom, turn.options, self.base_url, stream=stream) as span:
             asked = dataclasses.replace(asked, span=span)
             if self.transport == "completions":
-                yield Completing(turn=turn, asked=asked, retry=self._retry)
+                yield Completing(turn=turn, asked=asked)
             else:
                 with self._conversing(turn, asked, overrides) as conversing:
                     yield conversing
@@ -442,9 +441,7 @@ class ChatMistralConversations(ModelSettings):
         known = self._agent_functions.setdefault(str(turn.whom), set()) if is_agent else set()
         with self._claims.claim(turn) as is_alone:
             try:
-                yield Conversing(
-                    turn=turn, asked=asked, retry=self._retry, is_alone=is_alone, functions=functions, known=known
-                )
+                yield Conversing(turn=turn, asked=asked, is_alone=is_alone, functions=functions, known=known)
             except OutcomeUnknownError as error:
                 if asked.stored:
                     was_appended = bool(turn.continues and turn.continues.conversation_id == error.conversation_id)
@@ -488,17 +485,17 @@ class ChatMistralConversations(ModelSettings):
     def _signed_urls(self) -> dict[str, str]:
         return {}
 
-    @property
-    def _retry(self) -> RetryPolicy:
-        return RetryPolicy(max_retries=self.max_retries)
-
     def _downloads(self, **options: Unpack[DownloadOptions]) -> Downloads:
-        return Downloads(signed_urls=self._signed_urls, retry=self._retry, **options)
+        return Downloads(signed_urls=self._signed_urls, **options)
 
     @property
     def _settings(self) -> Settings:
         return Settings(
-            base_url=self.base_url, api_key=self._api_key, headers=self.default_headers, timeout=self.timeout
+            base_url=self.base_url,
+            api_key=self._api_key,
+            headers=self.default_headers,
+            timeout=self.timeout,
+            retry=RetryPolicy(max_retries=self.max_retries),
         )
 
     @functools.cached_property

@@ -10,11 +10,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from stepping import forbid_repetition
 
 from langchain_mistral_imagegen import ChatMistralConversations, api, images_of
 from langchain_mistral_imagegen._conversations.agents import MARK, AgentSettings, ensure_agent
 from langchain_mistral_imagegen._protocol.requests import Response
-from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     NotFoundError,
@@ -23,7 +23,6 @@ from langchain_mistral_imagegen.errors import (
 from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT = "Generate an orange cat in an office."
-RETRY = RetryPolicy(max_retries=0)
 WRITES = {"POST", "PATCH", "PUT", "DELETE"}
 
 
@@ -125,7 +124,7 @@ async def test_an_agent_made_by_hand_is_left_alone(face, make_model, sandbox, me
 
 async def test_a_name_is_the_whole_name_whatever_the_server_s_filter_means():
     settings = AgentSettings(name="Painter", model="m")
-    flow = ensure_agent(settings, RETRY)
+    flow = ensure_agent(settings)
     next(flow)
     other = {"id": "ag_1", "name": "Painter & Son", "metadata": {MARK: settings.fingerprint}}
     request = flow.send(answer({"data": [other]}))
@@ -199,7 +198,7 @@ async def test_who_loses_brings_the_winner_up_to_its_own_settings(make_model, sa
 
 def in_race(mine, *listed):
     """Step the flow through a race and return what it does after the second look."""
-    flow = ensure_agent(AgentSettings(name="x", model="m"), RETRY)
+    flow = ensure_agent(AgentSettings(name="x", model="m"))
     next(flow)
     flow.send(answer({"data": []}))
     assert flow.send(answer(mine)).path.startswith("/v1/agents/pages")
@@ -219,7 +218,7 @@ def test_the_oldest_wins_and_a_deletion_that_finds_nothing_is_fine(mine, other):
     request = look()
     assert (request.method, request.path) == ("DELETE", f"/v1/agents/{mine[0]}")
     with pytest.raises(StopIteration) as stop:
-        flow.throw(NotFoundError("gone", status_code=404))
+        forbid_repetition(flow, flow.throw(NotFoundError("gone", status_code=404)))
     assert stop.value.value.id == other[0]
 
 
@@ -232,12 +231,12 @@ def test_the_winner_keeps_its_agent_although_the_list_lags_behind(listed):
 
 
 def test_a_lost_answer_is_an_unknown_outcome_and_calling_again_finds_what_was_made():
-    flow = ensure_agent(AgentSettings(name="x", model="m"), RETRY)
+    flow = ensure_agent(AgentSettings(name="x", model="m"))
     next(flow)
     flow.send(answer({"data": []}))
     with pytest.raises(OutcomeUnknownError):
-        flow.throw(APIConnectionError("reset", sent=True))
-    again = ensure_agent(AgentSettings(name="x", model="m"), RETRY)
+        forbid_repetition(flow, flow.throw(APIConnectionError("reset", sent=True)))
+    again = ensure_agent(AgentSettings(name="x", model="m"))
     next(again)
     with pytest.raises(StopIteration) as stop:
         again.send(answer({"data": [made("a", "1")]}))

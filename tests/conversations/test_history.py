@@ -11,7 +11,6 @@ from langchain_mistral_imagegen import confirm, images_of, pending_calls
 from langchain_mistral_imagegen._conversations.history import remembered
 from langchain_mistral_imagegen._messages.answers import Asked
 from langchain_mistral_imagegen._protocol.requests import Response
-from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import NotFoundError
 from langchain_mistral_imagegen.sandbox import Behavior
@@ -198,7 +197,6 @@ def read(model, entries: list, **facts) -> list:
         lambda messages: model.prepared(messages, {}),
         instructions="",
         asked=Asked(model="m", urls=SignedUrls()),
-        retry=RetryPolicy(),
     )
     next(flow)
     bodies = [

@@ -11,7 +11,12 @@ from langchain_core.stores import InMemoryByteStore
 
 from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, images_of
 from langchain_mistral_imagegen._conversations.ledger import Intents
-from langchain_mistral_imagegen.errors import InvalidInputError, OutcomeUnknownError, StreamInterruptedError
+from langchain_mistral_imagegen.errors import (
+    InvalidInputError,
+    OutcomeUnknownError,
+    ServerError,
+    StreamInterruptedError,
+)
 from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT, BLUE = HumanMessage("Draw a cat."), HumanMessage("Make it blue.")
@@ -51,6 +56,17 @@ async def test_a_stream_that_was_cut_is_found_whole(face, make_model, sandbox):
     answer = await face.call(error, "reconcile")
     assert answer.id == error.partial.id
     assert (len(images_of(answer)), sandbox.paid) == (1, 1)
+
+
+async def test_a_lost_answer_is_looked_for_once_by_a_model_without_retries(face, make_model, sandbox):
+    model = make_model(max_retries=0, timeout=0.2)
+    sandbox.behave(Behavior(delay=1))
+    error = await lost(face, model, [CAT])
+    before = len(sandbox.requests)
+    sandbox.behave(Behavior(on="list", status=503), times=3)
+    with pytest.raises(ServerError):
+        await face.call(error, "reconcile")
+    assert len(sandbox.requests) == before + 1
 
 
 async def test_what_was_never_carried_out_is_not_found(face, make_model, sandbox):

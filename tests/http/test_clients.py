@@ -34,7 +34,7 @@ class Driver:
 
 
 def settings(url: str, **options) -> Settings:
-    return Settings(base_url=url, api_key=lambda: "canary", **options)
+    return Settings(base_url=url, api_key=lambda: "canary", retry=NO_RETRY, **options)
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -85,7 +85,7 @@ async def test_a_flow_may_catch_what_went_wrong_and_is_closed_in_the_end(driver)
             try:
                 yield Blocking(lambda: 1 / 0)
             except ZeroDivisionError:
-                yield from send(conversation_history("nothing"), NO_RETRY)
+                yield from send(conversation_history("nothing"))
         finally:
             closed.append(True)
 
@@ -98,7 +98,7 @@ async def test_a_flow_may_catch_what_went_wrong_and_is_closed_in_the_end(driver)
 async def test_a_refused_connection_was_certainly_not_sent(kind):
     driver = Driver(kind, settings("http://127.0.0.1:9"))
     with pytest.raises(APIConnectionError, match="cannot connect") as caught:
-        await driver.run(send(LIST, NO_RETRY))
+        await driver.run(send(LIST))
     assert not caught.value.sent
     await driver.close()
 
@@ -108,7 +108,7 @@ async def test_a_refused_connection_was_certainly_not_sent(kind):
 async def test_a_base_url_that_is_none_is_a_connection_error(kind, url):
     driver = Driver(kind, settings(url))
     with pytest.raises(APIConnectionError) as caught:
-        await driver.run(send(LIST, NO_RETRY))
+        await driver.run(send(LIST))
     assert not caught.value.sent
     await driver.close()
 
@@ -157,7 +157,7 @@ def test_the_async_client_serves_several_event_loops(sandbox):
     client = AsyncClient(settings(sandbox.url))
 
     async def ask():
-        response = await client.run(send(LIST, NO_RETRY))
+        response = await client.run(send(LIST))
         await client.aclose()
         return response.status
 

@@ -121,14 +121,12 @@ async def prepared(face, model, operation):
     if operation in {"start", "stream"}:
         return lambda model: face.call(model, "invoke", [CAT]) if operation == "start" else face.streamed(model, [CAT])
     if operation == "list":
-        return lambda model: face.run(model, api.list_conversations(retry=model._retry))
+        return lambda model: face.run(model, api.list_conversations())
     if operation == "make an agent":
         return lambda model: face.call(model, "ensure_agent", "Painter")
     first = await face.call(model, "invoke", [CAT])
     if operation == "history":
-        return lambda model: face.run(
-            model, api.conversation_history(first.response_metadata["conversation_id"], retry=model._retry)
-        )
+        return lambda model: face.run(model, api.conversation_history(first.response_metadata["conversation_id"]))
     if operation == "download":
         return lambda model: face.call(model, "images", first)
     if operation == "restart":
