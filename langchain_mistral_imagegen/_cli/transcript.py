@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from langchain_mistral_imagegen._conversations.history import exchanges
-from langchain_mistral_imagegen._messages.answers import Asked, to_message
+from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
 from langchain_mistral_imagegen._messages.native_blocks import entry_blocks
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.entries import (
@@ -35,7 +35,7 @@ def told(entries: Sequence[Wire], urls: SignedUrls) -> Iterator[str]:
 def pictures(conversation_id: str, entries: Sequence[Wire], urls: SignedUrls) -> list[ImageRef]:
     """Find the pictures of a conversation, answer by answer."""
     answers = [one for one in exchanges(conversation_id, entries) if isinstance(one, ConversationResponse)]
-    return images_of([to_message(answer, Asked(model="", urls=urls)) for answer in answers])
+    return images_of([to_message(answer, AnswerContext(model="", urls=urls)) for answer in answers])
 
 
 def _who(entry: Wire) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from langchain_mistral_imagegen._conversations.turn import Turn
 from langchain_mistral_imagegen._messages.inputs import Inputs, short_call_id
 from langchain_mistral_imagegen._protocol.entries import (
+    Json,
     JsonText,
     OrUnknown,
     Unknown,
@@ -25,7 +26,6 @@ from langchain_mistral_imagegen._protocol.events import as_event
 from langchain_mistral_imagegen._protocol.requests import Request, complete_chat
 from langchain_mistral_imagegen.errors import InvalidInputError, InvalidResponseError
 
-Json = dict[str, Any]
 _TOOLS = frozenset({"function", "image_generation", "document_library", "connector"})
 _TOOL_BY_FUNCTION = {"generate_image": "image_generation"}
 

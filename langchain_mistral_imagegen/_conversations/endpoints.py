@@ -14,7 +14,7 @@ from langchain_mistral_imagegen._conversations.agents import after_check
 from langchain_mistral_imagegen._conversations.completions import CompletionEvents, completion_request
 from langchain_mistral_imagegen._conversations.continuation import ask
 from langchain_mistral_imagegen._conversations.turn import Turn
-from langchain_mistral_imagegen._messages.answers import AnswerStream, Asked, to_message
+from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, to_message
 from langchain_mistral_imagegen._messages.tool_schemas import function_names
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, read_response
 from langchain_mistral_imagegen._protocol.events import read_event
@@ -24,19 +24,19 @@ from langchain_mistral_imagegen.errors import InvalidResponseError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conversing:
+class ConversationsEndpoint:
     """A turn of a conversation.
 
     Attributes:
         turn: What is said.
-        asked: What its answer is told.
+        context: What its answer is told.
         is_alone: Whether nobody else continues the conversation meanwhile.
         functions: Names of the functions that an agent must have.
         known: Names of those that it was seen to have.
     """
 
     turn: Turn
-    asked: Asked
+    context: AnswerContext
     is_alone: bool = True
     functions: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=set)
@@ -57,15 +57,15 @@ class Conversing:
             answer = read_response(ConversationResponse, response.content)
         except InvalidResponseError as error:
             raise unreadable(str(error)) from error
-        return _with_quotas(to_message(answer, self.asked), response)
+        return _with_quotas(to_message(answer, self.context), response)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Completing:
+class CompletionsEndpoint:
     """A turn over chat completions: the whole history each time, and nothing is kept."""
 
     turn: Turn
-    asked: Asked
+    context: AnswerContext
 
     @cached_property
     def _events(self) -> CompletionEvents:
@@ -81,7 +81,7 @@ class Completing:
 
     def message(self, response: Response) -> AIMessage:
         """Read a whole answer; by way of a stream, because there is one parser for both."""
-        answer = AnswerStream(self.asked)
+        answer = AnswerStream(self.context)
         with answer.complete():
             chunks = [chunk for event in self._events.completion(response.content) for chunk in answer.feed(event)]
         message = cast("AIMessage", message_chunk_to_message(add_ai_message_chunks(*chunks)))

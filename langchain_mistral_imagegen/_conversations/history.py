@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._conversations.turn import Turn
-from langchain_mistral_imagegen._messages.answers import Asked, to_message
+from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
 from langchain_mistral_imagegen._messages.native_blocks import chunk_block
 from langchain_mistral_imagegen._protocol.entries import (
     ConversationResponse,
@@ -25,7 +25,7 @@ from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 _Input: TypeAlias = MessageInputEntry | FunctionResultEntry
-_Prepare: TypeAlias = Callable[[Sequence[BaseMessage]], tuple[Turn, Asked]]
+_Prepare: TypeAlias = Callable[[Sequence[BaseMessage]], tuple[Turn, AnswerContext]]
 
 
 def is_input(entry: Wire) -> bool:
@@ -46,23 +46,25 @@ def exchanges(conversation_id: str, entries: Iterable[Wire]) -> Iterator[list[_I
         yield cast("list[_Input]", alike) if are_inputs else response_of(conversation_id, alike)
 
 
-def remembered(conversation_id: str, prepare: _Prepare, *, instructions: str, asked: Asked) -> Flow[list[BaseMessage]]:
+def remembered(
+    conversation_id: str, prepare: _Prepare, *, instructions: str, context: AnswerContext
+) -> Flow[list[BaseMessage]]:
     """Read a conversation as messages.
 
     Args:
         conversation_id: The conversation.
         prepare: Makes a turn of a history, as the model that reads it would.
         instructions: Those of the model, which no message repeats.
-        asked: What an answer is told that the model cannot go on from.
+        context: What an answer is told that the model cannot go on from.
     """
     conversation = yield from api.get_conversation(conversation_id)
     entries = (yield from api.conversation_history(conversation_id)).entries
     messages: list[BaseMessage] = list(_system(conversation.instructions or "", instructions))
     for exchange in exchanges(conversation_id, entries):
         if isinstance(exchange, list):
-            messages += [_said(entry, asked.urls) for entry in exchange]
+            messages += [_said(entry, context.urls) for entry in exchange]
         else:
-            messages.append(to_message(exchange, _asked(conversation, messages, prepare, asked)))
+            messages.append(to_message(exchange, _context(conversation, messages, prepare, context)))
     return messages
 
 
@@ -87,13 +89,15 @@ def _content(entry: MessageInputEntry, urls: SignedUrls) -> Any:
     return [chunk_block(chunk, urls, entry.id) for chunk in entry.content]
 
 
-def _asked(conversation: Conversation, messages: Sequence[BaseMessage], prepare: _Prepare, otherwise: Asked) -> Asked:
+def _context(
+    conversation: Conversation, messages: Sequence[BaseMessage], prepare: _Prepare, otherwise: AnswerContext
+) -> AnswerContext:
     """Return what an answer is told; its fingerprint only if the model would have asked the same, of the same."""
     try:
-        turn, asked = prepare(messages)
+        turn, context = prepare(messages)
     except InvalidInputError:  # a history that this package does not make
         return otherwise
-    return asked if _is_same(turn, conversation) else dataclasses.replace(asked, fingerprint=otherwise.fingerprint)
+    return context if _is_same(turn, conversation) else dataclasses.replace(context, fingerprint=otherwise.fingerprint)
 
 
 def _is_same(turn: Turn, conversation: Conversation) -> bool:

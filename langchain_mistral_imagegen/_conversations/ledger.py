@@ -22,7 +22,7 @@ from langchain_core.messages import AIMessage
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._conversations.history import is_input, response_of
 from langchain_mistral_imagegen._conversations.turn import Answer, Turn
-from langchain_mistral_imagegen._messages.answers import Asked, to_message
+from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, Wire
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause, blocking
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
@@ -145,10 +145,10 @@ def look(turn: Turn, key: str, wait: float, *, by_words: bool) -> Flow[Conversat
     return found
 
 
-def lost_answer(turn: Turn, asked: Asked, wait: float, *, by_words: bool) -> Flow[AIMessage | None]:
+def lost_answer(turn: Turn, context: AnswerContext, wait: float, *, by_words: bool) -> Flow[AIMessage | None]:
     """Look for the answer to a turn that did not arrive; see `look`."""
     found = yield from look(turn, turn.labels["metadata"][KEY], wait, by_words=by_words)
-    return to_message(found, asked) if found else None
+    return to_message(found, context) if found else None
 
 
 def _appends(turn: Turn) -> Flow[bool]:

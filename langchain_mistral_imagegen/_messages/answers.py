@@ -33,7 +33,7 @@ from langchain_mistral_imagegen._protocol.events import (
 )
 from langchain_mistral_imagegen._protocol.requests import stream_error
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
-from langchain_mistral_imagegen._protocol.surrogates import whole_characters
+from langchain_mistral_imagegen._protocol.surrogates import replace_lone_surrogates
 from langchain_mistral_imagegen._telemetry import NO_SPAN, TurnSpan
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
@@ -62,30 +62,30 @@ def usage_metadata(usage: ConversationUsageInfo | None) -> UsageMetadata | None:
     return metadata
 
 
-def fingerprint(asked: str, answer: AIMessage) -> str:
+def fingerprint(before: str, answer: AIMessage) -> str:
     """Digest an answer and what it answers to: whoever finds another one later has a changed history.
 
     Of the answer itself only its text and calls count, because they are the same in all forms that a message can take.
 
     Args:
-        asked: Digest of what stood before.
+        before: Digest of what stood before.
         answer: The answer, whole.
     """
     calls = [[call["name"], call["args"], call["id"]] for call in (*answer.tool_calls, *answer.invalid_tool_calls)]
-    said = json.dumps([asked, str(answer.text), calls], sort_keys=True, ensure_ascii=False)
+    said = json.dumps([before, str(answer.text), calls], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the request says of its answer.
+class AnswerContext:
+    """What is needed besides a response to turn it into a message.
 
     Attributes:
-        model: Named in `response_metadata` if the answer names no model.
-        urls: Keeps the signed URLs that are taken out.
-        fingerprint: Digest of what is answered.
+        model: The `model_name` of an answer that names no model.
+        urls: Holds the signed URLs that are removed from the answer.
+        fingerprint: Digest of the history that is answered.
         stored: Whether the server keeps the conversation.
-        span: Told what the answer says of itself.
+        span: Receives the answer's facts, for telemetry.
     """
 
     model: str
@@ -98,15 +98,15 @@ class Asked:
 class _Facts:
     """What an answer says of itself, gathered from its entries or events."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
+    def __init__(self, context: AnswerContext) -> None:
+        self._context = context
         self._entry_ids: dict[str, None] = {}
         self._seen_model: str | None = None
         self._agent_id: str | None = None
         self._finish_reason = "stop"
 
     def note(self, item: Wire) -> None:
-        self._asked.span.item(item)
+        self._context.span.item(item)
         if entry_id := _text(item, "id"):
             self._entry_ids[entry_id] = None
         self._seen_model = self._seen_model or _text(item, "model")
@@ -126,14 +126,14 @@ class _Facts:
 
     def metadata(self, usage: ConversationUsageInfo | None, answer: AIMessage) -> dict[str, Any]:
         facts = {
-            "model_name": self._seen_model or self._asked.model,
+            "model_name": self._seen_model or self._context.model,
             "agent_id": self._agent_id,
             "entry_ids": list(self._entry_ids),
             "head": next(reversed(self._entry_ids), None),
             "connectors": usage.connectors if usage else None,
             "finish_reason": self._finish_reason,
-            "fingerprint": fingerprint(self._asked.fingerprint, answer),
-            "store": None if self._asked.stored else False,
+            "fingerprint": fingerprint(self._context.fingerprint, answer),
+            "store": None if self._context.stored else False,
         }
         return {name: fact for name, fact in facts.items() if fact is not None}
 
@@ -144,16 +144,16 @@ def _text(item: Wire, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def to_message(response: ConversationResponse, asked: Asked) -> AIMessage:
+def to_message(response: ConversationResponse, context: AnswerContext) -> AIMessage:
     """Make the message of a response."""
-    facts, content, calls = _Facts(asked), list[Block](), list[ToolCallChunk]()
+    facts, content, calls = _Facts(context), list[Block](), list[ToolCallChunk]()
     for entry in response.outputs:
         facts.note(entry)
         if isinstance(entry, FunctionCallEntry) and not entry.is_pending:
-            arguments = asked.urls.redact(whole_characters(entry.arguments), entry.id)
+            arguments = context.urls.redact(replace_lone_surrogates(entry.arguments), entry.id)
             calls.append(function_call_chunk(entry, arguments, len(content) + len(calls)))
         text_index = None
-        for block in entry_blocks(entry, asked.urls):
+        for block in entry_blocks(entry, context.urls):
             index = len(content) + len(calls)
             text_index = index if block["type"] == "text" else text_index
             content.append(placed(block, index, text_index))
@@ -168,7 +168,7 @@ def to_message(response: ConversationResponse, asked: Asked) -> AIMessage:
         response_metadata={"model_provider": MODEL_PROVIDER, "conversation_id": response.conversation_id},
     )
     message.response_metadata |= facts.metadata(response.usage, message)
-    asked.span.message(message)
+    context.span.message(message)
     return message
 
 
@@ -179,11 +179,11 @@ class AnswerStream:
         conversation_id: Known from the first event on.
     """
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, context: AnswerContext) -> None:
         self.conversation_id: str | None = None
-        self._blocks = EventBlocks(asked.urls)
-        self._facts = _Facts(asked)
-        self._span = asked.span
+        self._blocks = EventBlocks(context.urls)
+        self._facts = _Facts(context)
+        self._span = context.span
         self._chunks: list[AIMessageChunk] = []
         self._is_done = False
 

@@ -25,7 +25,7 @@ from langchain_mistral_imagegen._protocol.events import (
     ToolExecutionStartedEvent,
 )
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, TextStream
-from langchain_mistral_imagegen._protocol.surrogates import WholeCharacters
+from langchain_mistral_imagegen._protocol.surrogates import SurrogateFilter
 
 Piece: TypeAlias = list[Block] | ToolCallChunk
 
@@ -36,7 +36,7 @@ class _Slot:
 
     index: int
     text: TextStream
-    json: WholeCharacters = field(default_factory=WholeCharacters)
+    json: SurrogateFilter = field(default_factory=SurrogateFilter)
     sent: set[str] = field(default_factory=set)
 
     def once(self, block: Block) -> Block:

@@ -16,10 +16,9 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 
 from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER
 from langchain_mistral_imagegen._messages.confirmations import CONFIRMATION, pending_calls
+from langchain_mistral_imagegen._protocol.entries import Json
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +33,9 @@ class Inputs:
     """
 
     instructions: str = ""
-    entries: list[Entry] = field(default_factory=list)
-    shown: list[Entry] = field(default_factory=list)
-    confirmations: list[Entry] = field(default_factory=list)
+    entries: list[Json] = field(default_factory=list)
+    shown: list[Json] = field(default_factory=list)
+    confirmations: list[Json] = field(default_factory=list)
 
 
 def read(message: BaseMessage, *, system_as_user: bool = False) -> Inputs:
@@ -102,22 +101,22 @@ def _role(message: BaseMessage) -> str:
     return "assistant" if getattr(message, "role", "") == "assistant" else "user"
 
 
-def _message(content: Any, role: str) -> Entry:
+def _message(content: Any, role: str) -> Json:
     return {"object": "entry", "type": "message.input", "role": role, "content": content}
 
 
-def _confirmation(block: Mapping[str, Any]) -> Entry:
+def _confirmation(block: Mapping[str, Any]) -> Json:
     return {name: block[name] for name in ("tool_call_id", "confirmation")}
 
 
 # --- answers ---
 
 
-def _answer(message: AIMessage) -> Iterator[Entry]:
+def _answer(message: AIMessage) -> Iterator[Json]:
     """Yield what an AI message says and calls, in its order."""
     text = ""
     is_ours = message.response_metadata.get("model_provider") == MODEL_PROVIDER
-    for block in cast("list[Entry]", message.content_blocks):
+    for block in cast("list[Json]", message.content_blocks):
         match block:
             case {"type": "text", "text": str(piece)}:
                 text += piece
@@ -130,7 +129,7 @@ def _answer(message: AIMessage) -> Iterator[Entry]:
     yield from (_call(call["id"] or "", call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls)
 
 
-def _output(text: str) -> Iterator[Entry]:
+def _output(text: str) -> Iterator[Json]:
     if text.strip():
         content = [{"type": "text", "text": text}]
         yield {"object": "entry", "type": "message.output", "role": "assistant", "content": content}
@@ -140,11 +139,11 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def _call(call_id: str, name: str, arguments: str) -> Entry:
+def _call(call_id: str, name: str, arguments: str) -> Json:
     return {"object": "entry", "type": "function.call", "tool_call_id": call_id, "name": name, "arguments": arguments}
 
 
-def _tool_execution(block: Mapping[str, Any]) -> Iterator[Entry]:
+def _tool_execution(block: Mapping[str, Any]) -> Iterator[Json]:
     """Yield a tool that the server ran as a function call or its result, which the server is known to take back."""
     extras = block.get("extras", {})
     if block["type"] == "server_tool_result":
@@ -171,16 +170,16 @@ def _outcome(block: Mapping[str, Any], tool: str) -> str:
 _SHOWN = frozenset({"image", "file", "tool_file", "document_url", "image_url"})
 
 
-def _result(call_id: str, result: str) -> Entry:
+def _result(call_id: str, result: str) -> Json:
     return {"object": "entry", "type": "function.result", "tool_call_id": call_id, "result": result}
 
 
-def _function_result(message: ToolMessage) -> Entry:
+def _function_result(message: ToolMessage) -> Json:
     words = [_words(block) for block in map(_unwrapped, message.content_blocks) if block["type"] not in _SHOWN]
     return _result(message.tool_call_id, "\n".join(words))
 
 
-def _shown(message: ToolMessage) -> list[Entry]:
+def _shown(message: ToolMessage) -> list[Json]:
     """Return what a function returned besides text: a result can only be text."""
     return [_chunk(block) for block in map(_unwrapped, message.content_blocks) if block["type"] in _SHOWN]
 
@@ -199,7 +198,7 @@ def _unwrapped(block: Mapping[str, Any]) -> Mapping[str, Any]:
     return value if block["type"] == "non_standard" and isinstance(value, dict) and "type" in value else block
 
 
-def _chunk(block: Mapping[str, Any]) -> Entry:
+def _chunk(block: Mapping[str, Any]) -> Json:
     match block:
         case {"type": "text" | "text-plain", "text": str(text)}:
             return {"type": "text", "text": text}
@@ -217,7 +216,7 @@ def _chunk(block: Mapping[str, Any]) -> Entry:
     )
 
 
-def _document_name(block: Mapping[str, Any]) -> Entry:
+def _document_name(block: Mapping[str, Any]) -> Json:
     extras = block.get("extras") or {}
     name = block.get("filename") or extras.get("filename") or extras.get("document_name")
     return {"document_name": name} if name else {}

@@ -6,7 +6,7 @@ They keep Mistral's types and field names. Whether an answer is streamed or not,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
@@ -30,7 +30,8 @@ from langchain_mistral_imagegen._protocol.events import (
 )
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, image_tool_failed
 
-Block = dict[str, Any]
+Block: TypeAlias = dict[str, Any]
+"""A content block of a LangChain message, native or standard."""
 
 
 def entry_blocks(entry: Wire, urls: SignedUrls) -> Iterator[Block]:

@@ -14,13 +14,13 @@ from typing import Any, Literal, TypeVar
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER
+from langchain_mistral_imagegen._messages.native_blocks import Block
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._messages.standard_blocks import image_type, translate_message
 from langchain_mistral_imagegen._protocol.signed_urls import image_ids, replace_image_links
 from langchain_mistral_imagegen.images import GeneratedImage
 
 PortableImages = Literal["describe", "inline", "drop"]
-Block = dict[str, Any]
 Content = str | list[Any]
 _Message = TypeVar("_Message", bound=BaseMessage)
 _NATIVE_TYPES = {"tool_file", "tool.execution", "tool_reference", "agent.handoff", "document_url"}

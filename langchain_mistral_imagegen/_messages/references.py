@@ -12,11 +12,11 @@ from typing import Any, cast, get_args
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
+from langchain_mistral_imagegen._messages.native_blocks import Block
 from langchain_mistral_imagegen._messages.standard_blocks import image_type
 from langchain_mistral_imagegen._protocol.signed_urls import image_ids
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, ImageRef, ImageStatus, merge_images
 
-Block = Mapping[str, Any]
 _STATUSES = get_args(ImageStatus)
 
 

@@ -14,9 +14,9 @@ from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.content import KNOWN_BLOCK_TYPES, ContentBlock
 
 from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER
+from langchain_mistral_imagegen._messages.native_blocks import Block
 from langchain_mistral_imagegen._protocol.entries import read_json
 
-Block = dict[str, Any]
 _IMAGE_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from langchain_mistral_imagegen._protocol.entries import Json
 from langchain_mistral_imagegen.errors import InvalidInputError
 
-Tool: TypeAlias = dict[str, Any]
-ToolLike: TypeAlias = dict[str, Any] | type | Callable[..., Any] | BaseTool
+ToolLike: TypeAlias = Json | type | Callable[..., Any] | BaseTool
 ToolChoice: TypeAlias = str | bool | Mapping[str, Any]
 _BUILT_IN = frozenset(
     {"image_generation", "web_search", "web_search_premium", "code_interpreter", "document_library", "connector"}
@@ -28,7 +28,7 @@ def function_names(tools: Iterable[Mapping[str, Any]]) -> set[str]:
     return {tool["function"]["name"] for tool in tools if not is_built_in(tool)}
 
 
-def to_mistral_tool(tool: ToolLike, *, strict: bool | None = None) -> Tool:
+def to_mistral_tool(tool: ToolLike, *, strict: bool | None = None) -> Json:
     """Convert a tool: a function, pydantic class, LangChain tool or JSON schema, or one of Mistral's own dicts.
 
     Raises:
@@ -39,7 +39,7 @@ def to_mistral_tool(tool: ToolLike, *, strict: bool | None = None) -> Tool:
     return convert_to_openai_tool(tool, strict=strict)
 
 
-def _checked(tool: Tool) -> Tool:
+def _checked(tool: Json) -> Json:
     unknown = sorted(tool.keys() - {"type", "tool_configuration"})
     if tool["type"] == "image_generation" and unknown:
         raise InvalidInputError(
@@ -49,7 +49,7 @@ def _checked(tool: Tool) -> Tool:
     return tool
 
 
-def resolve(tools: Sequence[Tool], choice: ToolChoice | None) -> tuple[list[Tool], str | None]:
+def resolve(tools: Sequence[Json], choice: ToolChoice | None) -> tuple[list[Json], str | None]:
     """Return the tools to send and the `tool_choice` to send with them.
 
     Mistral cannot be told which tool to call, so a named one is sent alone. It also refuses to be forced while it has
@@ -97,7 +97,7 @@ def choice_name(choice: ToolChoice | None) -> str | None:
     raise InvalidInputError(f"tool_choice={choice!r} is none of 'auto', 'none', 'any' and a function's name")
 
 
-def check_forced(tools: Sequence[Tool], choice: ToolChoice | None) -> None:
+def check_forced(tools: Sequence[Json], choice: ToolChoice | None) -> None:
     """Refuse built-in tools that are given together with a forced choice.
 
     Raises:

@@ -7,7 +7,7 @@ whose fields do not fit, becomes an `Unknown` that keeps what was sent. Nothing 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -26,13 +26,16 @@ from langchain_mistral_imagegen.errors import InvalidResponseError
 if TYPE_CHECKING:
     from pydantic._internal._repr import ReprArgs
 
+Json: TypeAlias = dict[str, Any]
+"""A JSON object as Mistral sends or takes it."""
+
 
 def read_json(data: bytes | str) -> Any:
     """Read JSON.
 
     Raises:
-        ValueError: If it is none, nests too deep or holds half a character; `json.loads` raises other errors then, or
-            returns what cannot be written again.
+        ValueError: If it is no JSON, nests too deep or holds a lone surrogate; `json.loads` raises other errors then,
+            or returns a value that cannot be written again.
     """
     return from_json(data)
 

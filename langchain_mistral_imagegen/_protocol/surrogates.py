@@ -1,6 +1,6 @@
-r"""JSON text without half characters: escapes such as `\ud83d` that lack their other half, as a cut answer may have.
+r"""JSON text without lone surrogates: escapes such as `\ud83d` without their second half, as in an answer that was cut.
 
-JSON allows them and Python reads them, but a message that holds one cannot be written again, to a checkpoint or server.
+JSON allows them and Python reads them, but a message with one cannot be written to a checkpoint or sent to a server.
 """
 
 from __future__ import annotations
@@ -9,30 +9,30 @@ import re
 
 _HEX = "[0-9a-f]"
 _FIRST, _SECOND = rf"\\ud[89ab]{_HEX}{{2}}", rf"\\ud[c-f]{_HEX}{{2}}"
-_ESCAPES = re.compile(rf"{_FIRST}{_SECOND}|(?P<half>{_FIRST}|{_SECOND})|\\.", re.IGNORECASE | re.DOTALL)
+_ESCAPES = re.compile(rf"{_FIRST}{_SECOND}|(?P<lone>{_FIRST}|{_SECOND})|\\.", re.IGNORECASE | re.DOTALL)
 _WHOLE = rf"[^\\]|\\[^u]|\\u(?!d[89ab]){_HEX}{{4}}"
 _COMPLETE = re.compile(rf"(?:{_WHOLE}|{_FIRST}(?={_WHOLE}|{_FIRST}))*+", re.IGNORECASE)
 
 
-def whole_characters(text: str) -> str:
-    """Put the replacement character where JSON text has half a character."""
-    return _ESCAPES.sub(lambda found: r"\ufffd" if found["half"] else found[0], text)
+def replace_lone_surrogates(text: str) -> str:
+    """Replace each lone surrogate in JSON text by U+FFFD, the replacement character."""
+    return _ESCAPES.sub(lambda found: r"\ufffd" if found["lone"] else found[0], text)
 
 
-class WholeCharacters:
-    """Does the same to text that arrives in pieces."""
+class SurrogateFilter:
+    """Replaces the lone surrogates of a text that arrives in pieces."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """Return what is complete now."""
+        """Return the part that is complete now."""
         text = self._held + piece
         end = complete.end() if (complete := _COMPLETE.match(text)) else 0
         self._held = text[end:]
-        return whole_characters(text[:end])
+        return replace_lone_surrogates(text[:end])
 
     def flush(self) -> str:
-        """Return the rest, once no more text comes."""
+        """Return the rest, at the end of the text."""
         rest, self._held = self._held, ""
-        return whole_characters(rest)
+        return replace_lone_surrogates(rest)

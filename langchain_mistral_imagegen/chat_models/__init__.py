@@ -18,14 +18,14 @@ from langchain_core.runnables import Runnable
 
 from langchain_mistral_imagegen._conversations.agents import AgentSettings, ensure_agent
 from langchain_mistral_imagegen._conversations.continuation import Claims
-from langchain_mistral_imagegen._conversations.endpoints import Completing, Conversing
+from langchain_mistral_imagegen._conversations.endpoints import CompletionsEndpoint, ConversationsEndpoint
 from langchain_mistral_imagegen._conversations.history import remembered
 from langchain_mistral_imagegen._conversations.ledger import KEY, lost_answer
 from langchain_mistral_imagegen._conversations.turn import Turn
 from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
 from langchain_mistral_imagegen._http.client import AsyncClient, Client, Settings, without_locals
 from langchain_mistral_imagegen._messages import structured_output, tool_schemas
-from langchain_mistral_imagegen._messages.answers import AnswerStream, Asked
+from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen._protocol.retry import RetryPolicy
@@ -205,7 +205,7 @@ class ChatMistralConversations(ModelSettings):
             conversation_id,
             lambda messages: self.prepared(messages, {}),
             instructions=self.instructions or "",
-            asked=Asked(model=self.agent_id or self.model, urls=SignedUrls(self._signed_urls)),
+            context=AnswerContext(model=self.agent_id or self.model, urls=SignedUrls(self._signed_urls)),
         )
 
     # --- Mistral's API, and the agent that holds the settings ---
@@ -303,7 +303,7 @@ class ChatMistralConversations(ModelSettings):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with self._turn(messages, stop, kwargs, stream=True) as turn:
-            answer, opening = AnswerStream(turn.asked), turn.asked.span.current()
+            answer, opening = AnswerStream(turn.context), turn.context.span.current()
             with (
                 answer.complete(),
                 closing(self._client.stream(turn.ask(), turn.events, opening)) as events,
@@ -322,7 +322,7 @@ class ChatMistralConversations(ModelSettings):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with self._turn(messages, stop, kwargs, stream=True) as turn:
-            answer, opening = AnswerStream(turn.asked), turn.asked.span.current()
+            answer, opening = AnswerStream(turn.context), turn.context.span.current()
             async with aclosing(self._async_client.stream(turn.ask(), turn.events, opening)) as events:
                 with answer.complete():
                     async for event in events:
@@ -421,31 +421,35 @@ class ChatMistralConversations(ModelSettings):
     @contextmanager
     def _turn(
         self, messages: list[BaseMessage], stop: list[str] | None, overrides: dict[str, Any], *, stream: bool = False
-    ) -> Iterator[Conversing | Completing]:
+    ) -> Iterator[ConversationsEndpoint | CompletionsEndpoint]:
         """Make a turn; nobody else continues the conversation in the same place meanwhile."""
         if stop:
             overrides = {**overrides, "stop": stop}
-        turn, asked = self.prepared(messages, overrides, stream=stream)
+        turn, context = self.prepared(messages, overrides, stream=stream)
         with without_locals(), turn_span(turn.whom, turn.options, self.base_url, stream=stream) as span:
-            asked = dataclasses.replace(asked, span=span)
+            context = dataclasses.replace(context, span=span)
             if self.transport == "completions":
-                yield Completing(turn=turn, asked=asked)
+                yield CompletionsEndpoint(turn=turn, context=context)
             else:
-                with self._conversing(turn, asked, overrides) as conversing:
+                with self._conversing(turn, context, overrides) as conversing:
                     yield conversing
 
     @contextmanager
-    def _conversing(self, turn: Turn, asked: Asked, overrides: Mapping[str, Any]) -> Iterator[Conversing]:
+    def _conversing(
+        self, turn: Turn, context: AnswerContext, overrides: Mapping[str, Any]
+    ) -> Iterator[ConversationsEndpoint]:
         is_agent = "agent_id" in turn.whom
         functions = tool_schemas.function_names(overrides.get("tools", ())) if is_agent else set()
         known = self._agent_functions.setdefault(str(turn.whom), set()) if is_agent else set()
         with self._claims.claim(turn) as is_alone:
             try:
-                yield Conversing(turn=turn, asked=asked, is_alone=is_alone, functions=functions, known=known)
+                yield ConversationsEndpoint(
+                    turn=turn, context=context, is_alone=is_alone, functions=functions, known=known
+                )
             except OutcomeUnknownError as error:
-                if asked.stored:
+                if context.stored:
                     was_appended = bool(turn.continues and turn.continues.conversation_id == error.conversation_id)
-                    lost = functools.partial(lost_answer, turn, asked, by_words=was_appended)
+                    lost = functools.partial(lost_answer, turn, context, by_words=was_appended)
                     error.may_be_found(
                         lambda wait: self._client.run(lost(wait)), lambda wait: self._async_client.run(lost(wait))
                     )
@@ -453,7 +457,7 @@ class ChatMistralConversations(ModelSettings):
 
     def prepared(
         self, messages: Sequence[BaseMessage], overrides: Mapping[str, Any], *, stream: bool = False
-    ) -> tuple[Turn, Asked]:
+    ) -> tuple[Turn, AnswerContext]:
         """Make a turn, and what its answer is told, without having it answered; the nodes need it to recognise one."""
         agent_id = overrides.get("agent_id", self.agent_id)
         settings = self._of_agent(agent_id, overrides) if agent_id else self._of_model(overrides)
@@ -463,13 +467,13 @@ class ChatMistralConversations(ModelSettings):
             settings["labels"]["metadata"] = {KEY: secrets.token_hex(16), **settings["labels"].get("metadata", {})}
         continuation = self.continuation if self.transport == "conversations" else "replay"
         turn = Turn(messages=messages, continuation=continuation, stream=stream, **settings)
-        asked = Asked(
+        context = AnswerContext(
             model=agent_id or turn.whom["model"],
             urls=SignedUrls(self._signed_urls),
             fingerprint=turn.fingerprint,
             stored=stored,
         )
-        return turn, asked
+        return turn, context
 
     # --- connections, made when first used ---
 

@@ -14,7 +14,7 @@ from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 from langchain_mistral_imagegen._conversations.ledger import KEY, Intents, Patience, answer_of, withdraw
 from langchain_mistral_imagegen._conversations.turn import Turn
 from langchain_mistral_imagegen._downloads import attempted
-from langchain_mistral_imagegen._messages.answers import Asked, to_message
+from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -96,8 +96,8 @@ class ConversationNode(GraphNode):
 
     def run(self, state: Mapping[str, Any], config: RunnableConfig) -> Update:
         """Answer the messages and return the update of the state."""
-        turn, asked, key = self._prepared(state, config)
-        adopted = self._chat.client.run(self._adopted(turn, asked, key)) if key else None
+        turn, context, key = self._prepared(state, config)
+        adopted = self._chat.client.run(self._adopted(turn, context, key)) if key else None
         try:
             answer = adopted or self._asking(key).invoke(turn.messages, config)
         except Exception as error:
@@ -109,8 +109,8 @@ class ConversationNode(GraphNode):
 
     async def arun(self, state: Mapping[str, Any], config: RunnableConfig) -> Update:
         """Answer the messages and return the update of the state."""
-        turn, asked, key = self._prepared(state, config)
-        adopted = await self._chat.async_client.run(self._adopted(turn, asked, key)) if key else None
+        turn, context, key = self._prepared(state, config)
+        adopted = await self._chat.async_client.run(self._adopted(turn, context, key)) if key else None
         try:
             answer = adopted or await self._asking(key).ainvoke(turn.messages, config)
         except Exception as error:
@@ -120,25 +120,25 @@ class ConversationNode(GraphNode):
         outcomes = await self._chat.astore_images(_brief(answer), self._store)
         return self._update(answer, outcomes, is_adopted=adopted is not None)
 
-    def _prepared(self, state: Mapping[str, Any], config: RunnableConfig) -> tuple[Turn, Asked, str | None]:
+    def _prepared(self, state: Mapping[str, Any], config: RunnableConfig) -> tuple[Turn, AnswerContext, str | None]:
         """Make the turn, and the key of thread, root task, node path and history.
 
         Within a subgraph that its parent retries, only the root task is stable; the inner tasks are new ones, and a
         number in the path counts the attempts.
         """
-        turn, asked = self._chat.prepared(messages_in(state, self.messages_key), self._bound)
+        turn, context = self._chat.prepared(messages_in(state, self.messages_key), self._bound)
         place = config.get("configurable", {})
         if self.reconcile == "off" or not place.get("thread_id") or not place.get("checkpoint_ns"):
-            return turn, asked, None
+            return turn, context, None
         root, *inner = place["checkpoint_ns"].split("|")
         path = [segment.partition(":")[0] for segment in inner if not segment.isdigit()]
         named = "|".join([str(place["thread_id"]), root, *path, turn.fingerprint])
-        return turn, asked, hashlib.sha256(named.encode()).hexdigest()[:32]
+        return turn, context, hashlib.sha256(named.encode()).hexdigest()[:32]
 
-    def _adopted(self, turn: Turn, asked: Asked, key: str) -> Flow[AIMessage | None]:
+    def _adopted(self, turn: Turn, context: AnswerContext, key: str) -> Flow[AIMessage | None]:
         patience = Patience(timeout=self._chat.timeout, always=self.reconcile == "always")
         found = yield from answer_of(turn, key, self._intents, patience)
-        return to_message(found, asked) if found else None
+        return to_message(found, context) if found else None
 
     def _asking(self, key: str | None) -> Runnable[Any, AIMessage]:
         teller()({"type": "mistral.image.generating"})

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from langchain_mistral_imagegen import confirm, images_of, pending_calls
 from langchain_mistral_imagegen._conversations.history import remembered
-from langchain_mistral_imagegen._messages.answers import Asked
+from langchain_mistral_imagegen._messages.answers import AnswerContext
 from langchain_mistral_imagegen._protocol.requests import Response
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import NotFoundError
@@ -196,7 +196,7 @@ def read(model, entries: list, **facts) -> list:
         "conv_1",
         lambda messages: model.prepared(messages, {}),
         instructions="",
-        asked=Asked(model="m", urls=SignedUrls()),
+        context=AnswerContext(model="m", urls=SignedUrls()),
     )
     next(flow)
     bodies = [

@@ -22,25 +22,25 @@ from answers import (
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
 from langchain_mistral_imagegen import images_of
-from langchain_mistral_imagegen._messages.answers import AnswerStream, Asked, fingerprint, to_message
+from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, fingerprint, to_message
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, read_response
 from langchain_mistral_imagegen._protocol.events import read_event
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import APIConnectionError, RateLimitError, ServerError, StreamInterruptedError
 
 
-def asked() -> Asked:
-    return Asked(model="asked", urls=SignedUrls(), fingerprint="before")
+def context() -> AnswerContext:
+    return AnswerContext(model="asked", urls=SignedUrls(), fingerprint="before")
 
 
 def whole(answer) -> AIMessage:
     body = {"conversation_id": "conv_1", "outputs": [entry for entry, _ in answer], "usage": USAGE}
     response = read_response(ConversationResponse, json.dumps(body).encode())
-    return to_message(response, asked())
+    return to_message(response, context())
 
 
 def chunks_of(*events) -> list[AIMessageChunk]:
-    stream = AnswerStream(asked())
+    stream = AnswerStream(context())
     with stream.complete():
         return [chunk for event in events for chunk in stream.feed(read_event(json.dumps(event).encode()))]
 
@@ -219,7 +219,7 @@ def test_what_reasoning_in_pieces_holds_besides_text_is_kept():
 
 
 def test_a_cut_stream_raises_with_what_had_arrived():
-    stream = AnswerStream(asked())
+    stream = AnswerStream(context())
     lost = APIConnectionError("reset", sent=True)
     with pytest.raises(StreamInterruptedError, match="'conv_1'") as caught, stream.complete():
         for event in [STARTED, *message(0, text("Here"))[1]]:
@@ -232,7 +232,7 @@ def test_a_cut_stream_raises_with_what_had_arrived():
 def test_a_stream_that_never_began_raises_the_connection_error():
     with (
         pytest.raises(APIConnectionError, match="refused"),
-        AnswerStream(asked()).complete(),
+        AnswerStream(context()).complete(),
     ):
         raise APIConnectionError("refused", sent=False)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_mistral_imagegen._protocol.surrogates import WholeCharacters, whole_characters
+from langchain_mistral_imagegen._protocol.surrogates import SurrogateFilter, replace_lone_surrogates
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from langchain_mistral_imagegen._protocol.surrogates import WholeCharacters, who
     ],
 )
 def test_only_half_characters_are_replaced(text, whole):
-    assert whole_characters(text) == whole
+    assert replace_lone_surrogates(text) == whole
 
 
 @given(
@@ -34,8 +34,8 @@ def test_only_half_characters_are_replaced(text, whole):
 )
 def test_pieces_give_the_same(text, cuts):
     written = json.dumps(text)
-    stream = WholeCharacters()
+    stream = SurrogateFilter()
     pieces = [written[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
     shown = "".join(stream.feed(piece) for piece in pieces) + stream.flush()
-    assert shown == whole_characters(written)
+    assert shown == replace_lone_surrogates(written)
     json.loads(shown).encode()

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, messag
 from langchain_mistral_imagegen import images_of, to_portable_messages
 from langchain_mistral_imagegen._conversations.completions import CompletionEvents, completion_request
 from langchain_mistral_imagegen._conversations.turn import Turn
-from langchain_mistral_imagegen._messages.answers import AnswerStream, Asked, to_message
+from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, to_message
 from langchain_mistral_imagegen._messages.confirmations import confirm, pending_calls
 from langchain_mistral_imagegen._protocol.entries import (
     AgentHandoffEntry,
@@ -41,8 +41,10 @@ URL = re.compile(r"https?://\S*SECRET")
 WHOM = {"model": "m", "tools": []}
 
 
-def asked() -> Asked:
-    return Asked(model="m", urls=SignedUrls(), fingerprint=Turn(messages=[HumanMessage("x")], whom=WHOM).fingerprint)
+def context() -> AnswerContext:
+    return AnswerContext(
+        model="m", urls=SignedUrls(), fingerprint=Turn(messages=[HumanMessage("x")], whom=WHOM).fingerprint
+    )
 
 
 def sent(value: Any) -> bytes:
@@ -87,7 +89,7 @@ def raws(response: ConversationResponse) -> list[Any]:
     for entry in response.outputs:
         parts = entry.content if isinstance(entry, MessageOutputEntry) else [entry]
         found += [part.raw for part in parts if isinstance(part, Unknown)]
-    return asked().urls.redact(found, "")
+    return context().urls.redact(found, "")
 
 
 @example(answering({"type": "message.input", "id": "m", "model": [1], "agent_id": {}}))
@@ -104,14 +106,14 @@ def test_any_response_is_a_message_or_an_error_of_ours(body):
         response = read_response(ConversationResponse, sent(body))
     except InvalidResponseError:
         return
-    message = to_message(response, asked())
+    message = to_message(response, context())
     use(message, body)
     shown = unknown_values(message)
     assert [raw for raw in raws(response) if raw not in shown and "mistral-image:" not in repr(raw)] == []
 
 
 def stream_of(events: list[Any]) -> list[Any]:
-    answer, chunks, failed = AnswerStream(asked()), [], None
+    answer, chunks, failed = AnswerStream(context()), [], None
     try:
         with answer.complete():
             for event in events:
@@ -172,7 +174,7 @@ def test_a_stream_of_mutated_entries_is_their_message(outputs):
         assume(False)  # the sandbox cannot say this
     assume({event.get("output_index") for event in events} >= set(range(len(outputs))))  # nor nothing at all
     chunks = stream_of([read_event(sent(event)) for event in events])
-    streamed, whole = merged(chunks), to_message(read, asked())
+    streamed, whole = merged(chunks), to_message(read, context())
     assert streamed.content_blocks == whole.content_blocks
     assert streamed.model_dump() == whole.model_dump()
 
