@@ -10,8 +10,8 @@ from typing import TypeAlias, TypedDict
 from langchain_mistral_imagegen._protocol.flows import Flow, blocking, download, together
 from langchain_mistral_imagegen.errors import InvalidImageError
 from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
-from langchain_mistral_imagegen.stores import DEFAULT_MAX_BYTES, ImageStore, content_address
-from langchain_mistral_imagegen.stores._incoming import PictureFile
+from langchain_mistral_imagegen.stores import ImageStore
+from langchain_mistral_imagegen.stores._incoming import DEFAULT_MAX_BYTES, IncomingImage, content_address
 
 MAX_CONCURRENCY = 16
 OnBytes: TypeAlias = Callable[[ImageRef, int], None]
@@ -66,15 +66,15 @@ class Downloads:
         return (yield from together([self._store(ref, store) for ref in refs], self.max_concurrency))
 
     def _store(self, ref: ImageRef, store: ImageStore) -> Flow[ImageRef]:
-        file = PictureFile(store, ref, self.max_bytes)
+        image = IncomingImage(store, ref, self.max_bytes)
         try:
-            yield from self._download(ref, file)
-            stored = yield from blocking(lambda: file.finish(self.name))
+            yield from self._download(ref, image)
+            stored = yield from blocking(lambda: image.finish(self.name))
         except Exception:
-            yield from blocking(file.discard)
+            yield from blocking(image.discard)
             raise
         finally:
-            file.discard()
+            image.discard()
         if self.inline:
             data = yield from blocking(lambda: store.get(stored["key"]))
             stored = {**stored, "base64": base64.b64encode(data).decode()}
@@ -85,7 +85,7 @@ class Downloads:
         yield from self._download(ref, memory)
         return GeneratedImage.from_bytes(bytes(memory.data), ref)
 
-    def _download(self, ref: ImageRef, sink: PictureFile | _Memory) -> Flow[None]:
+    def _download(self, ref: ImageRef, sink: IncomingImage | _Memory) -> Flow[None]:
         return download(
             ref,
             sink,

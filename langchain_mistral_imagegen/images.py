@@ -1,4 +1,4 @@
-"""Pictures: `ImageRef` names one in messages and state, `GeneratedImage` holds one in hand."""
+"""Images: `ImageRef` refers to one in messages and state, `GeneratedImage` holds its bytes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import hashlib
 import io
 import os
 import re
-import secrets
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, TypedDict, cast
 
+from langchain_mistral_imagegen._files import write_file
 from langchain_mistral_imagegen.errors import InvalidImageError
 
 if TYPE_CHECKING:
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 ImageStatus = Literal["remote", "failed", "stored"]
 _STATUS_ORDER = ("remote", "failed", "stored")
 IMAGE_URI_SCHEME = "mistral-image:"
-"""What stands in a message where the server had put a signed URL: the scheme and the picture's id."""
+"""Scheme of the URIs that replace signed URLs in messages: the scheme, then the image's id."""
 
 
 class ImageRef(TypedDict):
-    """A reference to a generated picture: a few hundred bytes of JSON scalars, never pixels.
+    """A reference to a generated image: a few hundred bytes of JSON scalars, never pixels.
 
-    Mistral's part says where the picture can be downloaded, the rest where it was stored.
+    Some fields say where it can be downloaded from Mistral, the others where it was stored.
     """
 
     id: str
-    """`file_id`, or the id of the entry whose result held the picture where there is no file."""
+    """`file_id`, or where there is no file, the id of the entry whose result held the image."""
     status: ImageStatus
     """`remote` (at Mistral), `failed` (a download failed) or `stored`; it only rises in that order."""
     file_id: NotRequired[str]
     file_name: NotRequired[str]
     conversation_id: NotRequired[str]
     mime_type: NotRequired[str]
-    """From the bytes, so only known once they are stored: what the server claims is often wrong."""
+    """Read from the bytes, so known only once the image is stored: what the server claims is often wrong."""
     size_bytes: NotRequired[int]
     width: NotRequired[int]
     """Pixels."""
@@ -48,13 +48,13 @@ class ImageRef(TypedDict):
     """Pixels."""
     sha256: NotRequired[str]
     key: NotRequired[str]
-    """Place in the image store, relative to its root."""
+    """Key in the image store, relative to its root."""
     error: NotRequired[str]
     """Why the last download failed."""
     attempts: NotRequired[int]
-    """Downloads tried so far."""
+    """Number of downloads so far, failed ones included."""
     base64: NotRequired[str]
-    """The bytes, only if `ToolFileNode(inline=True)` was asked for them; large."""
+    """The bytes, only with `ToolFileNode(inline=True)`; large."""
 
 
 def merge_images(
@@ -63,11 +63,11 @@ def merge_images(
     """Merge references by id: the reducer of a graph's `images` channel.
 
     The result does not depend on the order or number of merges, so parallel branches may write at once.
-    A status never falls back, and `None` removes a reference.
+    A status is never lowered, and `None` removes a reference.
 
     Args:
-        left: What the channel holds.
-        right: What a node returned.
+        left: The channel's value.
+        right: A node's update.
     """
     merged = dict(left or {})
     for image_id, ref in (right or {}).items():
@@ -89,62 +89,62 @@ def _join(left: ImageRef, right: ImageRef) -> ImageRef:
     return cast("ImageRef", joined)
 
 
-_SIGNATURES = (
-    (re.compile(rb"\xff\xd8\xff"), "image/jpeg", ".jpg"),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png", ".png"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp", ".webp"),
-    (re.compile(rb"GIF8[79]a"), "image/gif", ".gif"),
-)
+class ImageFormat(NamedTuple):
+    """A file format of images.
 
-
-def sniff_image(head: bytes) -> tuple[str, str] | None:
-    """Return mime type and suffix of a picture from its first 16 bytes, or `None` if it is none.
-
-    Mistral labels its pictures `png` and sends JPEG, so labels are not looked at.
+    Attributes:
+        name: Pillow's name for it.
+        mime_type: Such as `image/jpeg`.
+        suffix: Usual file suffix, such as `.jpg`.
+        signature: Matches the first 16 bytes of a file.
     """
-    return next(((mime, suffix) for magic, mime, suffix in _SIGNATURES if magic.match(head)), None)
+
+    name: str
+    mime_type: str
+    suffix: str
+    signature: re.Pattern[bytes]
+
+
+FORMATS = (
+    ImageFormat("JPEG", "image/jpeg", ".jpg", re.compile(rb"\xff\xd8\xff")),
+    ImageFormat("PNG", "image/png", ".png", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ImageFormat("WEBP", "image/webp", ".webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
+    ImageFormat("GIF", "image/gif", ".gif", re.compile(rb"GIF8[79]a")),
+)
+SUFFIXES = tuple(known.suffix for known in FORMATS)
+
+
+def sniff_image(head: bytes) -> ImageFormat | None:
+    """Return the format of an image from its first 16 bytes, or `None` if it is not an image.
+
+    Labels are ignored: Mistral labels its images `png` and sends JPEG.
+    """
+    return next((known for known in FORMATS if known.signature.match(head)), None)
 
 
 def image_size(source: IO[bytes]) -> tuple[int, int] | None:
-    """Read width and height in pixels from a picture's header; nothing is decoded. `None` if it has none."""
-    from PIL import Image  # noqa: PLC0415  # 37 ms that only those who look at pictures pay
+    """Read width and height in pixels from an image's header, without decoding it; `None` if it is unreadable."""
+    from PIL import Image  # noqa: PLC0415  # takes 37 ms, and is not needed for references
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(source, formats=["JPEG", "PNG", "WEBP", "GIF"]) as picture:
-                return picture.size
+            with Image.open(source, formats=[known.name for known in FORMATS]) as image:
+                return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
 
-def incoming_file(folder: Path) -> Path:
-    """Name a hidden file for bytes that are still arriving; opened with mode `x`, it has a user's usual permissions."""
-    return folder / f".incoming-{secrets.token_hex(8)}"
-
-
-def write_file(target: Path, data: bytes) -> None:
-    """Write a file completely or not at all: whoever looks sees the old file, the new one, or none."""
-    incoming = incoming_file(target.parent)
-    try:
-        with incoming.open("xb") as file:
-            file.write(data)
-        incoming.replace(target)
-    except BaseException:
-        incoming.unlink(missing_ok=True)
-        raise
-
-
 @dataclass(frozen=True)
 class GeneratedImage:
-    """A picture in hand: its bytes and what they say of themselves. Never put it into a graph's state.
+    """An image in memory: its bytes, and what they tell about it. Never put it into a graph's state.
 
     Attributes:
         data: The file's bytes.
         mime_type: `image/jpeg`, `image/png`, `image/webp` or `image/gif`, from the bytes.
         width: Pixels, or `None` if the header is unreadable.
         height: Pixels, or `None` if the header is unreadable.
-        ref: Where it came from.
+        ref: The reference it was downloaded for.
     """
 
     data: bytes = field(repr=False)
@@ -155,16 +155,18 @@ class GeneratedImage:
 
     @classmethod
     def from_bytes(cls, data: bytes, ref: ImageRef) -> GeneratedImage:
-        """Make one from downloaded bytes.
+        """Make an image from downloaded bytes.
 
         Raises:
             InvalidImageError: If the bytes are not JPEG, PNG, WebP or GIF.
         """
         kind = sniff_image(data)
         if kind is None:
-            raise InvalidImageError(f"What was downloaded for {ref['id']!r} is not a picture ({len(data)} bytes)")
+            raise InvalidImageError(
+                f"The file of {ref['id']!r} is not an image ({len(data)} bytes, neither JPEG, PNG, WebP nor GIF)"
+            )
         width, height = image_size(io.BytesIO(data)) or (None, None)
-        return cls(data=data, mime_type=kind[0], width=width, height=height, ref=ref)
+        return cls(data=data, mime_type=kind.mime_type, width=width, height=height, ref=ref)
 
     @cached_property
     def sha256(self) -> str:
@@ -173,17 +175,17 @@ class GeneratedImage:
 
     @property
     def suffix(self) -> str:
-        """File suffix that fits the bytes, such as `.jpg`."""
-        return next(suffix for _, mime, suffix in _SIGNATURES if mime == self.mime_type)
+        """File suffix of the format, such as `.jpg`."""
+        return next(known.suffix for known in FORMATS if known.mime_type == self.mime_type)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture to a file, completely or not at all.
+        """Write the image to a file, atomically.
 
         Args:
-            path: A folder (the name is then taken from the hash) or a file; its suffix may be left out.
+            path: A file, whose suffix may be left out, or an existing folder, in which the name is made of the hash.
 
         Returns:
-            The file that was written.
+            The file's path.
 
         Raises:
             OSError: If it cannot be written.
@@ -191,16 +193,16 @@ class GeneratedImage:
         target = Path(path)
         if target.is_dir():
             target = target / self.sha256[:16]
-        if target.suffix.lower() not in {".jpg", ".jpeg", ".png", ".webp", ".gif"}:
+        if target.suffix.lower() not in {".jpeg", *SUFFIXES}:
             target = target.with_name(target.name + self.suffix)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_file(target, self.data)
         return target
 
     def content_block(self) -> ImageContentBlock:
-        """Return the picture as a content block with its bytes, to show it to a model in a `HumanMessage`.
+        """Return a content block with the image's bytes, for a `HumanMessage` to a vision model.
 
-        Meant for one request: a message with bytes in a checkpointed state is what references avoid.
+        Use it for one request; do not put it into a checkpointed state.
         """
         return {"type": "image", "base64": base64.b64encode(self.data).decode(), "mime_type": self.mime_type}
 

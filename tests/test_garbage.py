@@ -9,12 +9,19 @@ from pathlib import Path
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.stores import InMemoryByteStore
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
-from langchain_mistral_imagegen import FsspecImageStore, ImageState, ToolFileNode, create_image_graph
+from langchain_mistral_imagegen import (
+    ByteStoreImageStore,
+    FsspecImageStore,
+    ImageState,
+    ToolFileNode,
+    create_image_graph,
+)
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.garbage import collect_garbage, live_images
 from langchain_mistral_imagegen.sandbox import Behavior
@@ -47,16 +54,16 @@ def put(store: FsspecImageStore, *keys: str, days_ago: float = 0) -> None:
 def test_what_is_old_and_not_live_goes(store):
     put(store, A, B, days_ago=8)
     put(store, C)
-    assert collect_garbage(store, [{"id": "f", "status": "stored", "key": A}], WEEK) == [B]
+    assert collect_garbage(store, [{"id": "f", "status": "stored", "key": A}], grace=WEEK) == [B]
     assert sorted(store.all_keys()) == [A, C]
-    assert collect_garbage(store.root, [A], timedelta(0)) == [C]
+    assert collect_garbage(store.root, [A], grace=timedelta(0)) == [C]
 
 
 def test_what_is_not_ours_or_named_otherwise_stays(store):
     mine = ["holiday.jpg", "orange-cat-0427b4.jpg", "aa/notes.txt", f"deeper/{A}"]
     left_behind = [".incoming-0123456789abcdef", ".incoming-0123456789abcdef.jpg", f"_intents/{'0' * 32}.json"]
     put(store, *mine, *left_behind, days_ago=8)
-    assert sorted(collect_garbage(store, [], WEEK)) == sorted(left_behind)
+    assert sorted(collect_garbage(store, [], grace=WEEK)) == sorted(left_behind)
     assert sorted(store.all_keys()) == sorted(mine)
 
 
@@ -67,7 +74,7 @@ def test_a_picture_that_comes_back_into_use_meanwhile_stays(store):
         put(store, A)  # by another process, which then refers to it in a checkpoint that has been read already
         yield B
 
-    assert collect_garbage(store, live(), WEEK) == []
+    assert collect_garbage(store, live(), grace=WEEK) == []
     assert list(store.all_keys()) == [A]
 
 
@@ -75,14 +82,14 @@ def test_garbage_of_an_object_store(s3_store):
     Path("picture").write_text("x")
     for key in (A, B, "cat.jpg"):
         s3_store.put(Path("picture"), key)
-    assert collect_garbage(s3_store, [A], timedelta(seconds=-2)) == [B]
+    assert collect_garbage(s3_store, [A], grace=timedelta(seconds=-2)) == [B]
     assert sorted(s3_store.all_keys()) == [A, "cat.jpg"]
 
 
 def test_an_empty_list_of_what_is_live_was_probably_not_meant(store):
     put(store, A, days_ago=8)
-    with pytest.raises(InvalidInputError, match=r"`live` names no picture, so all of .*pictures"):
-        collect_garbage(store, iter([]), WEEK)
+    with pytest.raises(InvalidInputError, match=r"`live` names no image, so all images in .*pictures"):
+        collect_garbage(store, iter([]), grace=WEEK)
     assert list(store.all_keys()) == [A]
 
 
@@ -94,7 +101,7 @@ def test_what_is_deleted_by_somebody_else_meanwhile_is_no_error(store):
         store.delete(A)
         yield C
 
-    assert collect_garbage(store, live(), WEEK) == [B]
+    assert collect_garbage(store, live(), grace=WEEK) == [B]
 
 
 def pictures(store: FsspecImageStore) -> int:
@@ -109,13 +116,13 @@ def test_nothing_goes_that_any_thread_or_fork_refers_to(store, make_model, tmp_p
             for animal in animals:
                 state = graph.invoke({"messages": [HumanMessage(f"Draw a {animal}.")]}, thread)
         graph.update_state(threads[1], {"images": dict.fromkeys(state["images"])})  # only older checkpoints have them
-        collect_garbage(store, live_images(saver), timedelta(0))
+        collect_garbage(store, live_images(saver), grace=timedelta(0))
         assert pictures(store) == 3
         saver.delete_thread("two")
-        assert len(collect_garbage(store, live_images(saver), timedelta(0))) == 1  # the owl; the cat is shared
+        assert len(collect_garbage(store, live_images(saver), grace=timedelta(0))) == 1  # the owl; the cat is shared
         saver.delete_thread("one")
         with pytest.raises(InvalidInputError):
-            collect_garbage(store, live_images(saver), timedelta(0))
+            collect_garbage(store, live_images(saver), grace=timedelta(0))
 
 
 def test_what_an_unfinished_step_has_written_is_live(store, make_model, sandbox):
@@ -132,7 +139,7 @@ def test_what_an_unfinished_step_has_written_is_live(store, make_model, sandbox)
     with pytest.raises(Exception, match="gone"):
         graph.invoke({"messages": []}, {"configurable": {"thread_id": "1"}})
     assert len(list(live_images(saver))) == 2
-    assert collect_garbage(store, live_images(saver), timedelta(0)) == []
+    assert collect_garbage(store, live_images(saver), grace=timedelta(0)) == []
     assert pictures(store) == 2
 
 
@@ -154,3 +161,20 @@ def test_references_are_found_wherever_they_are():
         {"messages": []}, {"configurable": {"thread_id": "1"}}
     )
     assert {found["key"] for found in live_images(saver)} == {A, B, C}
+
+
+def test_a_store_that_cannot_list_its_keys_is_refused():
+    with pytest.raises(InvalidInputError, match="ByteStoreImageStore cannot be cleaned up, because it cannot list"):
+        collect_garbage(ByteStoreImageStore(InMemoryByteStore()), [A])
+
+
+def test_another_store_that_can_list_its_keys_is_cleaned_up(store):
+    class Wrapped:
+        """A store of somebody's own, with the methods of `ListableStore`."""
+
+        def __init__(self):
+            for name in ("put", "get", "delete", "location", "temporary_folder", "all_keys", "modified"):
+                setattr(self, name, getattr(store, name))
+
+    put(store, A, B)
+    assert collect_garbage(Wrapped(), [A], grace=timedelta(seconds=-2)) == [B]

@@ -61,14 +61,14 @@ def test_none_removes_and_nothing_is_shared_with_the_inputs():
 )
 def test_the_bytes_tell_what_a_picture_is(kind, expected):
     data = picture(kind)
-    assert sniff_image(data[:16]) == expected
+    assert sniff_image(data[:16])[1:3] == expected
     assert image_size(io.BytesIO(data)) == (4, 3)
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"<svg xmlns=", b"RIFF1234AVI ", b"\x89PNX"])
 def test_other_bytes_are_no_picture(data):
     assert sniff_image(data) is None
-    with pytest.raises(InvalidImageError, match="'a' is not a picture"):
+    with pytest.raises(InvalidImageError, match="'a' is not an image"):
         GeneratedImage.from_bytes(data, REF)
 
 

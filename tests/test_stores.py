@@ -21,8 +21,8 @@ from PIL import Image
 
 from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, ImageStore
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError, InvalidInputError
-from langchain_mistral_imagegen.stores import content_address, image_store
-from langchain_mistral_imagegen.stores._incoming import PictureFile
+from langchain_mistral_imagegen.stores import ListableStore, image_store
+from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
 
 REF = {"id": "f", "status": "remote", "file_id": "f", "error": "before"}
 
@@ -50,8 +50,8 @@ def visible(store: FsspecImageStore) -> list[str]:
     return [key for key in store.all_keys() if not key.startswith(".")]
 
 
-def written(store, *pieces: bytes, max_bytes: int = 10_000) -> PictureFile:
-    file = PictureFile(store, REF, max_bytes)
+def written(store, *pieces: bytes, max_bytes: int = 10_000) -> IncomingImage:
+    file = IncomingImage(store, REF, max_bytes)
     file.restart()
     for piece in pieces:
         file.write(piece)
@@ -59,7 +59,7 @@ def written(store, *pieces: bytes, max_bytes: int = 10_000) -> PictureFile:
 
 
 def test_the_first_piece_counts_without_a_restart(store):
-    file = PictureFile(store, REF)
+    file = IncomingImage(store, REF)
     file.write(DATA)
     assert file.finish(content_address)["sha256"] == DIGEST
 
@@ -113,7 +113,7 @@ def test_the_same_picture_is_stored_once(store):
 
 
 def test_putting_again_renews_the_age(store, monkeypatch):
-    monkeypatch.setattr("langchain_mistral_imagegen.stores._FRESH", timedelta(0))
+    monkeypatch.setattr("langchain_mistral_imagegen.stores._fsspec._FRESH", timedelta(0))
     key = written(store, DATA).finish(content_address)["key"]
     before = store.modified(key)
     while store.modified(key) == before:  # S3 tells times in whole seconds
@@ -130,7 +130,7 @@ def test_a_restart_forgets_what_was_written(store):
 
 @pytest.mark.parametrize("data", [b"<html>", b""])
 def test_what_is_no_picture_is_not_kept(store, data, tmp_path):
-    with pytest.raises(InvalidImageError, match="'f' is not a picture"):
+    with pytest.raises(InvalidImageError, match="'f' is not an image"):
         written(store, data).finish(content_address)
     assert visible(store) == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -186,7 +186,7 @@ def test_what_is_not_there_is_a_file_not_found_error(store):
 def test_a_link_shows_the_picture(store):
     key = written(store, DATA).finish(content_address)["key"]
     if store.root.startswith("memory"):
-        with pytest.raises(InvalidInputError, match=r"cannot make links; serve its pictures with `web.image_routes`"):
+        with pytest.raises(InvalidInputError, match=r"cannot make links; serve its images with `web.image_routes`"):
             store.url(key)
         return
     link = store.url(key, expires=60)
@@ -222,9 +222,8 @@ def test_a_byte_store_of_langchain_will_do():
 TORN = """
 import sys
 from langchain_mistral_imagegen import FsspecImageStore
-from langchain_mistral_imagegen.stores._incoming import PictureFile
-from langchain_mistral_imagegen.stores import content_address
-file = PictureFile(FsspecImageStore(sys.argv[1], eval(sys.argv[2])), {"id": "f", "status": "remote"}, 10**9)
+from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
+file = IncomingImage(FsspecImageStore(sys.argv[1], eval(sys.argv[2])), {"id": "f", "status": "remote"}, 10**9)
 file.restart()
 file.write(bytes.fromhex("ffd8ff"))
 for _ in range(200):
@@ -272,3 +271,33 @@ def test_users_may_pass_a_path_a_url_a_store_or_nothing(monkeypatch, tmp_path):
     own = FsspecImageStore("memory://y")
     assert image_store(own) is own
     assert isinstance(own, ImageStore)
+
+
+@pytest.mark.parametrize("given", [42, b"images", FsspecImageStore, object()], ids=["int", "bytes", "class", "object"])
+def test_what_is_no_place_for_images_is_refused_with_the_remedy(given):
+    with pytest.raises(InvalidInputError, match=r"image_store=.* is no place for images: give a path, an fsspec URL"):
+        image_store(given)
+
+
+def test_the_refusal_shows_no_secrets():
+    with pytest.raises(InvalidInputError, match="image_store=<dict> is") as caught:
+        image_store({"key": "sk-canary"})
+    assert "canary" not in str(caught.value)
+
+
+def test_a_path_and_a_store_of_ones_own_are_taken(tmp_path):
+    assert image_store(tmp_path) == image_store(str(tmp_path)) == FsspecImageStore(str(tmp_path))
+    own = ByteStoreImageStore(InMemoryByteStore())
+    assert image_store(own) is own
+
+
+def test_only_a_store_that_lists_its_keys_is_listable(store):
+    assert isinstance(store, ListableStore)
+    bytes_only = ByteStoreImageStore(InMemoryByteStore())
+    assert isinstance(bytes_only, ImageStore)
+    assert not isinstance(bytes_only, ListableStore)
+
+
+def test_a_local_folder_is_named_and_nothing_else_is(store):
+    assert (store.local_folder is None) == store.root.startswith(("memory", "s3"))
+    assert store.temporary_folder().is_dir()

@@ -16,8 +16,8 @@ from PIL import Image
 from starlette.applications import Starlette
 
 from langchain_mistral_imagegen import FsspecImageStore
-from langchain_mistral_imagegen.stores import content_address
-from langchain_mistral_imagegen.stores._incoming import PictureFile
+from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
 from langchain_mistral_imagegen.web import image_routes
 
 SECRET = "0" * 64
@@ -30,7 +30,7 @@ def picture(kind: str) -> bytes:
 
 
 def stored(store, data: bytes) -> str:
-    file = PictureFile(store, {"id": "f", "status": "remote"})
+    file = IncomingImage(store, {"id": "f", "status": "remote"})
     file.write(data)
     return file.finish(content_address)["key"]
 
@@ -180,7 +180,7 @@ def test_a_picture_is_for_whom_it_may_concern(serve, store, authorize):
 
 def test_the_prefix_and_the_store_can_be_chosen(serve, tmp_path):
     key = stored(FsspecImageStore(str(tmp_path / "s")), picture("PNG"))
-    ask = serve(image_routes(str(tmp_path / "s"), "/drawn/by/us/"))
+    ask = serve(image_routes(str(tmp_path / "s"), prefix="/drawn/by/us/"))
     assert ask(f"/drawn/by/us/{key}")[0] == 200
     assert ask(f"/images/{key}")[0] == 404
 
@@ -189,3 +189,8 @@ def test_without_starlette_it_says_what_to_install():
     program = "import sys; sys.modules['starlette'] = None; import langchain_mistral_imagegen.web"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "pip install 'langchain-mistral-imagegen[web]'" in done.stderr
+
+
+def test_what_is_no_place_for_images_is_refused():
+    with pytest.raises(InvalidInputError, match="image_store=42 is no place for images"):
+        image_routes(42)

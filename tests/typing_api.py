@@ -85,13 +85,13 @@ def width(tool: MistralImageGenerationTool) -> int:
 
 
 def elsewhere(model: ChatMistralConversations, answer: AIMessage) -> list[BaseMessage]:
-    PortableMessagesMiddleware(images="inline", image_model=model)
+    PortableMessagesMiddleware(images="inline", model=model)
     return to_portable_messages([answer], images="inline", pictures=model.images(answer))
 
 
 def agent(model: ChatMistralConversations, store: ImageStore) -> None:
-    create_agent(model, middleware=[ImagesMiddleware("s3://bucket/pictures")])
-    create_agent(model, middleware=[ImagesMiddleware(store, show="latest"), PortableMessagesMiddleware()])
+    create_agent(model, middleware=[ImagesMiddleware(image_store="s3://bucket/images")])
+    create_agent(model, middleware=[ImagesMiddleware(image_store=store, show="latest"), PortableMessagesMiddleware()])
 
 
 def graph(store: ImageStore) -> None:
@@ -107,7 +107,7 @@ async def may_see(request: Request, key: str) -> bool:
 
 
 def web_app(store: ImageStore) -> Starlette:
-    return Starlette(routes=[*image_routes(store, authorize=may_see), *image_routes("pictures", "/public")])
+    return Starlette(routes=[*image_routes(store, authorize=may_see), *image_routes("images", prefix="/public")])
 
 
 def offline() -> float:

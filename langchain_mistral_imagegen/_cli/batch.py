@@ -40,7 +40,7 @@ from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen.errors import AuthenticationError, MistralImagegenError, QuotaExceededError
 from langchain_mistral_imagegen.images import ImageRef
-from langchain_mistral_imagegen.stores import ImageStore
+from langchain_mistral_imagegen.stores import FsspecImageStore
 
 _DONE, _PAID = {"stored", "text"}, {"asked", "drawn"}
 _HOPELESS = (AuthenticationError, QuotaExceededError)  # the others would be refused as well
@@ -79,7 +79,7 @@ class Batch:
     """Does for each prompt what is left to do."""
 
     session: Session
-    store: ImageStore
+    store: FsspecImageStore
     manifest: Manifest
     report: BatchReport
     resume: bool = False
@@ -126,7 +126,7 @@ class Batch:
 
     def _is_lost(self, ref: ImageRef) -> bool:
         # Only a folder can be looked into at no cost.
-        return bool(self.store.temporary_folder()) and not Path(self.store.location(ref["key"])).exists()
+        return self.store.local_folder is not None and not Path(self.store.location(ref["key"])).exists()
 
     async def _attempt(self, prompt: Prompt, known: Record | None) -> None:
         try:
@@ -205,8 +205,8 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _manifest(place: str | None, store: ImageStore) -> Manifest:
-    folder = store.temporary_folder()
+def _manifest(place: str | None, store: FsspecImageStore) -> Manifest:
+    folder = store.local_folder
     if place is None and folder is None:
         raise BadPlaceError(
             f"{store.location('').rstrip('/')} is no folder, where a manifest could grow; choose a file with --manifest"

@@ -17,7 +17,8 @@ from langchain_mistral_imagegen._cli.gallery_page import Card, Gap, Shown, page
 from langchain_mistral_imagegen._cli.manifest import MANIFEST, Record, read_manifest
 from langchain_mistral_imagegen._cli.report import Report, times
 from langchain_mistral_imagegen._cli.session import BadPlaceError, shown
-from langchain_mistral_imagegen.images import sniff_image, write_file
+from langchain_mistral_imagegen._files import write_file
+from langchain_mistral_imagegen.images import sniff_image
 
 PAGE = "gallery.html"
 _SMALL, _LARGE = 640, 1600  # pixels of the longer side

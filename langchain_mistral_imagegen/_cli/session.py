@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
-from langchain_mistral_imagegen.stores import ImageStore, image_store
+from langchain_mistral_imagegen.stores import FsspecImageStore
 
 _CHOSEN = ("model", "agent_id", "instructions", "base_url", "timeout")
 
@@ -56,16 +56,15 @@ async def session(args: argparse.Namespace, notice: Callable[[str], None]) -> As
         yield Session(model, is_sandbox)
 
 
-def writable_store(place: str | None) -> ImageStore:
+def writable_store(place: str | None) -> FsspecImageStore:
     """Return the store for a place, after finding out, before anything is paid, whether a folder can be written to.
 
     Raises:
         BadPlaceError: If it cannot.
     """
-    store = image_store(place)
+    store = FsspecImageStore(place) if place else FsspecImageStore()
     try:
-        if folder := store.temporary_folder():
-            tempfile.TemporaryFile(dir=folder).close()
+        tempfile.TemporaryFile(dir=store.temporary_folder()).close()
     except OSError as error:
         raise BadPlaceError(f"Pictures cannot be written there: {error}; choose another place with -o") from error
     return store

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import json
 import secrets
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -22,12 +20,12 @@ from langchain_core.messages import AIMessage
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._conversations.history import is_input, response_of
 from langchain_mistral_imagegen._conversations.turn import Answer, Turn
+from langchain_mistral_imagegen._files import incoming_file
 from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, Wire
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause, blocking
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen.errors import ImageStoreError, NotFoundError
-from langchain_mistral_imagegen.images import incoming_file
 from langchain_mistral_imagegen.stores import ImageStore
 
 KEY = "langchain_mistral_imagegen_key"
@@ -76,7 +74,7 @@ class Intents:
     def _announce(self, key: str, *, appends: bool) -> Intent:
         mine = secrets.token_hex(8)
         place = _place(key)
-        file = incoming_file(self.store.temporary_folder() or Path(tempfile.gettempdir()))
+        file = incoming_file(self.store.temporary_folder())
         try:
             file.write_text(json.dumps({"by": mine, "at": datetime.now(UTC).isoformat(), "appends": appends}))
             self.store.put(file, place)

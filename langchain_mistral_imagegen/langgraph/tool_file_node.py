@@ -17,7 +17,8 @@ from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.events import Tell, downloading, outcome_event, teller
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.langgraph._node import GraphNode, has_whole_state, messages_in, part_of
-from langchain_mistral_imagegen.stores import DEFAULT_MAX_BYTES, ImageStore, image_store
+from langchain_mistral_imagegen.stores import ImageStore, image_store
+from langchain_mistral_imagegen.stores._incoming import DEFAULT_MAX_BYTES
 
 
 @dataclass(frozen=True)

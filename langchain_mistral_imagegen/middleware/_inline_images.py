@@ -1,4 +1,4 @@
-"""Pictures that tools return inside their messages: the bytes go into an image store, words and a reference stay."""
+"""Images that tools return inside their messages: the bytes go into an image store, text and a reference remain."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from pydantic import BaseModel
 
 from langchain_mistral_imagegen.errors import ImageError
 from langchain_mistral_imagegen.images import ImageRef
-from langchain_mistral_imagegen.stores import ImageStore, content_address
-from langchain_mistral_imagegen.stores._incoming import PictureFile
+from langchain_mistral_imagegen.stores import ImageStore
+from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
 
 _log = logging.getLogger("langchain_mistral_imagegen")
 _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,([A-Za-z0-9+/]+={0,2})")
 
 
-def store_pictures(message: ToolMessage, store: ImageStore) -> ToolMessage:
-    """Move the pictures of a tool's message, and of its artifact, into a store.
+def store_inline_images(message: ToolMessage, image_store: ImageStore) -> ToolMessage:
+    """Move the images of a tool's message, and of its artifact, into a store.
 
-    In the content a text names each picture, in the artifact its reference stands in its place. What is no picture, or
-    cannot be stored, stays as it is.
+    In the content, a text replaces each image, in the artifact its reference. What is not an image or cannot be stored
+    is left unchanged.
 
     Returns:
         The same message if nothing was moved, else a new one; `images_of` finds the references in it.
     """
-    mover = _Mover(store)
+    mover = _Mover(image_store)
     moved = {
-        "content": mover.moved(message.content, picture_text),
+        "content": mover.moved(message.content, image_text),
         "artifact": mover.moved(message.artifact, dict),
     }
     if not mover.refs:
@@ -43,31 +43,31 @@ def store_pictures(message: ToolMessage, store: ImageStore) -> ToolMessage:
     return message.model_copy(update={**moved, "response_metadata": metadata})
 
 
-def describe_picture(ref: ImageRef) -> str:
-    """Name a picture to a model."""
+def describe_image(ref: ImageRef) -> str:
+    """Return the text that stands for an image."""
     pixels = f", {ref['width']}x{ref['height']} pixels" if "width" in ref else ""
-    return f"[Picture: {ref.get('mime_type', 'image')}{pixels} (id {ref['id']})]"
+    return f"[Image: {ref.get('mime_type', 'image')}{pixels} (id {ref['id']})]"
 
 
-def picture_text(ref: ImageRef) -> dict[str, Any]:
-    """Return the content block that names a picture."""
-    return {"type": "text", "text": describe_picture(ref)}
+def image_text(ref: ImageRef) -> dict[str, Any]:
+    """Return the content block that stands for an image."""
+    return {"type": "text", "text": describe_image(ref)}
 
 
 @dataclass(frozen=True)
 class _Mover:
-    """Moves the pictures of one message.
+    """Moves the images of one message.
 
     Attributes:
-        store: Where to.
-        refs: What was moved, by id.
+        image_store: Receives the images.
+        refs: References to the moved images, by id.
     """
 
-    store: ImageStore
+    image_store: ImageStore
     refs: dict[str, ImageRef] = field(default_factory=dict)
 
     def moved(self, value: Any, replacement: Callable[[ImageRef], Any]) -> Any:
-        """Return a value of JSON in which each picture is replaced."""
+        """Return a JSON value in which each image is replaced."""
         match value:
             case str():
                 return _DATA_URL.sub(self._in_text, self._in_json(value, replacement))
@@ -79,12 +79,12 @@ class _Mover:
                     return {name: self.moved(part, replacement) for name, part in value.items()}
                 ref = self._put(data)
                 return replacement(ref) if ref else value
-            case BaseModel():  # of the MCP SDK; a checkpoint would make a dict of it, too
+            case BaseModel():  # from the MCP SDK; a checkpoint would also turn it into a dict
                 return self.moved(value.model_dump(), replacement)
         return value
 
     def _in_json(self, text: str, replacement: Callable[[ImageRef], Any]) -> str:
-        """Look into what LangChain made a text of, because it is no list of content blocks."""
+        """Look into JSON that LangChain turned into text because it was not a list of content blocks."""
         if not text.startswith(("{", "[")):
             return text
         try:
@@ -96,29 +96,29 @@ class _Mover:
 
     def _in_text(self, found: re.Match[str]) -> str:
         ref = self._put(found[1])
-        return describe_picture(ref) if ref else found[0]
+        return describe_image(ref) if ref else found[0]
 
     def _put(self, encoded: str) -> ImageRef | None:
         try:
             data = base64.b64decode("".join(encoded.split()), validate=True)
-            ref = self._stored(data)
+            ref = self._store(data)
         except (ValueError, OSError, ImageError) as error:
-            _log.warning("What a tool returned as a picture stays in its message: %s", error)
+            _log.warning("An image that a tool returned stays in its message: %s", error)
             return None
         self.refs[ref["id"]] = ref
         return ref
 
-    def _stored(self, data: bytes) -> ImageRef:
-        picture = PictureFile(self.store, ImageRef(id=f"sha256:{sha256(data).hexdigest()[:16]}", status="remote"))
+    def _store(self, data: bytes) -> ImageRef:
+        image = IncomingImage(self.image_store, ImageRef(id=f"sha256:{sha256(data).hexdigest()[:16]}", status="remote"))
         try:
-            picture.write(data)
-            return picture.finish(content_address)
+            image.write(data)
+            return image.finish(content_address)
         finally:
-            picture.discard()
+            image.discard()
 
 
 def _base64_of(block: dict[str, Any]) -> str | None:
-    """Return the bytes of a picture in one of the shapes that providers and MCP have for it."""
+    """Return an image's bytes, as base64, from one of the forms that providers and MCP use."""
     match block:
         case (
             {"type": "image", "base64": str(data)}

@@ -1,24 +1,34 @@
-"""`PictureFile`: a picture on its way into an image store."""
+"""`IncomingImage`: an image on its way into an image store, and how it is named there."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from langchain_mistral_imagegen._files import incoming_file
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError
-from langchain_mistral_imagegen.images import ImageRef, image_size, incoming_file, sniff_image
-from langchain_mistral_imagegen.stores import DEFAULT_MAX_BYTES, ImageStore
+from langchain_mistral_imagegen.images import SUFFIXES, ImageFormat, ImageRef, image_size, sniff_image
+from langchain_mistral_imagegen.stores import ImageStore
+
+DEFAULT_MAX_BYTES = 100 * 1024 * 1024
+IMAGE_KEY = re.compile(rf"([0-9a-f]{{2}})/(?P<sha256>\1[0-9a-f]{{62}})({'|'.join(map(re.escape, SUFFIXES))})")
+"""Matches the keys of images: `content_address` and a suffix. Stores contain other keys, too, such as intents."""
 
 
-class PictureFile:
-    """A picture on its way into a store: takes the bytes as they come, hashes them, and puts them in their place.
+def content_address(sha256: str) -> str:
+    """Return the key of an image, without suffix, for its hash: the same image always has the same key."""
+    return f"{sha256[:2]}/{sha256}"
 
-    Memory does not grow with the picture. It is a `Sink` for `requests.Request`.
+
+class IncomingImage:
+    """An image on its way into a store: takes its bytes as they arrive, hashes them, and puts the image in its place.
+
+    Memory does not grow with the image. It is a `Sink` for `requests.Request`.
     """
 
     def __init__(self, store: ImageStore, ref: ImageRef, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
@@ -35,10 +45,9 @@ class PictureFile:
         """Start with an empty file."""
         with self._lock, self._as_store_error():
             self._remove()
-            if self._is_discarded:  # by another thread: what it does not know of would stay
-                raise FileNotFoundError("it is not wanted any more")
-            folder = self._store.temporary_folder() or Path(tempfile.gettempdir())
-            path = incoming_file(folder)
+            if self._is_discarded:  # by another thread, which would not remove a new file
+                raise FileNotFoundError("the download was cancelled")
+            path = incoming_file(self._store.temporary_folder())
             path.touch(exist_ok=False)
             self._path = path
         self._hash, self._size = hashlib.sha256(), 0
@@ -47,10 +56,10 @@ class PictureFile:
         """Add bytes.
 
         Raises:
-            InvalidImageError: If the picture is larger than allowed.
-            ImageStoreError: If the disk refuses.
+            InvalidImageError: If the image is larger than allowed.
+            ImageStoreError: If the file cannot be written.
         """
-        path = self._begun()
+        path = self._started()
         self._size += len(piece)
         if self._size > self._max_bytes:
             raise InvalidImageError(f"Image {self._ref['id']!r} is larger than the {self._max_bytes:,} bytes allowed")
@@ -61,34 +70,34 @@ class PictureFile:
             file.write(piece)
 
     def finish(self, name: Callable[[str], str]) -> ImageRef:
-        """Put the picture in its place and return its reference, `stored`.
+        """Put the image in its place and return its reference, `stored`.
 
         Args:
-            name: Gives the key, without suffix, for the SHA-256.
+            name: Returns the key, without suffix, for a SHA-256 in hex.
 
         Raises:
-            InvalidImageError: If the bytes are not a picture.
-            ImageStoreError: If the store refuses.
+            InvalidImageError: If the bytes are not an image.
+            ImageStoreError: If the store cannot take it.
         """
-        path = self._begun()
+        path = self._started()
         digest = self._hash.hexdigest()
         try:
             with self._as_store_error():
-                mime_type, suffix, size = self._describe(path)
-                place = name(digest) + suffix
-                self._put(path, suffix, place)
+                kind, size = self._inspect(path)
+                key = name(digest) + kind.suffix
+                self._put(path, kind.suffix, key)
         finally:
             self.discard()
-        stored = ImageRef(id=self._ref["id"], status="stored", key=place, sha256=digest, size_bytes=self._size)
+        stored = ImageRef(id=self._ref["id"], status="stored", key=key, sha256=digest, size_bytes=self._size)
         measured = ImageRef(**stored, width=size[0], height=size[1]) if size else stored
         kept = {name: value for name, value in self._ref.items() if name != "error"}
-        return {**kept, **measured, "mime_type": mime_type}  # type: ignore[typeddict-item]  # `kept` is a part of one
+        return {**kept, **measured, "mime_type": kind.mime_type}  # type: ignore[typeddict-item]  # `kept` is a part of one
 
-    def _put(self, incoming: Path, suffix: str, place: str) -> None:
-        # fsspec tells object stores the content type by the suffix of the local file.
+    def _put(self, incoming: Path, suffix: str, key: str) -> None:
+        # fsspec derives the content type for object stores from the suffix of the local file.
         complete = incoming.rename(incoming.with_name(incoming.name + suffix))
         try:
-            self._store.put(complete, place)
+            self._store.put(complete, key)
         finally:
             complete.unlink(missing_ok=True)
 
@@ -104,19 +113,19 @@ class PictureFile:
             with suppress(OSError):
                 path.unlink()
 
-    def _begun(self) -> Path:
+    def _started(self) -> Path:
         if self._path is None:
             self.restart()
         return self._path  # type: ignore[return-value]  # `restart` has set it
 
-    def _describe(self, path: Path) -> tuple[str, str, tuple[int, int] | None]:
+    def _inspect(self, path: Path) -> tuple[ImageFormat, tuple[int, int] | None]:
         with path.open("rb+") as written:  # Windows flushes only what could be written
             os.fsync(written.fileno())
             kind = sniff_image(written.read(16))
             if kind is None:
-                raise InvalidImageError(f"What was given for {self._ref['id']!r} is not a picture")
+                raise InvalidImageError(f"The file of {self._ref['id']!r} is not an image (JPEG, PNG, WebP or GIF)")
             written.seek(0)
-            return *kind, image_size(written)
+            return kind, image_size(written)
 
     @contextmanager
     def _as_store_error(self) -> Iterator[None]:
@@ -124,5 +133,5 @@ class PictureFile:
             yield
         except OSError as error:
             ref, place = self._ref, self._store.location("").rstrip("/")
-            kept = f"; it is still at Mistral ({ref['conversation_id']!r})" if "conversation_id" in ref else ""
+            kept = f"; it is still in conversation {ref['conversation_id']!r}" if "conversation_id" in ref else ""
             raise ImageStoreError(f"Image {ref['id']!r} cannot be stored in {place}: {error}{kept}") from error

@@ -139,4 +139,4 @@ def _key(number: int) -> str:
 
 
 def _nothing_goes(store: FsspecImageStore, keys: list[str]) -> None:
-    assert collect_garbage(store, keys, timedelta()) == []
+    assert collect_garbage(store, keys, grace=timedelta()) == []

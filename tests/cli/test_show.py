@@ -81,5 +81,5 @@ def test_what_is_no_picture_is_described_only_unless_it_is_asked_for(command, sa
     assert command("show", file.id, server=sandbox).returncode == 0
     done = command("show", file.id, "-o", "there", server=sandbox)
     assert done.returncode == 3
-    assert "not a picture" in done.stderr
+    assert "not an image" in done.stderr
     assert run_on_terminal("show", file.id, server=sandbox)[0] == 0

@@ -160,7 +160,7 @@ async def test_a_file_that_is_no_picture_is_marked_and_not_stored(face, model, s
     sandbox.behave(Behavior(file_bytes=b"<html>not a picture</html>"))
     state = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking(CAT))
     (ref,) = state["images"].values()
-    assert (ref["status"], "is not a picture" in ref["error"]) == ("failed", True)
+    assert (ref["status"], "is not an image" in ref["error"]) == ("failed", True)
     assert [path for path in (tmp_path / "pictures").rglob("*") if path.is_file()] == []
 
 

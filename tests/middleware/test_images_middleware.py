@@ -24,8 +24,9 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from langchain_mistral_imagegen import FsspecImageStore, MistralImageGenerationTool, images_of
+from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.middleware import ImagesMiddleware, PortableMessagesMiddleware
-from langchain_mistral_imagegen.stores._incoming import PictureFile
+from langchain_mistral_imagegen.stores._incoming import IncomingImage
 
 THREAD = {"configurable": {"thread_id": "1"}}
 
@@ -48,7 +49,7 @@ def id_of(data: bytes) -> str:
 
 
 def words_for(data: bytes) -> str:
-    return f"[Picture: image/png, 64x48 pixels (id {id_of(data)})]"
+    return f"[Image: image/png, 64x48 pixels (id {id_of(data)})]"
 
 
 def data_url(data: bytes) -> str:
@@ -152,7 +153,7 @@ def assert_no_bytes(folder, *pictures: bytes) -> None:
 async def test_a_picture_of_any_shape_goes_into_the_store_and_words_stay(face, store, shape):
     model = scripted(calls("look"))
     tools = [plainly(ToolMessage([{"type": "text", "text": "A house."}, shape], tool_call_id="look"))]
-    state = await run(face, create_agent(model, tools, middleware=[ImagesMiddleware(store)]))
+    state = await run(face, create_agent(model, tools, middleware=[ImagesMiddleware(image_store=store)]))
     (message,) = results(state)
     assert message.content == [{"type": "text", "text": "A house."}, {"type": "text", "text": words_for(RED)}]
     assert model.given[1][-1].content == message.content
@@ -166,7 +167,7 @@ async def test_a_picture_of_any_shape_goes_into_the_store_and_words_stay(face, s
 async def test_data_urls_in_a_text_are_replaced_where_they_stand(face, store):
     page = f'{{"logo": "{data_url(RED)}", "photo": "{data_url(BLUE)}"}}'
     model = scripted(calls("look"))
-    state = await run(face, create_agent(model, [returning(page)], middleware=[ImagesMiddleware(store)]))
+    state = await run(face, create_agent(model, [returning(page)], middleware=[ImagesMiddleware(image_store=store)]))
     assert results(state)[0].content == f'{{"logo": "{words_for(RED)}", "photo": "{words_for(BLUE)}"}}'
     assert set(state["images"]) == {id_of(RED), id_of(BLUE)}
 
@@ -174,7 +175,7 @@ async def test_data_urls_in_a_text_are_replaced_where_they_stand(face, store):
 @pytest.mark.parametrize("result", [block(RED), {"seen": [{"type": "input_image", "image_url": data_url(RED)}]}])
 async def test_a_result_that_langchain_makes_a_text_of_is_looked_into(face, store, result):
     state = await run(
-        face, create_agent(scripted(calls("look")), [plainly(result)], middleware=[ImagesMiddleware(store)])
+        face, create_agent(scripted(calls("look")), [plainly(result)], middleware=[ImagesMiddleware(image_store=store)])
     )
     words = {"type": "text", "text": words_for(RED)}
     assert json.loads(results(state)[0].content) == (words if result == block(RED) else {"seen": [words]})
@@ -192,7 +193,9 @@ class ImageContent(BaseModel):
 @pytest.mark.parametrize("artifact", [[ImageContent(data=encoded(RED))], {"page": {"parts": [SHAPES["mcp"]]}}])
 async def test_an_artifact_gets_the_reference_in_its_place(face, store, artifact):
     tools = [returning("A house.", artifact=artifact)]
-    state = await run(face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(store)]))
+    state = await run(
+        face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(image_store=store)])
+    )
     (message,), (ref,) = results(state), state["images"].values()
     assert message.content == "A house."
     assert message.artifact == ([ref] if isinstance(artifact, list) else {"page": {"parts": [ref]}})
@@ -208,7 +211,8 @@ async def test_an_artifact_gets_the_reference_in_its_place(face, store, artifact
 )
 async def test_what_is_no_picture_stays_as_it_is(face, store, content, caplog):
     state = await run(
-        face, create_agent(scripted(calls("look")), [returning(content)], middleware=[ImagesMiddleware(store)])
+        face,
+        create_agent(scripted(calls("look")), [returning(content)], middleware=[ImagesMiddleware(image_store=store)]),
     )
     assert results(state)[0].content == content
     assert not state.get("images")
@@ -225,7 +229,9 @@ async def test_what_is_no_picture_stays_as_it_is(face, store, content, caplog):
 )
 async def test_results_without_pictures_are_left_alone(face, store, content, artifact, caplog):
     tools = [returning(content, artifact=artifact)]
-    state = await run(face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(store)]))
+    state = await run(
+        face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(image_store=store)])
+    )
     (message,) = results(state)
     assert (message.content, message.artifact) == (content, artifact)
     assert not message.response_metadata
@@ -235,7 +241,7 @@ async def test_results_without_pictures_are_left_alone(face, store, content, art
 
 async def test_nothing_is_lost_where_the_disk_refuses(face, tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    middleware = ImagesMiddleware(str(tmp_path / "file" / "pictures"))
+    middleware = ImagesMiddleware(image_store=str(tmp_path / "file" / "pictures"))
     content = [block(RED), {"type": "text", "text": data_url(BLUE)}]
     state = await run(face, create_agent(scripted(calls("look")), [returning(content)], middleware=[middleware]))
     assert results(state)[0].content == content
@@ -244,9 +250,11 @@ async def test_nothing_is_lost_where_the_disk_refuses(face, tmp_path, caplog):
 
 
 async def test_a_picture_that_is_too_large_leaves_nothing_in_the_store(face, store, monkeypatch, caplog):
-    monkeypatch.setattr(PictureFile.__init__, "__defaults__", (100,))
+    monkeypatch.setattr(IncomingImage.__init__, "__defaults__", (100,))
     tools = [returning([block(RED)])]
-    state = await run(face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(store)]))
+    state = await run(
+        face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(image_store=store)])
+    )
     assert results(state)[0].content == [block(RED)]
     assert list(store.all_keys()) == []
     assert "larger than the 100 bytes allowed" in caplog.text
@@ -256,7 +264,9 @@ async def test_parallel_tools_and_several_turns_fill_one_channel(face, store, tm
     tools = [returning([block(RED)]), returning([block(BLUE)], "listen"), returning("Nothing.", "smell")]
     model = scripted(calls("look", "listen", "smell"), AIMessage("So."), calls("look"))
     async with checkpointer(face, tmp_path / "checkpoints.db") as saver:
-        agent = create_agent(model, tools, middleware=[ImagesMiddleware(store, show="all")], checkpointer=saver)
+        agent = create_agent(
+            model, tools, middleware=[ImagesMiddleware(image_store=store, show="all")], checkpointer=saver
+        )
         await run(face, agent, config=THREAD)
         state = await run(face, agent, config=THREAD)
     assert [message.name for message in results(state)] == ["look", "listen", "smell", "look"]
@@ -272,7 +282,9 @@ async def test_a_command_keeps_what_it_says(face, store):
         "jump_to": None,
     }
     tools = [plainly(Command(update=update))]
-    state = await run(face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(store)]))
+    state = await run(
+        face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(image_store=store)])
+    )
     assert results(state)[0].content == [{"type": "text", "text": words_for(RED)}]
     assert any(message.content == "by the way" for message in state["messages"])
     assert set(state["images"]) == {"told", id_of(RED)}
@@ -282,7 +294,9 @@ async def test_a_command_keeps_what_it_says(face, store):
 async def test_several_commands_of_one_tool_are_all_looked_at(face, store):
     first = Command(update={"messages": [ToolMessage([block(RED)], tool_call_id="look")]})
     tools = [plainly([first, Command(update={"images": {"told": {"id": "told", "status": "remote"}}})])]
-    state = await run(face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(store)]))
+    state = await run(
+        face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(image_store=store)])
+    )
     assert set(state["images"]) == {"told", id_of(RED)}
 
 
@@ -297,7 +311,7 @@ async def test_what_the_image_tool_stored_comes_into_the_channel(face, model, st
         ],
     )
     async with checkpointer(face, tmp_path / "checkpoints.db") as saver:
-        middleware = [ImagesMiddleware(store, show="latest"), PortableMessagesMiddleware()]
+        middleware = [ImagesMiddleware(image_store=store, show="latest"), PortableMessagesMiddleware()]
         agent = create_agent(seeing := scripted(answer), tools, middleware=middleware, checkpointer=saver)
         state = await run(face, agent, config=THREAD)
     boat, cat, _ = results(state)
@@ -341,7 +355,7 @@ def pictures_in(messages: Sequence[BaseMessage]) -> list[tuple[int, list[str]]]:
 async def test_the_model_is_shown_pictures_after_the_results_that_brought_them(face, store, show, expected):
     tools = [returning([block(RED)]), returning([block(BLUE)], "listen"), returning("Nothing.", "smell")]
     model = scripted(calls("look", "smell"), calls("smell"), calls("listen"), calls("smell"))
-    agent = create_agent(model, tools, middleware=[ImagesMiddleware(store, show=show)])
+    agent = create_agent(model, tools, middleware=[ImagesMiddleware(image_store=store, show=show)])
     state = await run(face, agent)
     assert pictures_in(model.given[0]) == []
     assert pictures_in(model.given[-1]) == expected
@@ -354,7 +368,9 @@ async def test_the_model_is_shown_pictures_after_the_results_that_brought_them(f
 
 async def test_pictures_are_still_shown_in_later_turns(face, store):
     model = scripted(calls("look"), AIMessage("A house."))
-    agent = create_agent(model, [returning([block(RED)])], middleware=[ImagesMiddleware(store, show="latest")])
+    agent = create_agent(
+        model, [returning([block(RED)])], middleware=[ImagesMiddleware(image_store=store, show="latest")]
+    )
     state = await run(face, agent)
     await face.call(agent, "invoke", {"messages": [*state["messages"], ("user", "What colour?")]})
     assert pictures_in(model.given[-1]) == [(3, [encoded(RED)])]
@@ -363,11 +379,13 @@ async def test_pictures_are_still_shown_in_later_turns(face, store):
 
 async def test_a_picture_that_is_gone_is_described_and_logged(face, store, caplog):
     model = scripted(calls("look"))
-    agent = create_agent(model, [returning([block(RED), block(BLUE)])], middleware=[ImagesMiddleware(store)])
+    agent = create_agent(
+        model, [returning([block(RED), block(BLUE)])], middleware=[ImagesMiddleware(image_store=store)]
+    )
     state = await run(face, agent)
     store.delete(state["images"][id_of(RED)]["key"])
     seeing = scripted()
-    agent = create_agent(seeing, middleware=[ImagesMiddleware(store, show="all")])
+    agent = create_agent(seeing, middleware=[ImagesMiddleware(image_store=store, show="all")])
     await face.call(agent, "invoke", {"messages": state["messages"]})
     lost, name, picture = next(message for message in seeing.given[0] if pictures_in([message])).content
     assert lost == {"type": "text", "text": f"{words_for(RED)} cannot be shown."}
@@ -380,14 +398,14 @@ async def test_a_key_that_leads_out_of_the_store_is_not_read(face, store, tmp_pa
     artifact = {"images": [{"id": "x", "status": "stored", "key": "../secret.png"}]}
     model = scripted(calls("look"))
     tools = [returning("A house.", artifact=artifact)]
-    await run(face, create_agent(model, tools, middleware=[ImagesMiddleware(store, show="latest")]))
+    await run(face, create_agent(model, tools, middleware=[ImagesMiddleware(image_store=store, show="latest")]))
     assert pictures_in(model.given[-1]) == []
     assert "described to the model" in caplog.text
 
 
 async def test_mistral_is_shown_what_a_function_returned(face, make_model, sandbox, store):
     agent = create_agent(
-        make_model(tools=[]), [returning([block(RED)])], middleware=[ImagesMiddleware(store, show="all")]
+        make_model(tools=[]), [returning([block(RED)])], middleware=[ImagesMiddleware(image_store=store, show="all")]
     )
     state = await run(face, agent, "Use look.")
     assert "I see an image" in state["messages"][-1].text
@@ -401,7 +419,7 @@ async def test_mistral_is_shown_what_a_function_returned(face, make_model, sandb
 
 async def test_streams_carry_no_bytes(face, store):
     agent = create_agent(
-        scripted(calls("look")), [returning([block(RED)])], middleware=[ImagesMiddleware(store, show="all")]
+        scripted(calls("look")), [returning([block(RED)])], middleware=[ImagesMiddleware(image_store=store, show="all")]
     )
     chunks = await face.chunks(
         agent, {"messages": [("user", "Look.")]}, stream_mode=["values", "updates", "messages", "debug"]
@@ -425,7 +443,7 @@ class OffTheLoop(FsspecImageStore):
 
 async def test_the_event_loop_is_not_blocked(store):
     model = scripted(calls("look"))
-    middleware = ImagesMiddleware(OffTheLoop(store.root), show="all")
+    middleware = ImagesMiddleware(image_store=OffTheLoop(store.root), show="all")
     await create_agent(model, [returning([block(RED)])], middleware=[middleware]).ainvoke({"messages": "Look."})
     assert len(pictures_in(model.given[-1])) == 1
 
@@ -434,6 +452,22 @@ async def test_two_megabytes_of_base64_leave_a_few_hundred_bytes(face, store):
     large = io.BytesIO()
     Image.effect_noise((1300, 1200), 90).save(large, "png")
     tools = [returning([block(large.getvalue())])]
-    state = await run(face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(store)]))
+    state = await run(
+        face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(image_store=store)])
+    )
     assert len(large.getvalue()) > 1_000_000
     assert len(results(state)[0].model_dump_json()) < 800
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"image_store": 42}, "image_store=42 is no place for images"), ({"show": "first"}, "show='first' is not known")],
+)
+def test_a_wrong_argument_is_refused_at_construction(wrong, words):
+    with pytest.raises(InvalidInputError, match=words):
+        ImagesMiddleware(**wrong)
+
+
+def test_arguments_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        ImagesMiddleware("images")

@@ -14,8 +14,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import Field
 
-from langchain_mistral_imagegen import images_of
-from langchain_mistral_imagegen.errors import MissingAPIKeyError
+from langchain_mistral_imagegen import ChatMistralConversations, images_of
+from langchain_mistral_imagegen.errors import InvalidInputError, MissingAPIKeyError
 from langchain_mistral_imagegen.middleware import PortableMessagesMiddleware
 from langchain_mistral_imagegen.sandbox import Behavior
 
@@ -59,16 +59,16 @@ def recorder() -> Recorder:
     return Recorder()
 
 
-async def asked_twice(face, model, recorder, *options: Any) -> dict[str, Any]:
-    middleware = [SecondQuestion(recorder), PortableMessagesMiddleware(*options)]
-    agent = create_agent(model, middleware=middleware)
+async def asked_twice(face, answering, recorder, **options: Any) -> dict[str, Any]:
+    middleware = [SecondQuestion(recorder), PortableMessagesMiddleware(**options)]
+    agent = create_agent(answering, middleware=middleware)
     state = await face.call(agent, "invoke", {"messages": [HumanMessage(CAT)]})
     return await face.call(agent, "invoke", {"messages": [*state["messages"], HumanMessage("What is it doing?")]})
 
 
 @pytest.mark.parametrize("images", ["describe", "drop"])
 async def test_another_model_gets_words_and_the_state_keeps_the_blocks(face, model, recorder, images):
-    state = await asked_twice(face, model, recorder, images)
+    state = await asked_twice(face, model, recorder, images=images)
     (given,) = recorder.given
     (ref,) = images_of(state)
     described = f"\n\n{DESCRIBED.format(ref['id'])}" if images == "describe" else ""
@@ -80,7 +80,7 @@ async def test_another_model_gets_words_and_the_state_keeps_the_blocks(face, mod
 @pytest.mark.parametrize("shape", ["tool_file", "url", "markdown"])
 async def test_another_model_can_be_shown_the_pictures(face, model, sandbox, recorder, shape):
     sandbox.behave(Behavior(shape=shape))
-    state = await asked_twice(face, model, recorder, "inline", model)
+    state = await asked_twice(face, model, recorder, images="inline", model=model)
     (given,) = recorder.given
     (ref,) = images_of(state)
     name, picture, question = given[2].content
@@ -91,10 +91,10 @@ async def test_another_model_can_be_shown_the_pictures(face, model, sandbox, rec
 
 async def test_the_environment_says_where_to_download(face, model, sandbox, recorder, monkeypatch):
     with pytest.raises(MissingAPIKeyError):
-        await asked_twice(face, model, recorder, "inline")
+        await asked_twice(face, model, recorder, images="inline")
     monkeypatch.setenv("MISTRAL_API_KEY", "k")
     monkeypatch.setenv("MISTRAL_BASE_URL", sandbox.url)
-    middleware = PortableMessagesMiddleware("inline")
+    middleware = PortableMessagesMiddleware(images="inline")
     agent = create_agent(recorder, middleware=[middleware])
     await face.call(agent, "invoke", {"messages": [model.invoke(CAT)]})
     assert [block["type"] for block in recorder.given[0][1].content] == ["text", "image"]
@@ -106,7 +106,7 @@ async def test_pictures_that_were_sent_are_shown_too(face, model, recorder):
     sent = {"type": "image", "file_id": ref["file_id"]}
     history = [HumanMessage([sent]), AIMessage("", tool_calls=[{"name": "look", "args": {}, "id": "1"}])]
     history += [ToolMessage([sent], tool_call_id="1"), HumanMessage("Well?")]
-    agent = create_agent(recorder, middleware=[PortableMessagesMiddleware("inline", model)])
+    agent = create_agent(recorder, middleware=[PortableMessagesMiddleware(images="inline", model=model)])
     await face.call(agent, "invoke", {"messages": history})
     (given,) = recorder.given
     assert [[block["type"] for block in given[place].content] for place in (0, 2)] == [["text", "image"]] * 2
@@ -114,7 +114,7 @@ async def test_pictures_that_were_sent_are_shown_too(face, model, recorder):
 
 async def test_a_picture_that_cannot_be_fetched_is_described_and_logged(face, model, sandbox, recorder, caplog):
     sandbox.behave(Behavior(on="download", status=404))
-    state = await asked_twice(face, model, recorder, "inline", model)
+    state = await asked_twice(face, model, recorder, images="inline", model=model)
     (ref,) = images_of(state)
     assert recorder.given[0][1].text.endswith(DESCRIBED.format(ref["id"]))
     assert recorder.given[0][2].content == "What is it doing?"
@@ -134,7 +134,7 @@ async def test_mistral_gets_its_own_blocks_and_nothing_is_downloaded(face, model
             return await handler(request)
 
     history = [HumanMessage(CAT), model.invoke(CAT), HumanMessage("Now make it blue.")]
-    agent = create_agent(model, middleware=[PortableMessagesMiddleware("inline", model), Inner()])
+    agent = create_agent(model, middleware=[PortableMessagesMiddleware(images="inline", model=model), Inner()])
     await face.call(agent, "invoke", {"messages": history})
     assert given[1].content == history[1].content
     assert not any("/files" in request.path for request in sandbox.requests)
@@ -176,3 +176,17 @@ def test_the_example_runs(sandbox, monkeypatch):
     exec(inspect.cleandoc(code), names)  # noqa: S102  # that is the test
     assert len(images_of(names["state"]["messages"])) == 1
     names["model"].close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"model": "mistral-medium-latest"}, r"pass ChatMistralConversations\(model='mistral-medium-latest'\)"),
+        ({"model": ChatMistralConversations}, "the class itself; pass an instance"),
+        ({"model": 42}, "of type int; pass a ChatMistralConversations"),
+        ({"images": "show"}, "images='show' is not known; use 'describe', 'inline' or 'drop'"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_construction(wrong, words):
+    with pytest.raises(InvalidInputError, match=words):
+        PortableMessagesMiddleware(**wrong)

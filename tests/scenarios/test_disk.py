@@ -119,7 +119,7 @@ async def test_the_tool_says_where_the_paid_picture_is(face, model, sandbox, dis
         await face.call(tool, "generate", "a cat")
     (file_id,), (conversation,) = sandbox.files.by_id, sandbox.conversations.by_id
     assert f"Image {file_id!r} cannot be stored in {disk.folder}" in str(caught.value)
-    assert f"still at Mistral ({conversation!r})" in str(caught.value)
+    assert f"still in conversation {conversation!r}" in str(caught.value)
     disk.repair()
     ref = {"id": file_id, "file_id": file_id, "status": "remote"}
     (stored,) = await face.call(model, "store_images", [ref], tool.store)

@@ -102,10 +102,10 @@ def written(store) -> list[str]:
 
 
 REFUSED = {
-    "HTML": (Answer([b"<!doctype html><script>alert(1)</script>"]), "InvalidImageError: .*'bad' is not a picture"),
-    "SVG": (Answer([b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>"]), "'bad' is not a picture"),
-    "nothing": (Answer(), "'bad' is not a picture"),
-    "a gzip file": (Answer([BOMB]), "'bad' is not a picture"),
+    "HTML": (Answer([b"<!doctype html><script>alert(1)</script>"]), "InvalidImageError: .*'bad' is not an image"),
+    "SVG": (Answer([b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>"]), "'bad' is not an image"),
+    "nothing": (Answer(), "'bad' is not an image"),
+    "a gzip file": (Answer([BOMB]), "'bad' is not an image"),
     "endless zeros": (Answer(itertools.repeat(ZEROS)), "'bad' is larger than the 4,194,304 bytes allowed"),
     "an endless picture": (Answer(itertools.chain([PNG], itertools.repeat(ZEROS))), "'bad' is larger than"),
     "a gzip bomb": (Answer([BOMB], headers=GZIP), "/files/bad/content: the body is encoded as 'gzip'"),

@@ -105,10 +105,10 @@ async def test_cancelling_closes_the_socket_at_once_and_leaves_nothing(sandbox, 
 
 @pytest.mark.parametrize("moment", ["restart", "write"])
 async def test_cancelling_while_a_thread_is_at_the_disk_leaves_no_file(sandbox, world, tmp_path, monkeypatch, moment):
-    from langchain_mistral_imagegen.stores._incoming import PictureFile
+    from langchain_mistral_imagegen.stores._incoming import IncomingImage
 
     arrived, may_go_on, gone_on = threading.Event(), threading.Event(), threading.Event()
-    do = getattr(PictureFile, moment)
+    do = getattr(IncomingImage, moment)
 
     def slow(self, *args):
         arrived.set()
@@ -118,7 +118,7 @@ async def test_cancelling_while_a_thread_is_at_the_disk_leaves_no_file(sandbox, 
         finally:
             gone_on.set()
 
-    monkeypatch.setattr(PictureFile, moment, slow)
+    monkeypatch.setattr(IncomingImage, moment, slow)
     running = asyncio.create_task(world.model.astore_images(world.refs, world.store))
     await until(arrived.is_set)
     running.cancel()

@@ -85,7 +85,7 @@ class Turn:
         return any(one["type"] == tool for one in self.tools)
 
 
-_CAPTION = re.compile(r"\[Picture\b[^\]]*\]")
+_CAPTION = re.compile(r"\[(?:Image|Picture)\b[^\]]*\]")
 _PICTURE = re.compile(
     r"\b(?:pictures?|images?|photos?|illustrations?|drawings?|paintings?|sketch|dessins?|bild(?:er)?|imagen)\b"
     r"|\b(?:draw|paint|illustrate|dessine|peins|zeichne|male|dibuja|pinta)\b"

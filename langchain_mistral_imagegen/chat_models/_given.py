@@ -1,0 +1,39 @@
+"""What users pass as `model`: to nodes, tool, middleware and notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.runnables import RunnableBinding
+
+from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+from langchain_mistral_imagegen.errors import InvalidInputError
+
+
+def unbound(model: Any) -> Any:
+    """Return the model inside of `model.bind(...)`, `model.bind_tools(...)` and the like."""
+    while isinstance(model, RunnableBinding):
+        model = model.bound
+    return model
+
+
+def conversations_model(model: Any, user: str) -> ChatMistralConversations:
+    """Return the `ChatMistralConversations` of a `model` argument.
+
+    Args:
+        model: What was passed.
+        user: Name of the class or function it was passed to, for the error.
+
+    Raises:
+        InvalidInputError: If it is something else, such as another provider's model or a model's name.
+    """
+    found = unbound(model)
+    if isinstance(found, ChatMistralConversations):
+        return found
+    if isinstance(found, str):
+        remedy = f"{found!r}; pass ChatMistralConversations(model={found!r})"
+    elif found is ChatMistralConversations:
+        remedy = "the class itself; pass an instance, ChatMistralConversations()"
+    else:
+        remedy = f"of type {type(found).__name__}; pass a ChatMistralConversations"
+    raise InvalidInputError(f"{user} needs a ChatMistralConversations as its model, but it is {remedy}")
