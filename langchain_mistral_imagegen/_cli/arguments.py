@@ -1,23 +1,23 @@
-"""What can be said to the command, and what its exit codes mean."""
+"""The arguments of the command, and its help."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from langchain_mistral_imagegen._version import __version__
 
-PICTURE, NO_PICTURE, BAD_USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 CONCURRENCY = 4
 SHELLS = ("bash", "zsh", "tcsh")
 _NAME = "mistral-imagegen"
 _COMMANDS = {
-    "gallery": "make one HTML page of the pictures in a folder",
-    "show": "show a conversation or a file at Mistral",
-    "agents": "list, make or delete agents",
-    "completion": "print what lets a shell complete this command",
+    "gallery": "make an HTML page of the images in a folder",
+    "show": "show a conversation or a file stored at Mistral",
+    "agents": "list, create or delete agents",
+    "completion": "print a completion script for a shell",
 }
 _USAGE = f"""\
 {_NAME} [options] PROMPT
@@ -25,28 +25,32 @@ _USAGE = f"""\
        {_NAME} {{{",".join(_COMMANDS)}}} ...
 """
 _EPILOG = f"""\
-commands, of which each has a --help of its own:
+commands (each has its own --help):
 {"".join(f"  {name:<12}{what}" + chr(10) for name, what in _COMMANDS.items())}
-  Only the first word can be a command: {_NAME} -- show asks for a picture of a show.
+  Only the first word can be a command. To draw the prompt "show", write: {_NAME} -- show
 
 many prompts:
-  --from takes a text file with a prompt per line (blank lines and lines with # are left out), or JSON lines such as
-  {{"prompt": "Draw a cat.", "id": "cat"}}; - reads either from stdin. What became of each prompt stands in
-  manifest.jsonl beside the pictures. A second run asks only for what was not paid yet; with --resume it also looks at
-  Mistral for answers that were lost, and downloads what is missing. Nothing is paid for twice.
+  --from reads a text file with one prompt per line (blank lines and lines that start with # are
+  ignored), or a .jsonl file with lines such as {{"prompt": "Draw a cat.", "id": "cat"}}.
+  "--from -" reads either from standard input.
+  The result of each prompt is written to manifest.jsonl in the output folder. A second run sends
+  only the prompts that have not been paid for. With --resume it also looks at Mistral for answers
+  that did not arrive, and downloads missing images. No prompt is paid for twice.
 
-Without MISTRAL_API_KEY a local sandbox answers: free, offline, its pictures are placeholders.
+Without MISTRAL_API_KEY, a local sandbox answers. It is free and works offline, and its images are
+placeholders.
 
-exit codes: 0 picture, 1 an answer without a picture, 2 bad usage, 3 API error, 130 interrupted
+exit codes:
+  0 image, 1 answer without an image, 2 bad usage, 3 API error, 130 interrupted
 """
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the arguments, and the prompt from standard input if it shall come from there."""
+    """Parse the arguments; read the prompt from standard input if it is `-`."""
     words = sys.argv[1:] if argv is None else list(argv)
     if words and words[0] in _COMMANDS:
-        return every_parser().parse_args(words)
-    parser = _drawing()
+        return full_parser().parse_args(words)
+    parser = _draw_parser()
     args = parser.parse_args(words)
     args.command = "draw" if args.prompts is None else "batch"
     if args.prompts is None and args.prompt is None:
@@ -54,85 +58,83 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if args.prompts is not None and args.prompt is not None:
         parser.error("argument --from: not allowed with a prompt")
     if args.prompt is not None:
-        args.prompt = (sys.stdin.read() if args.prompt == "-" else args.prompt).strip()
-        if not args.prompt:
-            parser.error("the prompt is empty")
+        args.prompt = _prompt(args.prompt, parser)
     return args
 
 
 def refuse(reason: str) -> NoReturn:
-    """Tell that the command cannot be used like this, and exit."""
-    _drawing().error(reason)
+    """Print the usage and the reason why the command cannot run, and exit."""
+    _draw_parser().error(reason)
 
 
-def every_parser() -> argparse.ArgumentParser:
-    """Return the parser of commands, with the options of drawing, for a shell to complete."""
+def full_parser() -> argparse.ArgumentParser:
+    """Return a parser with all commands and the options for drawing, for shell completion."""
     parser = argparse.ArgumentParser(prog=_NAME)
-    _add_drawing_options(parser)
+    _add_draw_options(parser)
     commands = parser.add_subparsers(dest="command", prog=_NAME)
     for name, add in (("gallery", _add_gallery), ("show", _add_show), ("agents", _add_agents)):
-        add(
-            commands.add_parser(
-                name, help=_COMMANDS[name], description=f"{_COMMANDS[name][0].upper()}{_COMMANDS[name][1:]}."
-            )
-        )
+        add(commands.add_parser(name, help=_COMMANDS[name], description=_sentence(_COMMANDS[name])))
     completion = commands.add_parser(
         "completion",
         help=_COMMANDS["completion"],
-        description="Print a script for a shell, such as: source <(mistral-imagegen completion bash)",
+        description="Print a completion script for a shell. Example: source <(mistral-imagegen completion bash)",
     )
     completion.add_argument("shell", choices=SHELLS)
     return parser
 
 
-def _drawing() -> argparse.ArgumentParser:
+def _draw_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_NAME,
         usage=_USAGE,
-        description="Generate pictures with Mistral.",
+        description="Generate images with Mistral.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "prompt", nargs="?", help='what to ask for, such as "Generate an orange cat in an office."; - reads stdin'
-    )
-    _add_drawing_options(parser)
+    parser.add_argument("prompt", nargs="?", help='such as "Generate an orange cat in an office."; - reads stdin')
+    _add_draw_options(parser)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 
 
-def _add_drawing_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-o", "--output", metavar="PLACE", help="folder or fsspec URL for the pictures (default: generated_images)"
-    )
-    whom = parser.add_mutually_exclusive_group()
-    whom.add_argument("--model", help="model to ask (default: mistral-medium-latest)")
-    whom.add_argument("--agent-id", metavar="ID", help="agent to ask instead of a model")
+def _add_draw_options(parser: argparse.ArgumentParser) -> None:
+    _add_output(parser, "output folder or URL for the images (default: generated_images)")
+    model = parser.add_mutually_exclusive_group()
+    model.add_argument("--model", type=_text, help="model to use (default: mistral-medium-latest)")
+    model.add_argument("--agent-id", type=_text, metavar="ID", help="agent to use instead of a model")
     _add_server(parser)
-    parser.add_argument("--no-stream", action="store_true", help="print the text when it is complete")
+    parser.add_argument("--no-stream", action="store_true", help="print the text only when it is complete")
     _add_preview(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object per prompt and nothing else")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print the paths only")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only the paths of the images")
     many = parser.add_argument_group("many prompts")
-    many.add_argument("--from", dest="prompts", metavar="FILE", help="a .txt or .jsonl file of prompts, or - for stdin")
-    many.add_argument("--resume", action="store_true", help="finish what an earlier run has paid for, then go on")
     many.add_argument(
-        "--concurrency", type=_positive, default=CONCURRENCY, metavar="N", help="prompts at once (default: %(default)s)"
+        "--from", dest="prompts", type=_text, metavar="FILE", help=".txt or .jsonl file of prompts; - reads stdin"
     )
-    many.add_argument("--manifest", metavar="FILE", help="where it is kept (default: manifest.jsonl in the folder)")
+    many.add_argument("--resume", action="store_true", help="finish what an earlier run paid for, then continue")
+    many.add_argument(
+        "--concurrency",
+        type=_positive,
+        default=CONCURRENCY,
+        metavar="N",
+        help="number of prompts at the same time (default: %(default)s)",
+    )
+    _add_manifest(many, "file for the results (default: manifest.jsonl in the output folder)")
 
 
 def _add_gallery(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="FOLDER", help="where the pictures are")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the page (default: gallery.html in the folder)")
-    parser.add_argument("--manifest", metavar="FILE", help="what tells the prompts (default: manifest.jsonl there)")
-    parser.add_argument("--title", help="the page's title (default: the folder's name)")
-    parser.add_argument("--originals", action="store_true", help="put whole pictures into the page, not reduced ones")
+    parser.add_argument("folder", type=_text, metavar="FOLDER", help="folder with the images")
+    parser.add_argument(
+        "-o", "--output", type=_text, metavar="FILE", help="the page to write (default: gallery.html in the folder)"
+    )
+    _add_manifest(parser, "file with the prompts (default: manifest.jsonl in the folder)")
+    parser.add_argument("--title", type=_text, help="title of the page (default: the name of the folder)")
+    parser.add_argument("--originals", action="store_true", help="include the images in full size, not reduced")
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="of a conversation (conv_...) or a file")
-    parser.add_argument("-o", "--output", metavar="PLACE", help="download the pictures to this folder or fsspec URL")
+    parser.add_argument("id", type=_text, metavar="ID", help="id of a conversation (conv_...) or of a file")
+    _add_output(parser, "download the images to this output folder or URL")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _add_preview(parser)
     _add_server(parser)
@@ -140,37 +142,87 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 def _add_agents(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="{list,ensure,delete}", required=True)
-    listing = actions.add_parser("list", help="list the agents of the key", description="List the agents of the key.")
+    listing = actions.add_parser("list", help="list all agents", description="List all agents of the API key.")
     ensure = actions.add_parser(
         "ensure",
-        help="make an agent that draws, or change it",
-        description="Make an agent that draws, once, or give it a new version if it shall be different; print its id.",
+        help="create or update an agent that draws",
+        description="Create an agent that draws, or update it if its settings differ. Print the agent.",
     )
-    ensure.add_argument("name", metavar="NAME")
-    ensure.add_argument("--model", help="its model (default: mistral-medium-latest)")
-    ensure.add_argument("--instructions", metavar="TEXT", help="what it is told before everything else")
-    ensure.add_argument("--description", metavar="TEXT", help="what it is for; other agents read it")
+    ensure.add_argument("name", type=_text, metavar="NAME", help="name of the agent")
+    ensure.add_argument("--model", type=_text, help="model of the agent (default: mistral-medium-latest)")
+    ensure.add_argument("--instructions", metavar="TEXT", help="system prompt of the agent")
+    ensure.add_argument("--description", metavar="TEXT", help="purpose of the agent; other agents read it")
     delete = actions.add_parser(
-        "delete", help="delete an agent", description="Delete an agent with all its versions, without asking back."
+        "delete",
+        help="delete an agent",
+        description="Delete an agent with all its versions. The command does not ask for confirmation.",
     )
-    delete.add_argument("id", metavar="ID")
+    delete.add_argument("id", type=_text, metavar="ID", help="id of the agent (ag_...)")
     for action in (listing, ensure, delete):
-        action.add_argument("--json", action="store_true", help="print JSON, an object per agent")
+        action.add_argument("--json", action="store_true", help="print one JSON object per agent")
         _add_server(action)
 
 
+def _add_output(parser: argparse.ArgumentParser, help_text: str) -> None:
+    parser.add_argument("-o", "--output", type=_text, metavar="FOLDER", help=help_text)
+
+
+def _add_manifest(parser: argparse._ActionsContainer, help_text: str) -> None:
+    parser.add_argument("--manifest", type=_text, metavar="FILE", help=help_text)
+
+
 def _add_preview(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--no-preview", dest="preview", action="store_false", help="show no pictures on the terminal")
+    parser.add_argument(
+        "--no-preview", dest="preview", action="store_false", help="do not show the images on the terminal"
+    )
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--base-url", metavar="URL", help="server (default: MISTRAL_BASE_URL or https://api.mistral.ai)"
+        "--base-url",
+        type=_text,
+        metavar="URL",
+        help="server to connect to (default: MISTRAL_BASE_URL, else https://api.mistral.ai)",
     )
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="to wait for a silent server (default: 300)")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long to wait for the server to send anything (default: 300)",
+    )
+
+
+def _prompt(word: str, parser: argparse.ArgumentParser) -> str:
+    try:
+        prompt = (sys.stdin.read() if word == "-" else word).strip()
+    except UnicodeDecodeError as error:
+        parser.error(f"standard input is not {error.encoding} text")
+    if not prompt:
+        parser.error("the prompt is empty")
+    return prompt
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds greater than 0")
+    return seconds
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."

@@ -1,16 +1,17 @@
-"""Many prompts: a few at once, and none of them paid for twice.
+"""Many prompts: several at the same time, and none of them paid for twice.
 
-What is about to be paid for is written into the manifest first, with a key that goes to Mistral, too; then the answer's
-conversation and files; then what was stored. Whatever kills a run between two lines, the next one knows what to do:
+Before a prompt is sent, the manifest gets a line with a key that also goes to Mistral. Further lines record the
+conversation and files of the answer, and then the stored images. If a run is killed
+between two lines, the next run continues:
 
-    manifest      meaning                        next run                        next run with --resume
-    (no line)     not asked                      asks                            asks
-    failed        refused, nothing was paid      asks                            asks
-    asked         killed while asking, or cut    leaves it alone                 looks for the answer, else asks
-    drawn         paid for, not all downloaded   leaves it alone                 downloads
-    stored        done                           skips; leaves alone what is     skips; downloads again what is
-                                                 missing in the folder           missing in the folder
-    text          done, without a picture        skips                           skips
+    manifest      meaning                         next run                   next run with --resume
+    (no line)     not sent                        sends                      sends
+    failed        refused, nothing was paid       sends                      sends
+    asked         sent, no answer recorded        leaves it alone            looks for the answer, else sends
+    drawn         paid for, not all downloaded    leaves it alone            downloads
+    stored        done                            skips; does not download   skips; downloads images that
+                                                  missing images             are missing in the folder
+    text          done, without an image          skips                      skips
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessage, HumanMessage
 
-from langchain_mistral_imagegen._cli.arguments import FAILED, NO_PICTURE, PICTURE
 from langchain_mistral_imagegen._cli.batch_report import BatchReport, batch_report
-from langchain_mistral_imagegen._cli.file_names import picture_name
+from langchain_mistral_imagegen._cli.exit_codes import DONE, FAILED, NO_IMAGE, UsageError
+from langchain_mistral_imagegen._cli.file_names import image_name
 from langchain_mistral_imagegen._cli.manifest import MANIFEST, BadManifestError, Manifest, Record, Status, now
+from langchain_mistral_imagegen._cli.output import short_path, writable_store
 from langchain_mistral_imagegen._cli.prompts import Prompt, read_prompts
 from langchain_mistral_imagegen._cli.report import facts_of
-from langchain_mistral_imagegen._cli.session import BadPlaceError, Session, session, shown, writable_store
+from langchain_mistral_imagegen._cli.session import Session, session
 from langchain_mistral_imagegen._conversations.ledger import KEY, lost_answer
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._messages.references import images_of
@@ -43,23 +45,23 @@ from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import FsspecImageStore
 
 _DONE, _PAID = {"stored", "text"}, {"asked", "drawn"}
-_HOPELESS = (AuthenticationError, QuotaExceededError)  # the others would be refused as well
+_HOPELESS = (AuthenticationError, QuotaExceededError)  # all other prompts would be refused too
 
 
 @dataclass(frozen=True)
 class BatchCommand:
-    """Asks for each prompt of a file."""
+    """Sends each prompt of a file."""
 
     args: argparse.Namespace
     report: BatchReport
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> BatchCommand:
-        """Choose how to report."""
+        """Create the command with the report that the options choose."""
         return cls(args, batch_report(as_json=args.json, quiet=args.quiet))
 
     async def run(self) -> int:
-        """Ask for what is missing, store the pictures, and return the exit code."""
+        """Send the prompts that are not done, store the images, and return the exit code."""
         prompts = read_prompts(self.args.prompts)
         store = writable_store(self.args.output)
         with _manifest(self.args.manifest, store) as manifest:
@@ -70,13 +72,13 @@ class BatchCommand:
                     try:
                         await batch.run(prompts, self.args.concurrency)
                     finally:
-                        self.report.summed_up(shown(str(manifest.path.absolute())))
+                        self.report.summarize(short_path(str(manifest.path.absolute())))
         return _exit_code(self.report)
 
 
 @dataclass
 class Batch:
-    """Does for each prompt what is left to do."""
+    """Runs the next step of each prompt."""
 
     session: Session
     store: FsspecImageStore
@@ -86,12 +88,12 @@ class Batch:
     _is_hopeless: bool = field(default=False, init=False)
 
     async def run(self, prompts: Sequence[Prompt], concurrency: int) -> None:
-        """Do it, some at once; a prompt that fails does not stop the others.
+        """Run all prompts, several at the same time; a prompt that fails does not stop the others.
 
         Raises:
-            OSError: If the manifest cannot be written: then nothing more is paid for.
+            OSError: If the manifest cannot be written. Nothing more is paid for then.
         """
-        self.report.began(prompts)
+        self.report.started(prompts)
         waiting = iter(prompts)
         try:
             async with asyncio.TaskGroup() as group:
@@ -109,23 +111,23 @@ class Batch:
             elif known and status in _PAID and not self.resume:
                 self._end(prompt, "unfinished", known)
             elif status == "failed" and self._is_hopeless:
-                self.report.left(prompt)
+                self.report.not_sent(prompt)
             else:
                 await self._attempt(prompt, known)
 
     def _known(self, prompt: Prompt) -> Record | None:
-        """Return what is known of a prompt, and still true."""
+        """Return the record of a prompt, corrected for deleted files; `None` if it must be sent."""
         known = self.manifest.get(prompt.id)
         if known and known["status"] == "stored":
             images: list[ImageRef] = [_as_remote(ref) if self._is_lost(ref) else ref for ref in known["images"]]
             if images != known["images"]:
                 known = {**known, "images": images, "status": "drawn"}
         if known and known.get("sandbox") and not (self.session.is_sandbox and known["status"] in _DONE):
-            return None  # that sandbox is gone, and it was free
+            return None  # that sandbox no longer exists, and it was free
         return known
 
     def _is_lost(self, ref: ImageRef) -> bool:
-        # Only a folder can be looked into at no cost.
+        # Only a folder can be checked without cost.
         return self.store.local_folder is not None and not Path(self.store.location(ref["key"])).exists()
 
     async def _attempt(self, prompt: Prompt, known: Record | None) -> None:
@@ -138,20 +140,22 @@ class Batch:
 
     def _end(self, prompt: Prompt, outcome: str, record: Record) -> None:
         images = [ref for ref in record.get("images", ()) if ref["status"] == "stored"]
-        self.report.ended(prompt, outcome, record, [(ref, shown(self.store.location(ref["key"]))) for ref in images])
+        self.report.ended(
+            prompt, outcome, record, [(ref, short_path(self.store.location(ref["key"]))) for ref in images]
+        )
 
     async def _finish(self, prompt: Prompt, known: Record | None) -> Record:
-        """Find or get the answer, then its pictures."""
+        """Get the answer, then download its images."""
         if known and known["status"] == "drawn":
             return await self._download(prompt, known)
         answer = await self._lost(prompt, known) if known and known["status"] == "asked" else None
-        answer = answer or await self._ask(prompt)
+        answer = answer or await self._send(prompt)
         images = images_of(answer)
         status: Status = "drawn" if images else "text"
         record = self.manifest.write(self._record(prompt, status, images=images, **facts_of(answer)))
         return await self._download(prompt, record) if images else record
 
-    async def _ask(self, prompt: Prompt) -> AIMessage:
+    async def _send(self, prompt: Prompt) -> AIMessage:
         self.report.working(prompt, "drawing")
         key = secrets.token_hex(16)
         asked = self.manifest.write(self._record(prompt, "asked", key=key))
@@ -165,7 +169,7 @@ class Batch:
         return answer
 
     async def _lost(self, prompt: Prompt, known: Record) -> AIMessage | None:
-        """Look for an answer that did not arrive; while it may still be drawn, wait for it."""
+        """Look for an answer that did not arrive; wait for it while the image may still be drawn."""
         self.report.working(prompt, "looking for its answer")
         model = self.session.model
         age = (datetime.now(UTC) - datetime.fromisoformat(known["time"])).total_seconds()
@@ -178,8 +182,8 @@ class Batch:
         outcomes = await self.session.model.astore_images(
             missing,
             self.store,
-            name=functools.partial(picture_name, prompt.name),
-            on_bytes=functools.partial(self.report.fetched, prompt),
+            name=functools.partial(image_name, prompt.name),
+            on_bytes=functools.partial(self.report.image_bytes_received, prompt),
         )
         new = {ref["id"]: attempted(ref, outcome) for ref, outcome in zip(missing, outcomes, strict=True)}
         images = [new.get(ref["id"], ref) for ref in drawn["images"]]
@@ -208,24 +212,29 @@ def _reason(error: Exception) -> str:
 def _manifest(place: str | None, store: FsspecImageStore) -> Manifest:
     folder = store.local_folder
     if place is None and folder is None:
-        raise BadPlaceError(
-            f"{store.location('').rstrip('/')} is no folder, where a manifest could grow; choose a file with --manifest"
+        raise UsageError(
+            f"{store.location('').rstrip('/')} is not a local folder, so the manifest needs a file of its own: "
+            "choose one with --manifest"
         )
     return Manifest(Path(place) if place is not None else cast("Path", folder) / MANIFEST)
 
 
 def _check_unchanged(prompts: Sequence[Prompt], manifest: Manifest) -> None:
-    """See to it that an id means what it meant: what was paid for is neither paid for again nor taken for another."""
+    """Check that each id still has its prompt, so that no answer is paid for again or used for another prompt.
+
+    Raises:
+        BadManifestError: If the manifest has another prompt under an id.
+    """
     for prompt in prompts:
         known = manifest.get(prompt.id)
         if known and known["prompt"] != prompt.text and known["status"] != "failed":
             raise BadManifestError(
-                f"The id {prompt.id!r} stands for another prompt in {manifest.path}: give this one another id, "
-                "or take the lines with that id out"
+                f"The id {prompt.id!r} has another prompt in {manifest.path}: choose another id, "
+                "or remove the lines with that id"
             )
 
 
 def _exit_code(report: BatchReport) -> int:
-    if any(report.counts[outcome] for outcome in ("failed", "unfinished", "left")):
+    if any(report.counts[outcome] for outcome in ("failed", "unfinished", "not_sent")):
         return FAILED
-    return NO_PICTURE if report.counts["text"] else PICTURE
+    return NO_IMAGE if report.counts["text"] else DONE

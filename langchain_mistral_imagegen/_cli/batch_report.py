@@ -1,4 +1,4 @@
-"""What the command shows of many prompts: progress on a terminal, a line per prompt, or a JSON object per prompt."""
+"""What the command prints for many prompts: progress on a terminal, a line or a JSON object per prompt."""
 
 from __future__ import annotations
 
@@ -20,81 +20,87 @@ from langchain_mistral_imagegen.images import ImageRef
 
 _SUMMARY = {
     "stored": "stored",
-    "text": "answered without a picture",
+    "text": "answered without an image",
     "failed": "failed",
     "skipped": "done before",
     "unfinished": "unfinished",
-    "left": "not asked",
+    "not_sent": "not sent",
 }
 
 
 class BatchReport(Report):
-    """Tells the paths of new pictures, and on standard error what failed."""
+    """Prints the paths of new images on standard output, and errors on standard error."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    def began(self, prompts: Sequence[Prompt]) -> None:
-        """Take all that there is to do."""
+    def started(self, prompts: Sequence[Prompt]) -> None:
+        """Take the list of prompts."""
 
     def working(self, prompt: Prompt, what: str) -> None:
-        """Take what is being done for a prompt."""
+        """Take the current step of a prompt."""
 
     def answered(self, answer: AIMessage) -> None:
-        """Take an answer that was just paid for."""
+        """Take an answer that has just been paid for."""
 
-    def fetched(self, prompt: Prompt, ref: ImageRef, count: int) -> None:
-        """Take the number of bytes received of a picture so far."""
+    def image_bytes_received(self, prompt: Prompt, ref: ImageRef, count: int) -> None:
+        """Take the number of bytes of an image received so far."""
 
     def ended(self, prompt: Prompt, outcome: str, record: Record, stored: Stored) -> None:
-        """Tell what came of a prompt.
+        """Print the outcome of a prompt.
 
         Args:
             prompt: The prompt.
-            outcome: One of the names of the summary.
-            record: What stands in the manifest.
-            stored: Its pictures, and where they are.
+            outcome: A key of the summary, such as `stored` or `failed`.
+            record: Its last line in the manifest.
+            stored: Its images and their paths.
         """
         self.counts[outcome] += 1
         if outcome in {"failed", "unfinished"}:
-            self.failed(f"{prompt.id}: {record.get('error', 'it was interrupted; --resume looks for the answer')}")
+            self.failed(
+                f"{prompt.id}: {record.get('error', 'interrupted; run again with --resume to look for the answer')}"
+            )
         elif outcome != "skipped":
-            self.told(prompt, record, stored)
+            self.print_result(prompt, record, stored)
 
-    def told(self, prompt: Prompt, record: Record, stored: Stored) -> None:  # noqa: ARG002  # others show more
-        """Tell what was stored, or said instead."""
+    def print_result(self, prompt: Prompt, record: Record, stored: Stored) -> None:  # noqa: ARG002  # others show more
+        """Print the paths of the images."""
         for _, path in stored:
-            self.say(path)
+            self.print(path)
 
-    def left(self, prompt: Prompt) -> None:  # noqa: ARG002  # others show more
-        """Take a prompt that was not asked, because it would have been refused as well."""
-        self.counts["left"] += 1
+    def not_sent(self, prompt: Prompt) -> None:  # noqa: ARG002  # others show more
+        """Take a prompt that was not sent because Mistral would have refused it too."""
+        self.counts["not_sent"] += 1
 
-    def summed_up(self, place: str) -> None:
-        """Tell how many prompts came to what."""
+    def summarize(self, place: str) -> None:
+        """Print how many prompts had which outcome.
+
+        Args:
+            place: The path of the manifest.
+        """
 
 
 class JsonBatchReport(BatchReport):
-    """One JSON object per prompt on standard output, in the order in which they end."""
+    """Prints one JSON object per prompt on standard output, in the order in which they end."""
 
     def ended(self, prompt: Prompt, outcome: str, record: Record, stored: Stored) -> None:
-        """See `BatchReport.ended`; failures are in the object."""
+        """See `BatchReport.ended`; an error is part of the object."""
         self.counts[outcome] += 1
         paths = {ref["id"]: {"path": path} for ref, path in stored}
         images = [{**paths.get(ref["id"], {}), **ref} for ref in record.get("images", ())]
-        self._tell({**record, "images": images, "outcome": outcome, "id": prompt.id})
+        self._print_json({**record, "images": images, "outcome": outcome, "id": prompt.id})
 
-    def left(self, prompt: Prompt) -> None:
-        """See `BatchReport.left`."""
-        super().left(prompt)
-        self._tell({"id": prompt.id, "prompt": prompt.text, "images": [], "outcome": "left"})
+    def not_sent(self, prompt: Prompt) -> None:
+        """See `BatchReport.not_sent`."""
+        super().not_sent(prompt)
+        self._print_json({"id": prompt.id, "prompt": prompt.text, "images": [], "outcome": "not_sent"})
 
-    def _tell(self, told: dict[str, object]) -> None:
-        self.say(json.dumps(told))
+    def _print_json(self, value: dict[str, object]) -> None:
+        self.print(json.dumps(value))
 
 
 class TextBatchReport(BatchReport):
-    """A line per prompt and a summary on standard output; bars on standard error, if that is a terminal."""
+    """Prints a line per prompt and a summary on standard output; bars on standard error, if it is a terminal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +116,7 @@ class TextBatchReport(BatchReport):
             console=console,
             transient=True,
             disable=not console.is_terminal,
-            redirect_stdout=sys.stdout.isatty(),  # what goes to a file must not be shown instead
+            redirect_stdout=sys.stdout.isatty(),  # output that goes to a file must not go to the terminal
         )
         self._overall: TaskID | None = None
         self._count = 0
@@ -127,23 +133,23 @@ class TextBatchReport(BatchReport):
         self._progress.start()
         return self
 
-    def began(self, prompts: Sequence[Prompt]) -> None:
-        """Show the bar of all."""
+    def started(self, prompts: Sequence[Prompt]) -> None:
+        """Show the bar for all prompts."""
         self._overall = self._progress.add_task("all", total=len(prompts), state=f"0 of {len(prompts)}")
         self._count = len(prompts)
 
     def working(self, prompt: Prompt, what: str) -> None:
-        """Show the bar of a prompt."""
+        """Show the bar of a prompt with its current step."""
         if prompt.id not in self._tasks:
             self._tasks[prompt.id] = self._progress.add_task(printable(prompt.id), total=None, state=what)
         self._progress.update(self._tasks[prompt.id], state=what)
 
     def answered(self, answer: AIMessage) -> None:
-        """Count what Mistral bills."""
+        """Count the tool calls that Mistral bills."""
         self._called.update(facts_of(answer)["connectors"] or {})
 
-    def fetched(self, prompt: Prompt, ref: ImageRef, count: int) -> None:  # noqa: ARG002  # mostly there is but one
-        """Show the bytes received."""
+    def image_bytes_received(self, prompt: Prompt, ref: ImageRef, count: int) -> None:  # noqa: ARG002  # most prompts give one image
+        """Show the number of bytes received."""
         self.working(prompt, f"downloading, {count:,} bytes")
 
     def ended(self, prompt: Prompt, outcome: str, record: Record, stored: Stored) -> None:
@@ -155,30 +161,34 @@ class TextBatchReport(BatchReport):
             self._progress.update(self._overall, completed=done, state=f"{done} of {self._count}")
         super().ended(prompt, outcome, record, stored)
 
-    def told(self, prompt: Prompt, record: Record, stored: Stored) -> None:
-        """Tell where the pictures are, or what was said instead."""
+    def print_result(self, prompt: Prompt, record: Record, stored: Stored) -> None:
+        """Print the paths and sizes of the images, or the text of an answer without images."""
         for ref, path in stored:
             size = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
-            self.say(f"{prompt.id}: {path} ({size}{ref['size_bytes']:,} bytes)")
+            self.print(f"{prompt.id}: {path} ({size}{ref['size_bytes']:,} bytes)")
         if not stored:
-            self.say(f"{prompt.id}: no picture: {record.get('text', '')}")
+            self.print(f"{prompt.id}: no image: {record.get('text', '')}")
 
     def _stop_progress(self) -> None:
         if self._progress.live.is_started:  # before rich 15, what was not started ends with an empty line
             self._progress.stop()
 
-    def summed_up(self, place: str) -> None:
-        """Tell how many prompts came to what."""
+    def summarize(self, place: str) -> None:
+        """Print how many prompts had which outcome.
+
+        Args:
+            place: The path of the manifest.
+        """
         self._stop_progress()
         self.counts["unfinished"] += len(self._tasks)  # interrupted
-        self.counts["left"] += self._count - self.counts.total()
-        told = [f"{self.counts[outcome]} {words}" for outcome, words in _SUMMARY.items() if self.counts[outcome]]
+        self.counts["not_sent"] += self._count - self.counts.total()
+        outcomes = [f"{self.counts[outcome]} {words}" for outcome, words in _SUMMARY.items() if self.counts[outcome]]
         called = [f"{name} called {times(count)}" for name, count in self._called.items()]
-        self.say("; ".join([", ".join(told) or "Nothing was done", *called, f"see {place}"]))
+        self.print("; ".join([", ".join(outcomes) or "Nothing was done", *called, f"see {place}"]))
 
 
 def batch_report(*, as_json: bool, quiet: bool) -> BatchReport:
-    """Choose how to report."""
+    """Return the report that the options choose."""
     if as_json:
         return JsonBatchReport()
     return BatchReport() if quiet else TextBatchReport()

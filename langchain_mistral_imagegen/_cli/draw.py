@@ -1,43 +1,43 @@
-"""One prompt: a picture in a file."""
+"""One prompt: its images are drawn and stored."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import functools
 from contextlib import suppress
 from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage
 
-from langchain_mistral_imagegen._cli.arguments import NO_PICTURE, PICTURE
-from langchain_mistral_imagegen._cli.file_names import picture_name
-from langchain_mistral_imagegen._cli.preview import can_preview, preview
+from langchain_mistral_imagegen._cli.exit_codes import DONE, NO_IMAGE
+from langchain_mistral_imagegen._cli.file_names import image_name
+from langchain_mistral_imagegen._cli.output import short_path, writable_store
+from langchain_mistral_imagegen._cli.preview import is_previewed, preview
 from langchain_mistral_imagegen._cli.report import Report, report_for
-from langchain_mistral_imagegen._cli.session import session, shown, writable_store
+from langchain_mistral_imagegen._cli.session import session
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import MistralImagegenError, OutcomeUnknownError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
 
-_PATIENCE = 30.0  # seconds for which an answer is looked for that did not arrive
+_LOOKUP_SECONDS = 30.0  # how long to look for an answer that did not arrive
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """Asks for one prompt."""
+class DrawCommand:
+    """Sends one prompt."""
 
     args: argparse.Namespace
     report: Report
 
     @classmethod
-    def of(cls, args: argparse.Namespace) -> Drawing:
-        """Choose how to report."""
+    def of(cls, args: argparse.Namespace) -> DrawCommand:
+        """Create the command with the report that the options choose."""
         return cls(args, report_for(as_json=args.json, quiet=args.quiet))
 
     async def run(self) -> int:
-        """Ask, store the pictures, and return the exit code."""
+        """Send the prompt, store the images, and return the exit code."""
         store = writable_store(self.args.output)
         async with session(self.args, self.report.notice) as connected:
             with self.report:
@@ -45,41 +45,42 @@ class Drawing:
 
     async def _generate(self, model: ChatMistralConversations, store: ImageStore) -> int:
         answer = await self._answer(model)
-        refs = images_of(answer)
         outcomes = await model.astore_images(
-            refs, store, name=functools.partial(picture_name, self.args.prompt), on_bytes=self.report.received
+            images_of(answer),
+            store,
+            name=functools.partial(image_name, self.args.prompt),
+            on_bytes=self.report.bytes_received,
         )
         stored: list[ImageRef] = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
-        self.report.finished(answer, [(ref, shown(store.location(ref["key"]))) for ref in stored])
-        if self.args.preview and not (self.args.json or self.args.quiet) and can_preview():
-            for ref in stored:
-                preview(await asyncio.to_thread(store.get, ref["key"]))
+        self.report.finished(answer, [(ref, short_path(store.location(ref["key"]))) for ref in stored])
+        if is_previewed(self.args):
+            await preview(stored, store)
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
-        return PICTURE if stored else NO_PICTURE
+        return DONE if stored else NO_IMAGE
 
     async def _answer(self, model: ChatMistralConversations) -> AIMessage:
         try:
-            return await self._ask(model)
+            return await self._request(model)
         except OutcomeUnknownError as error:
-            wait = min(_PATIENCE, model.timeout)
+            wait = min(_LOOKUP_SECONDS, model.timeout)
             self.report.looking(wait)
             answer = None
-            with suppress(MistralImagegenError):  # the first error is the one to tell
+            with suppress(MistralImagegenError):  # the first error is the one to report
                 answer = await error.areconcile(wait)
             if answer is None:
                 raise
-            self.report.said(answer.text)
+            self.report.text_received(answer.text)
             return answer
 
-    async def _ask(self, model: ChatMistralConversations) -> AIMessage:
+    async def _request(self, model: ChatMistralConversations) -> AIMessage:
         if self.args.no_stream:
             answer = await model.ainvoke(self.args.prompt)
-            self.report.said(answer.text)
+            self.report.text_received(answer.text)
             return answer
         chunks = []
         async for chunk in model.astream(self.args.prompt):
-            self.report.heard(chunk)
+            self.report.chunk_received(chunk)
             chunks.append(chunk)
         return functools.reduce(lambda left, right: left + right, chunks)

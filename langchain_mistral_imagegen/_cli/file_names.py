@@ -1,4 +1,4 @@
-"""Readable file names for pictures, from their prompts."""
+"""Readable file names for images, made from their prompts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REQUEST = re.compile(
 
 
 def slug(prompt: str) -> str:
-    """Return the gist of a prompt in lower-case ASCII words joined by hyphens, 60 characters at most.
+    """Shorten a prompt to lower-case ASCII words joined by hyphens, 60 characters at most.
 
     "Generate an orange cat in an office." becomes `orange-cat-in-an-office`; if nothing is left, `image`.
     """
@@ -32,6 +32,6 @@ def slug(prompt: str) -> str:
     return words or "image"
 
 
-def picture_name(prompt: str, sha256: str) -> str:
-    """Name a picture by its prompt and the first six digits of its hash."""
+def image_name(prompt: str, sha256: str) -> str:
+    """Return an image's name: its prompt and the first six digits of its hash."""
     return f"{slug(prompt)}-{sha256[:6]}"

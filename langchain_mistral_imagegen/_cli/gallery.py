@@ -1,4 +1,4 @@
-"""`mistral-imagegen gallery`: a page of the pictures in a folder, with what the manifest knows of them."""
+"""`mistral-imagegen gallery`: a page of the images in a folder, with their prompts from the manifest."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
-from langchain_mistral_imagegen._cli.arguments import NO_PICTURE, PICTURE
-from langchain_mistral_imagegen._cli.gallery_page import Card, Gap, Shown, page
+from langchain_mistral_imagegen._cli.exit_codes import DONE, NO_IMAGE, UsageError
+from langchain_mistral_imagegen._cli.gallery_page import Card, EmbeddedImage, Gap, page
 from langchain_mistral_imagegen._cli.manifest import MANIFEST, Record, read_manifest
+from langchain_mistral_imagegen._cli.output import short_path
 from langchain_mistral_imagegen._cli.report import Report, times
-from langchain_mistral_imagegen._cli.session import BadPlaceError, shown
 from langchain_mistral_imagegen._files import write_file
 from langchain_mistral_imagegen.images import sniff_image
 
 PAGE = "gallery.html"
 _SMALL, _LARGE = 640, 1600  # pixels of the longer side
 _GAPS = {
-    "asked": ("Unfinished", "its answer is not known; --resume looks for it"),
-    "drawn": ("Unfinished", "it is drawn, but not downloaded; --resume does it"),
+    "asked": ("Unfinished", "no answer was recorded; --resume looks for it"),
+    "drawn": ("Unfinished", "it was drawn, but not downloaded; --resume downloads it"),
     "stored": ("Missing", "its file is not in the folder; --resume downloads it again"),
-    "text": ("Answered in words", ""),
+    "text": ("Answered with text", ""),
     "failed": ("Failed", ""),
 }
 
@@ -39,20 +39,20 @@ class GalleryCommand:
     report: Report = field(default_factory=Report)
 
     async def run(self) -> int:
-        """Write it, tell where it is, and return the exit code."""
+        """Write the page, print its path, and return the exit code."""
         return self._write()
 
     def _write(self) -> int:
         folder = Path(self.args.folder)
         if not folder.is_dir():
-            raise BadPlaceError(f"{self.args.folder} is not a folder")
+            raise UsageError(f"{self.args.folder} is not a folder")
         gallery = Gallery(folder, self._records(folder), is_reduced=not self.args.originals)
         target = Path(self.args.output or folder / PAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
         title = self.args.title or folder.resolve().name.replace("_", " ").capitalize()
         write_file(target, gallery.page(title).encode("utf-8", "replace"))
-        self.report.say(shown(str(target.absolute())))
-        return PICTURE if gallery.files else NO_PICTURE
+        self.report.print(short_path(str(target.absolute())))
+        return DONE if gallery.files else NO_IMAGE
 
     def _records(self, folder: Path) -> dict[str, Record]:
         if self.args.manifest:
@@ -61,16 +61,16 @@ class GalleryCommand:
 
 
 class Gallery:
-    """The pictures that are in a folder; only these are read, whatever a manifest names."""
+    """The images in a folder. No other file is read, whatever the manifest names."""
 
     def __init__(self, folder: Path, records: Mapping[str, Record], *, is_reduced: bool = True) -> None:
         self._folder = folder
         self._is_reduced = is_reduced
-        self.files = {path.relative_to(folder).as_posix(): path for path in _pictures(folder)}
+        self.files = {path.relative_to(folder).as_posix(): path for path in _images(folder)}
         self._records = records
 
     def page(self, title: str) -> str:
-        """Return the page: first what the manifest names, in its order, then the rest."""
+        """Return the page: first the images in the manifest, in its order, then the others."""
         named = [(record, ref) for record in self._records.values() for ref in record.get("images", ())]
         known = {str(ref.get("key")): (record, ref) for record, ref in named}
         keys = [*dict.fromkeys(key for key in known if key in self.files), *sorted(self.files.keys() - known.keys())]
@@ -78,18 +78,18 @@ class Gallery:
         return page(title, self._summary(), cards, list(self._gaps()))
 
     def _card(self, key: str, record: Record | None, ref: Mapping[str, Any]) -> Card:
-        small, large, size = self._shown(self.files[key])
+        small, large, size = self._embedded(self.files[key])
         words = record["prompt"] if record else self.files[key].stem.replace("-", " ").replace("_", " ")
         facts = {"File": key, "Size": size, **(_facts(record, ref) if record else {})}
         return Card(words, facts, size.partition(",")[0], small, large)
 
-    def _shown(self, path: Path) -> tuple[Shown | None, Shown | None, str]:
-        """Return a picture in two sizes, and its own."""
+    def _embedded(self, path: Path) -> tuple[EmbeddedImage | None, EmbeddedImage | None, str]:
+        """Return an image small and large, and a text with its original size."""
         data = path.read_bytes()
         try:
             with Image.open(io.BytesIO(data)) as opened:
-                size = f"{opened.width} × {opened.height} pixels, {len(data):,} bytes"  # noqa: RUF001  # it is read
-                whole = Shown(data, Image.MIME[str(opened.format)], opened.width, opened.height)
+                size = f"{opened.width} × {opened.height} pixels, {len(data):,} bytes"  # noqa: RUF001  # a person reads it
+                whole = EmbeddedImage(data, Image.MIME[str(opened.format)], opened.width, opened.height)
                 upright = ImageOps.exif_transpose(opened).convert("RGBA" if opened.has_transparency_data else "RGB")
         except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError):
             return None, None, ""
@@ -100,7 +100,7 @@ class Gallery:
         used = _usage(self._records.values())
         days = sorted(record["time"][:10] for record in self._records.values())
         when = " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""
-        return " · ".join(part for part in (f"{count} {'picture' if count == 1 else 'pictures'}", when, used) if part)
+        return " · ".join(part for part in (f"{count} {'image' if count == 1 else 'images'}", when, used) if part)
 
     def _gaps(self) -> Iterator[Gap]:
         for record in self._records.values():
@@ -121,8 +121,8 @@ def _facts(record: Record, ref: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(fact) for name, fact in facts.items() if fact}
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
-    """Find the pictures below a folder, but no hidden ones, and none that lead out of it."""
+def _images(folder: Path) -> Iterator[Path]:
+    """Yield the images below a folder, without hidden files and links out of it."""
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(folder)
         if path.is_symlink() or any(part.startswith((".", "_")) for part in inner.parts) or not path.is_file():
@@ -132,12 +132,12 @@ def _pictures(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _reduced(picture: Image.Image, longest: int) -> Shown:
-    small = picture.copy()
+def _reduced(image: Image.Image, longest: int) -> EmbeddedImage:
+    small = image.copy()
     small.thumbnail((longest, longest))
     data = io.BytesIO()
     small.save(data, "WEBP", quality=80)
-    return Shown(data.getvalue(), "image/webp", small.width, small.height)
+    return EmbeddedImage(data.getvalue(), "image/webp", small.width, small.height)
 
 
 def _usage(records: Iterable[Record]) -> str:
@@ -146,8 +146,8 @@ def _usage(records: Iterable[Record]) -> str:
         usage, connectors = record.get("usage"), record.get("connectors")
         tokens += _number(usage, "total_tokens")
         called.update({name: _number(connectors, name) for name in connectors} if isinstance(connectors, dict) else {})
-    told = [f"{name} called {times(count)}" for name, count in called.items()]
-    return ", ".join([*told, *([f"{tokens:,} tokens"] if tokens else [])])
+    calls = [f"{name} called {times(count)}" for name, count in called.items()]
+    return ", ".join([*calls, *([f"{tokens:,} tokens"] if tokens else [])])
 
 
 def _number(values: Any, name: str) -> int:

@@ -65,14 +65,14 @@ _POLICY = (
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture as it is put into a page.
+class EmbeddedImage:
+    """An image inside the page.
 
     Attributes:
-        data: Bytes.
-        mime_type: What they are.
-        width: Pixels.
-        height: Pixels.
+        data: The bytes of the file.
+        mime_type: Their MIME type.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
     data: bytes
@@ -89,26 +89,26 @@ class Shown:
 
 @dataclass(frozen=True)
 class Card:
-    """A picture of a gallery.
+    """An image of the gallery with its caption.
 
     Attributes:
-        words: Its prompt, or what its file is called.
-        facts: What else is known, by name.
-        note: The most important of it.
-        small: The picture in the grid; `None` if it cannot be read.
-        large: The picture when it is opened.
+        words: The prompt, or the name of the file.
+        facts: Further facts by name.
+        note: The most important fact.
+        small: The image in the grid; `None` if it cannot be read.
+        large: The image when it is opened.
     """
 
     words: str
     facts: dict[str, str]
     note: str
-    small: Shown | None
-    large: Shown | None
+    small: EmbeddedImage | None
+    large: EmbeddedImage | None
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A prompt without a picture, and why."""
+    """A prompt without an image, and the reason."""
 
     words: str
     status: str
@@ -116,7 +116,7 @@ class Gap:
 
 
 def page(title: str, summary: str, cards: Sequence[Card], gaps: Sequence[Gap]) -> str:
-    """Write a page; whatever it is given is text, never markup."""
+    """Return the HTML of a page. All arguments are text, never markup."""
     figures = "\n".join(_card(number, card) for number, card in enumerate(cards, start=1))
     return f"""\
 <!doctype html>
@@ -139,7 +139,7 @@ def page(title: str, summary: str, cards: Sequence[Card], gaps: Sequence[Gap]) -
 {figures}
 </ul>
 {_gaps(gaps)}</main>
-<footer>Made by mistral-imagegen. Pictures open with a click or Enter, and close with Esc.</footer>
+<footer>Made by mistral-imagegen. Click an image or press Enter to open it; press Esc to close it.</footer>
 </body>
 </html>
 """
@@ -150,14 +150,14 @@ def _card(number: int, card: Card) -> str:
     note = f'<p class="note">{escape(card.note)}</p>' if card.note else ""
     text = f'<div class="words"><p class="prompt">{words}</p>{note}</div>'
     if card.small is None or card.large is None:
-        return f'<li class="card"><div class="none">This picture cannot be shown</div>{text}</li>'
+        return f'<li class="card"><div class="none">This image cannot be shown</div>{text}</li>'
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in card.facts.items())
     return f"""\
 <li class="card">
-<button class="open" popovertarget="picture-{number}"><img alt="{words}" {card.small.attributes}></button>
+<button class="open" popovertarget="image-{number}"><img alt="{words}" {card.small.attributes}></button>
 {text}
-<dialog popover id="picture-{number}" aria-label="Picture {number}">
-<button class="close" popovertarget="picture-{number}" popovertargetaction="hide" autofocus>Close</button>
+<dialog popover id="image-{number}" aria-label="Image {number}">
+<button class="close" popovertarget="image-{number}" popovertargetaction="hide" autofocus>Close</button>
 <img alt="{words}" {card.large.attributes}>
 <div class="words"><p class="prompt">{words}</p><dl>{facts}</dl></div>
 </dialog>
@@ -173,7 +173,7 @@ def _gaps(gaps: Sequence[Gap]) -> str:
     )
     return f"""\
 <section aria-labelledby="missing">
-<h2 id="missing">Without a picture</h2>
+<h2 id="missing">Without an image</h2>
 <ul class="missing">
 {lines}
 </ul>

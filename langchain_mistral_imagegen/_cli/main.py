@@ -1,6 +1,6 @@
-"""The command `mistral-imagegen`: a prompt in, a picture in a file; or many of them.
+"""The command `mistral-imagegen`: draw one prompt or many, and turn errors into exit codes.
 
-`_cli_arguments` says what can be asked of it, the other `_cli_*` modules carry it out. Here errors become exit codes.
+`arguments.py` defines the options. A module per command runs it.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from langchain_mistral_imagegen._cli.arguments import BAD_USAGE, FAILED, INTERRUPTED, parse, refuse
+from langchain_mistral_imagegen._cli.arguments import parse, refuse
+from langchain_mistral_imagegen._cli.exit_codes import BAD_USAGE, FAILED, INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
     from langchain_mistral_imagegen._cli.report import Report
 
 
 class Command(Protocol):
-    """What can be run."""
+    """A command that can be run."""
 
     @property
     def report(self) -> Report:
-        """Where failures are told."""
+        """Where errors are printed."""
 
     async def run(self) -> int:
-        """Do it and return the exit code."""
+        """Run the command and return its exit code."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,16 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # what a console cannot show is no reason to stop half-way
+            stream.reconfigure(errors="backslashreplace")  # a character the console lacks is no reason to stop
     try:
         command = _command(args)
     except ImportError as error:
         refuse(f"{error.name} is not installed: pip install 'langchain-mistral-imagegen[cli]'")
-    return _guarded(command)
+    return _run(command)
 
 
 def _command(args: argparse.Namespace) -> Command:
-    # Imported late: help comes at once, and the extra `cli` may be missing.
+    # Imported late: `--help` must be fast, and the extra `cli` may be missing.
     match args.command:
         case "batch":
             from langchain_mistral_imagegen._cli.batch import BatchCommand  # noqa: PLC0415
@@ -58,38 +59,37 @@ def _command(args: argparse.Namespace) -> Command:
 
             return GalleryCommand(args)
         case "show":
-            from langchain_mistral_imagegen._cli.show import Showing  # noqa: PLC0415
+            from langchain_mistral_imagegen._cli.show import ShowCommand  # noqa: PLC0415
 
-            return Showing(args)
+            return ShowCommand(args)
         case "agents":
             from langchain_mistral_imagegen._cli.agents import AgentsCommand  # noqa: PLC0415
 
             return AgentsCommand(args)
         case "completion":
-            from langchain_mistral_imagegen._cli.shell_completion import Completion  # noqa: PLC0415
+            from langchain_mistral_imagegen._cli.shell_completion import CompletionCommand  # noqa: PLC0415
 
-            return Completion(args)
+            return CompletionCommand(args)
         case _:
-            from langchain_mistral_imagegen._cli.draw import Drawing  # noqa: PLC0415
+            from langchain_mistral_imagegen._cli.draw import DrawCommand  # noqa: PLC0415
 
-            return Drawing.of(args)
+            return DrawCommand.of(args)
 
 
-def _guarded(command: Command) -> int:
-    """Run, and turn what goes wrong into words and an exit code."""
-    from langchain_mistral_imagegen._cli.session import BadPlaceError  # noqa: PLC0415  # heavy
+def _run(command: Command) -> int:
+    """Run the command; print expected errors and return their exit codes. Others are bugs, and keep their traceback."""
     from langchain_mistral_imagegen.errors import (  # noqa: PLC0415  # heavy
         AuthenticationError,
-        MissingAPIKeyError,
+        InvalidInputError,
         MistralImagegenError,
     )
 
     try:
         return asyncio.run(command.run())
     except KeyboardInterrupt:
-        command.report.failed("Interrupted; nothing half-written was left behind")
+        command.report.failed("Interrupted. No partial file was left behind.")
         return INTERRUPTED
-    except (MissingAPIKeyError, ValueError, BadPlaceError) as error:
+    except (UsageError, InvalidInputError) as error:
         command.report.failed(str(error))
         return BAD_USAGE
     except AuthenticationError as error:

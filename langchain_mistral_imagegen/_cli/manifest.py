@@ -1,4 +1,4 @@
-"""`Manifest`: what became of each of many prompts, written before and after everything that costs money."""
+"""`Manifest`: the result of each prompt, written before and after each step that costs money."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
 
+from langchain_mistral_imagegen._cli.exit_codes import UsageError
 from langchain_mistral_imagegen._protocol.entries import read_json
 from langchain_mistral_imagegen.images import ImageRef
 
@@ -27,12 +28,12 @@ class Record(TypedDict):
     id: str
     prompt: str
     status: Status
-    """`asked` (the answer is not known, it may have been paid for), `drawn` (paid for, not all downloaded), `stored`,
-    `text` (answered without a picture) or `failed` (refused; nothing was paid)."""
+    """`asked` (sent, no answer recorded; it may have been paid for), `drawn` (paid for, not all downloaded), `stored`,
+    `text` (answered without an image) or `failed` (refused; nothing was paid)."""
     time: str
-    """When it was written; of `asked`, when it was asked."""
+    """When the line was written, in UTC; with `asked`, when the prompt was sent."""
     key: NotRequired[str]
-    """In the metadata of the conversation at Mistral, by which a lost answer is found."""
+    """Also in the metadata of the conversation at Mistral, to find a lost answer."""
     conversation_id: NotRequired[str]
     model_name: NotRequired[str]
     agent_id: NotRequired[str]
@@ -42,33 +43,36 @@ class Record(TypedDict):
     connectors: NotRequired[dict[str, int]]
     error: NotRequired[str]
     sandbox: NotRequired[bool]
-    """Whether a sandbox answered that is gone now."""
+    """Whether a sandbox that ended with the command answered."""
 
 
-class BadManifestError(ValueError):
-    """A manifest cannot be read, or somebody else writes it."""
+class BadManifestError(UsageError):
+    """A manifest cannot be read or written, or another run is writing it."""
 
 
 def now() -> str:
-    """Return the time as it stands in a manifest."""
+    """Return the current time in the format of a manifest."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def read_manifest(path: Path) -> dict[str, Record]:
-    """Read the last line of each id; a line that is being written does not count.
+    """Read a manifest: the last line of each id. An incomplete last line is ignored.
 
     Raises:
-        BadManifestError: If it is not one.
-        OSError: If it cannot be read.
+        BadManifestError: If it cannot be read, or is not a manifest.
     """
-    return _records(path.read_bytes(), path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadManifestError(f"Cannot read the manifest: {error}; choose another with --manifest") from error
+    return _records(data, path)
 
 
 class Manifest:
-    """Takes lines, on the disk before `write` returns. None is ever changed, and the last one with an id counts.
+    """A file of lines that are only added. If an id occurs more than once, the last line wins.
 
-    Whoever is killed while writing a line leaves a part of one, which the next one removes. Only one process at a time
-    can write.
+    A line is on the disk when `write` returns. A process that is killed while it writes leaves an incomplete line,
+    which the next process removes. Only one process at a time can write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,7 +85,7 @@ class Manifest:
             self._file = self.path.open("a+b", buffering=0)
         except OSError as error:
             raise BadManifestError(
-                f"The manifest cannot be kept there: {error}; use another with --manifest"
+                f"Cannot write the manifest: {error}; choose another file with --manifest"
             ) from error
         try:
             self._lock()
@@ -100,15 +104,19 @@ class Manifest:
         self._file.close()
 
     def get(self, prompt_id: str) -> Record | None:
-        """Return what is known of a prompt."""
+        """Return the last line of a prompt, or `None`."""
         return self._records.get(prompt_id)
 
     def write(self, record: Record) -> Record:
-        """Add a line."""
+        """Add a line and return it.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         written = self._file.write(line)
         if written != len(line):
-            raise OSError(f"{self.path} takes no more: is the disk full?")
+            raise OSError(f"Cannot write all of a line to {self.path}; is the disk full?")
         os.fsync(self._file.fileno())
         self._records[record["id"]] = record
         return record
@@ -130,7 +138,9 @@ def _records(data: bytes, path: Path) -> dict[str, Record]:
         except ValueError:
             record = None
         if not _is_record(record):
-            raise BadManifestError(f"{path}, line {number}: not a line of a manifest; use another with --manifest")
+            raise BadManifestError(
+                f"{path}, line {number}: not a line of a manifest; choose another file with --manifest"
+            )
         found[record["id"]] = cast("Record", record)
     return found
 
@@ -139,10 +149,10 @@ def _is_record(value: Any) -> bool:
     if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in ("id", "prompt", "time")):
         return False
     images, status = value.get("images", []), value.get("status")
-    needed = {"asked": "key", "drawn": "images", "stored": "images"}.get(str(status))
+    required = {"asked": "key", "drawn": "images", "stored": "images"}.get(str(status))
     return (
         status in get_args(Status)
-        and (needed is None or needed in value)
+        and (required is None or required in value)
         and isinstance(images, list)
         and all(isinstance(ref, dict) and isinstance(ref.get("id"), str) and "status" in ref for ref in images)
     )

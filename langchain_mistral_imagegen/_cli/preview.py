@@ -1,32 +1,45 @@
-"""Pictures on a terminal: as sixels, by kitty's protocol, or as coloured half blocks, whichever it can."""
+"""Images on a terminal: as sixels, by kitty's protocol, or as coloured half blocks, whichever it can show."""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import io
 import logging
 import os
 import sys
+from collections.abc import Iterable
 
 from PIL import Image
+
+from langchain_mistral_imagegen.images import ImageRef
+from langchain_mistral_imagegen.stores import ImageStore
 
 _log = logging.getLogger("langchain_mistral_imagegen")
 _ROWS = 16
 
 
-def can_preview() -> bool:
-    """Tell whether there is a terminal to show pictures on, that can also be asked what it can."""
-    return sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") not in {None, "dumb"}
+def is_previewed(args: argparse.Namespace) -> bool:
+    """Return whether images are to be shown: the options allow it, and there is a terminal that can be queried."""
+    is_allowed = args.preview and not args.json and not getattr(args, "quiet", False)
+    is_terminal = sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") not in {None, "dumb"}
+    return is_allowed and is_terminal
 
 
-def preview(data: bytes) -> None:
-    """Show a picture; one that cannot be shown is left out."""
-    # It asks the terminal while it is imported, so this must not be done for anything else.
-    logging.getLogger("textual_image").setLevel(logging.ERROR)  # not of a terminal that does not answer
+async def preview(refs: Iterable[ImageRef], store: ImageStore) -> None:
+    """Show stored images; one that the terminal cannot show is left out."""
+    for ref in refs:
+        _show(await asyncio.to_thread(store.get, ref["key"]))
+
+
+def _show(data: bytes) -> None:
+    # It queries the terminal while it is imported, so this must not be done for anything else.
+    logging.getLogger("textual_image").setLevel(logging.ERROR)  # no warning about a terminal that does not answer
     try:
         from rich.console import Console  # noqa: PLC0415
-        from textual_image.renderable import Image as Picture  # noqa: PLC0415
+        from textual_image.renderable import Image as TerminalImage  # noqa: PLC0415
 
-        with Image.open(io.BytesIO(data)) as picture:
-            Console().print(Picture(picture.convert("RGB"), width="auto", height=_ROWS))
-    except Exception:  # noqa: BLE001 - whatever a terminal says, or Pillow: the picture is paid for, and stored
-        _log.debug("a picture cannot be shown on this terminal", exc_info=True)
+        with Image.open(io.BytesIO(data)) as image:
+            Console().print(TerminalImage(image.convert("RGB"), width="auto", height=_ROWS))
+    except Exception:  # noqa: BLE001 - whatever the terminal or Pillow raises: the image is paid for, and stored
+        _log.debug("this terminal cannot show an image", exc_info=True)

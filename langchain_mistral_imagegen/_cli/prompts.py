@@ -1,4 +1,4 @@
-"""Lists of prompts: a text file with one per line, or JSON lines."""
+"""Lists of prompts: a text file with one prompt per line, or JSON lines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langchain_mistral_imagegen._cli.exit_codes import UsageError
 from langchain_mistral_imagegen._cli.file_names import slug
 from langchain_mistral_imagegen._protocol.entries import read_json
 
 _JSON_SUFFIXES = {".jsonl", ".ndjson"}
 
 
-class BadPromptsError(ValueError):
+class BadPromptsError(UsageError):
     """A list of prompts cannot be read."""
 
 
@@ -24,9 +25,9 @@ class Prompt:
     """One of many prompts.
 
     Attributes:
-        id: Tells it from the others, in every run.
-        text: What is asked.
-        name: What its files are named after.
+        id: Identifies the prompt in every run.
+        text: The prompt itself.
+        name: The names of its files begin with it.
     """
 
     id: str
@@ -35,16 +36,16 @@ class Prompt:
 
 
 def read_prompts(source: str) -> list[Prompt]:
-    """Read a list of prompts; all of it, so that a mistake is found before anything is paid.
+    """Read a whole list of prompts, so that mistakes are found before anything is paid.
 
-    A prompt without an id gets one that is made of its words, so that lines may move; the same words a second time are
-    a second picture.
+    A prompt without an id gets one made from its text, so that lines can be moved. The same text on a second line asks
+    for a second image.
 
     Args:
         source: A file, or `-` for standard input.
 
     Raises:
-        BadPromptsError: Naming the line.
+        BadPromptsError: If the file cannot be read, or a line is wrong; the message names the line.
     """
     name = "standard input" if source == "-" else source
     prompts: dict[str, Prompt] = {}
@@ -55,16 +56,18 @@ def read_prompts(source: str) -> list[Prompt]:
             raise BadPromptsError(f"{name}, line {number}: {error}") from error
         prompts[prompt.id] = prompt
     if not prompts:
-        raise BadPromptsError(f"{name} holds no prompt")
+        raise BadPromptsError(f"{name} contains no prompt")
     return list(prompts.values())
 
 
 def _entries(source: str, name: str) -> Iterator[tuple[int, Any]]:
-    """Yield line numbers, and what the lines say."""
+    """Yield the number and content of each line."""
     lines = [(number, line.strip()) for number, line in enumerate(_read(source, name).split("\n"), start=1)]
-    said = [(number, line) for number, line in lines if line]
-    is_json = said and said[0][1].startswith("{") if source == "-" else Path(source).suffix.lower() in _JSON_SUFFIXES
-    for number, line in said:
+    filled = [(number, line) for number, line in lines if line]
+    is_json = (
+        filled and filled[0][1].startswith("{") if source == "-" else Path(source).suffix.lower() in _JSON_SUFFIXES
+    )
+    for number, line in filled:
         if is_json:
             try:
                 yield number, read_json(line)
@@ -78,7 +81,7 @@ def _read(source: str, name: str) -> str:
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
-        raise BadPromptsError(f"The prompts cannot be read: {error}") from error
+        raise BadPromptsError(f"Cannot read the prompts: {error}") from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -91,10 +94,10 @@ def _prompt(given: Any, before: dict[str, Prompt]) -> Prompt:
         raise BadPromptsError('not an object such as {"prompt": "Draw a cat."}')
     text, name, chosen = (_text(given, field) for field in ("prompt", "name", "id"))
     if not text:
-        raise BadPromptsError("it has no prompt")
+        raise BadPromptsError("no prompt")
     chosen = chosen or name
     if chosen in before:
-        raise BadPromptsError(f"the id {chosen!r} stands on an earlier line, too")
+        raise BadPromptsError(f"the id {chosen!r} is already used on an earlier line")
     return Prompt(id=chosen or _id(text, before), text=text, name=name or text)
 
 
@@ -103,7 +106,7 @@ def _text(given: dict[str, Any], field: str) -> str:
     if field == "id" and isinstance(value, int):
         return str(value)
     if value is not None and not isinstance(value, str):
-        raise BadPromptsError(f"its {field} is not a text")
+        raise BadPromptsError(f"{field} is not a text")
     return (value or "").strip()
 
 

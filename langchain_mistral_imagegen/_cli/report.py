@@ -1,4 +1,4 @@
-"""What the command shows: text as it comes and progress on a terminal, plain lines elsewhere, or one JSON object."""
+"""What the command prints for one prompt: progress on a terminal, plain lines elsewhere, or one JSON object."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from rich.text import Text
 
 from langchain_mistral_imagegen.images import ImageRef
 
-Stored = Sequence[tuple[ImageRef, str]]  # references, and where the pictures are
+Stored = Sequence[tuple[ImageRef, str]]  # references, and the paths of the images
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def printable(text: str) -> str:
-    """Leave out what a terminal would obey: prompts, answers and file names are anybody's."""
+    """Remove control characters: prompts, answers and file names come from others, and a terminal would obey them."""
     return _CONTROL.sub("", text)
 
 
 def facts_of(answer: AIMessage) -> dict[str, Any]:
-    """Return what an answer says of itself, as JSON."""
+    """Return the facts of an answer as JSON: its text, usage, conversation, model and connectors."""
     metadata = answer.response_metadata
-    told = {name: metadata.get(name) for name in ("conversation_id", "model_name", "agent_id", "connectors")}
-    return {"text": answer.text, "usage": answer.usage_metadata, **told}
+    facts = {name: metadata.get(name) for name in ("conversation_id", "model_name", "agent_id", "connectors")}
+    return {"text": answer.text, "usage": answer.usage_metadata, **facts}
 
 
 class Report:
-    """Tells nothing but what matters in every mode: a notice, and what failed, both on standard error."""
+    """Prints paths on standard output, and notices and errors on standard error."""
 
     def __enter__(self) -> Self:
         return self
@@ -44,40 +44,44 @@ class Report:
         """Stop showing progress."""
 
     def notice(self, text: str) -> None:
-        """Tell something the user should know first."""
+        """Print something the user should know first."""
         print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
     def failed(self, reason: str) -> None:
-        """Tell why there is no picture."""
+        """Print why there is no image."""
         print(printable(f"mistral-imagegen: {reason}"), file=sys.stderr, flush=True)  # noqa: T201
 
-    def heard(self, chunk: AIMessageChunk) -> None:
-        """Take a piece of the answer."""
+    def chunk_received(self, chunk: AIMessageChunk) -> None:
+        """Take a chunk of the answer."""
 
     def looking(self, wait: float) -> None:
-        """Tell that the answer did not arrive, and is looked for at Mistral for so many seconds."""
-        self.notice(f"The answer did not arrive; looking for it at Mistral, for up to {wait:g} seconds")
+        """Print that the answer did not arrive, and how long the command looks for it.
 
-    def said(self, text: str) -> None:
+        Args:
+            wait: Seconds.
+        """
+        self.notice(f"The answer did not arrive. Looking for it at Mistral for up to {wait:g} seconds.")
+
+    def text_received(self, text: str) -> None:
         """Take text of the answer."""
 
-    def received(self, ref: ImageRef, count: int) -> None:
-        """Take the number of bytes received of a picture so far."""
+    def bytes_received(self, ref: ImageRef, count: int) -> None:
+        """Take the number of bytes of an image received so far."""
 
     def finished(self, answer: AIMessage, stored: Stored) -> None:
-        """Tell what came of it."""
+        """Print the paths of the images, or the text of an answer without images."""
         if not stored:
-            self.say(answer.text)
+            self.print(answer.text)
         for _, path in stored:
-            self.say(path)
+            self.print(path)
 
-    def say(self, text: str, end: str = "\n") -> None:
+    def print(self, text: str, end: str = "\n") -> None:
         """Print to standard output, at once."""
         print(printable(text), end=end, flush=True)  # noqa: T201
 
 
 class JsonReport(Report):
-    """One JSON object on standard output, also for a failure, even if some pictures were stored."""
+    """Prints one JSON object on standard output, also for an error, even if some images were stored."""
 
     def __init__(self) -> None:
         self._result: dict[str, Any] = {}
@@ -85,21 +89,21 @@ class JsonReport(Report):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Tell the result, unless `failed` is going to."""
+        """Print the result, unless `failed` will."""
         if error is None:
-            self.say(json.dumps(self._result))
+            self.print(json.dumps(self._result))
 
     def failed(self, reason: str) -> None:
-        """Tell why there is no picture, or not all of them."""
-        self.say(json.dumps({**self._result, "error": reason}))
+        """Print the result with the error that explains why images are missing."""
+        self.print(json.dumps({**self._result, "error": reason}))
 
     def finished(self, answer: AIMessage, stored: Stored) -> None:
-        """Remember what came of it."""
+        """Keep the result, to print it at the end."""
         self._result = {"images": [{"path": path, **ref} for ref, path in stored], **facts_of(answer)}
 
 
 class TextReport(Report):
-    """Text and results on standard output; a spinner and byte counts on standard error, if that is a terminal."""
+    """Prints text and results on standard output; a spinner and byte counts on standard error, if it is a terminal."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -125,36 +129,36 @@ class TextReport(Report):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop showing progress."""
-        self._quiet_down()
+        self._stop_status()
         self._stop_progress()
         self._end_line()
 
-    def heard(self, chunk: AIMessageChunk) -> None:
-        """Print text, or show that a picture is being drawn."""
+    def chunk_received(self, chunk: AIMessageChunk) -> None:
+        """Print text, or show that an image is being drawn."""
         for block in chunk.content:
             if isinstance(block, dict) and block["type"] == "tool.execution":
                 self._show_tool(block)
-        self.said(chunk.text)
+        self.text_received(chunk.text)
 
     def looking(self, wait: float) -> None:
-        """See `Report.looking`; what had arrived will be printed again, as a part of the whole."""
-        self._quiet_down()
+        """See `Report.looking`; the whole answer will be printed, with the part that is already on the screen."""
+        self._stop_status()
         self._end_line()
         super().looking(wait)
 
-    def said(self, text: str) -> None:
+    def text_received(self, text: str) -> None:
         """Print text."""
         text = self._held + text
-        shown = text.rstrip("\n")
-        self._held = text[len(shown) :]
-        if shown:
-            self._quiet_down()
-            self.say(shown, end="")
+        line = text.rstrip("\n")
+        self._held = text[len(line) :]
+        if line:
+            self._stop_status()
+            self.print(line, end="")
             self._at_line_start = False
 
-    def received(self, ref: ImageRef, count: int) -> None:
+    def bytes_received(self, ref: ImageRef, count: int) -> None:
         """Show the bytes received."""
-        self._quiet_down()
+        self._stop_status()
         self._end_line()
         if not self._tasks:
             self._progress.start()
@@ -165,25 +169,25 @@ class TextReport(Report):
         self._progress.update(self._tasks[ref["id"]], completed=count)
 
     def finished(self, answer: AIMessage, stored: Stored) -> None:
-        """Tell where the pictures are and what they cost."""
-        self._quiet_down()
+        """Print the paths and sizes of the images, and the usage."""
+        self._stop_status()
         self._stop_progress()
         self._end_line()
         for ref, path in stored:
             size = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
-            self.say(f"{path} ({size}{ref['size_bytes']:,} bytes)")
-        self.say(_usage(answer))
+            self.print(f"{path} ({size}{ref['size_bytes']:,} bytes)")
+        self.print(_usage(answer))
 
     def _show_tool(self, block: dict[str, Any]) -> None:
         self._arguments += block.get("arguments", "")
         if self._status and "status" not in block:
             self._end_line()
-            self._status.update(Text(f"Drawing {printable(_drawn(self._arguments))}"))
+            self._status.update(Text(f"Drawing {printable(_tool_prompt(self._arguments))}"))
             self._status.start()
         if "status" in block:
             self._arguments = ""
 
-    def _quiet_down(self) -> None:
+    def _stop_status(self) -> None:
         if self._status:
             self._status.stop()
 
@@ -193,16 +197,16 @@ class TextReport(Report):
 
     def _end_line(self) -> None:
         if not self._at_line_start:
-            self.say("")
+            self.print("")
             self._at_line_start, self._held = True, ""
 
 
-def _drawn(arguments: str) -> str:
-    """Return the prompt in a tool's arguments, as far as they are complete."""
+def _tool_prompt(arguments: str) -> str:
+    """Return the prompt in the arguments of a tool call, if they are complete."""
     try:
         return str(json.loads(arguments)["prompt"])
     except (ValueError, KeyError, TypeError):
-        return "a picture"
+        return "an image"
 
 
 def _usage(answer: AIMessage) -> str:
@@ -215,11 +219,12 @@ def _usage(answer: AIMessage) -> str:
 
 
 def times(count: int) -> str:
+    """Return a count as words."""
     return "once" if count == 1 else f"{count} times"
 
 
 def report_for(*, as_json: bool, quiet: bool) -> Report:
-    """Choose how to report."""
+    """Return the report that the options choose."""
     if as_json:
         return JsonReport()
     return Report() if quiet else TextReport()

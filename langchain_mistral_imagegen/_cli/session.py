@@ -1,32 +1,29 @@
-"""Whom the command talks to, and where it puts pictures."""
+"""Connect to Mistral or to the sandbox."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
+
+from langchain_mistral_imagegen._cli.exit_codes import UsageError
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
-from langchain_mistral_imagegen.stores import FsspecImageStore
 
-_CHOSEN = ("model", "agent_id", "instructions", "base_url", "timeout")
-
-
-class BadPlaceError(Exception):
-    """The place for the pictures, or for the manifest, cannot be used."""
+_SETTINGS = ("model", "agent_id", "instructions", "base_url", "timeout")  # options that are settings of the model
 
 
 @dataclass(frozen=True)
 class Session:
-    """A connection to Mistral, or to the sandbox that stands in for it.
+    """A connection to Mistral, or to a sandbox that takes its place.
 
     Attributes:
-        model: What is asked.
-        is_sandbox: Whether it is a sandbox that ends with the command.
+        model: The model that draws.
+        is_sandbox: Whether it is connected to a sandbox that ends with the command.
     """
 
     model: ChatMistralConversations
@@ -35,42 +32,49 @@ class Session:
 
 @asynccontextmanager
 async def session(args: argparse.Namespace, notice: Callable[[str], None]) -> AsyncIterator[Session]:
-    """Connect to the server that is meant; without a key, to a local sandbox.
+    """Connect to the server the user chose; without a key and a server, to a local sandbox.
 
     Args:
-        args: May choose settings of the model.
-        notice: Is told that it is a sandbox.
-    """
-    chosen = {name: getattr(args, name, None) for name in _CHOSEN}
-    chosen["base_url"] = chosen["base_url"] or os.environ.get("MISTRAL_BASE_URL")
-    options = {name: value for name, value in chosen.items() if value}
-    is_sandbox = not os.environ.get("MISTRAL_API_KEY") and "base_url" not in options
-    async with AsyncExitStack() as stack:
-        if is_sandbox:
-            from langchain_mistral_imagegen.sandbox import Sandbox  # noqa: PLC0415  # needs the extra `sandbox`
-
-            notice("No MISTRAL_API_KEY: using the local sandbox; its pictures are placeholders.")
-            options |= {"base_url": stack.enter_context(Sandbox()).url, "api_key": "sandbox"}
-        model = ChatMistralConversations(**options)
-        stack.push_async_callback(model.aclose)
-        yield Session(model, is_sandbox)
-
-
-def writable_store(place: str | None) -> FsspecImageStore:
-    """Return the store for a place, after finding out, before anything is paid, whether a folder can be written to.
+        args: Options of the command; some are settings of the model.
+        notice: Called with a sentence when the sandbox is used.
 
     Raises:
-        BadPlaceError: If it cannot.
+        UsageError: If the key is missing, or a setting is wrong.
     """
-    store = FsspecImageStore(place) if place else FsspecImageStore()
+    settings = _settings(args)
+    key = os.environ.get("MISTRAL_API_KEY", "").strip()
+    if not key and "base_url" in settings:
+        raise UsageError(
+            "No API key: set MISTRAL_API_KEY; to use the local sandbox, leave out --base-url and MISTRAL_BASE_URL"
+        )
+    async with AsyncExitStack() as stack:
+        if not key:
+            from langchain_mistral_imagegen.sandbox import Sandbox  # noqa: PLC0415  # needs the extra `sandbox`
+
+            notice("No MISTRAL_API_KEY: using the local sandbox; its images are placeholders.")
+            settings |= {"base_url": stack.enter_context(Sandbox()).url}
+        model = _model({**settings, "api_key": key or "sandbox"})
+        stack.push_async_callback(model.aclose)
+        yield Session(model, is_sandbox=not key)
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that were given; any value counts, also 0 and an empty text."""
+    options = {name: getattr(args, name, None) for name in _SETTINGS}
+    if options["base_url"] is None:
+        options["base_url"] = os.environ.get("MISTRAL_BASE_URL") or None
+    if not (options["base_url"] or "https://").startswith(("http://", "https://")):
+        raise UsageError("--base-url and MISTRAL_BASE_URL must start with http:// or https://")
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _model(settings: dict[str, Any]) -> ChatMistralConversations:
     try:
-        tempfile.TemporaryFile(dir=store.temporary_folder()).close()
-    except OSError as error:
-        raise BadPlaceError(f"Pictures cannot be written there: {error}; choose another place with -o") from error
-    return store
+        return ChatMistralConversations(**settings)
+    except ValidationError as error:
+        raise UsageError("; ".join(_reason(one["loc"], one["msg"]) for one in error.errors())) from None
 
 
-def shown(location: str) -> str:
-    """Shorten a path below the current folder."""
-    path = Path(location)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else location
+def _reason(field: tuple[int | str, ...], message: str) -> str:
+    name = "MISTRAL_API_KEY" if "api_key" in str(field) else ".".join(map(str, field))
+    return ": ".join(filter(None, (name, message.removeprefix("Value error, "))))

@@ -1,4 +1,4 @@
-"""A conversation as text: who said what, and where pictures are."""
+"""A conversation as text: a paragraph per entry, with the images in it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.images import ImageRef
 
 
-def told(entries: Sequence[Wire], urls: SignedUrls) -> Iterator[str]:
+def paragraphs(entries: Sequence[Wire], urls: SignedUrls) -> Iterator[str]:
     """Yield a paragraph for each entry, without signed URLs."""
     for entry in entries:
-        urls.redact(entry.as_sent(), getattr(entry, "id", ""))  # in the order in which they get their ids
-        who = _who(entry)
-        said = [line for block in _blocks(entry, urls) if (line := _block(block))]
-        lines = [line for line in "\n".join(said).splitlines() if line.strip()]
-        yield "\n  ".join([f"{who}: {lines[0]}", *lines[1:]] if lines else [who])
+        urls.redact(entry.as_sent(), getattr(entry, "id", ""))  # in this order, so that URLs get the same ids
+        author = _author(entry)
+        texts = [text for block in _blocks(entry, urls) if (text := _text(block))]
+        lines = [line for line in "\n".join(texts).splitlines() if line.strip()]
+        yield "\n  ".join([f"{author}: {lines[0]}", *lines[1:]] if lines else [author])
 
 
-def pictures(conversation_id: str, entries: Sequence[Wire], urls: SignedUrls) -> list[ImageRef]:
-    """Find the pictures of a conversation, answer by answer."""
+def conversation_images(conversation_id: str, entries: Sequence[Wire], urls: SignedUrls) -> list[ImageRef]:
+    """Find the images of a conversation, answer by answer."""
     answers = [one for one in exchanges(conversation_id, entries) if isinstance(one, ConversationResponse)]
     return images_of([to_message(answer, AnswerContext(model="", urls=urls)) for answer in answers])
 
 
-def _who(entry: Wire) -> str:
+def _author(entry: Wire) -> str:
     match entry:
         case MessageInputEntry():
             return entry.role
@@ -55,17 +55,17 @@ def _who(entry: Wire) -> str:
 def _blocks(entry: Wire, urls: SignedUrls) -> Iterator[dict[str, Any]]:
     match entry:
         case MessageInputEntry():
-            said = MessageOutputEntry(type="message.output", id=entry.id, content=entry.content)
-            yield from entry_blocks(said, urls)
+            as_output = MessageOutputEntry(type="message.output", id=entry.id, content=entry.content)
+            yield from entry_blocks(as_output, urls)
         case FunctionResultEntry():
             yield {"type": "text", "text": urls.redact(entry.result, entry.id)}
         case _:
             yield from entry_blocks(entry, urls)
 
 
-def _block(block: dict[str, Any]) -> str:
-    tell = _TOLD.get(block["type"])
-    return tell(block) if tell else f"[{block['type']}]"
+def _text(block: dict[str, Any]) -> str:
+    render = _TEXTS.get(block["type"])
+    return render(block) if render else f"[{block['type']}]"
 
 
 def _short(url: Any) -> str:
@@ -73,13 +73,13 @@ def _short(url: Any) -> str:
     return f"{text[:60]}..." if text.startswith("data:") else text
 
 
-_TOLD: dict[str, Callable[[dict[str, Any]], str]] = {
+_TEXTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "text": lambda block: str(block["text"]),
     "thinking": lambda block: f"(thinking: {block['thinking']})",
     "tool_file": lambda block: f"[{block.get('file_name', 'file')}: {block['file_id']}]",
     "tool.execution": lambda block: str(block["info"].get("result") or "") if block["status"] == "error" else "",
     "agent.handoff": lambda block: f"{block.get('previous_agent_name')} hands over to {block.get('next_agent_name')}",
-    "function.call": lambda _: "(waits to be allowed)",
-    "image_url": lambda block: f"[picture: {_short(block['image_url'])}]",
+    "function.call": lambda _: "(waiting for confirmation)",
+    "image_url": lambda block: f"[image: {_short(block['image_url'])}]",
     "tool_reference": lambda block: f"[source: {block.get('title')}, {block.get('url')}]",
 }

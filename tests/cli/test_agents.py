@@ -18,12 +18,16 @@ def test_an_agent_is_made_once_listed_changed_used_and_deleted(command, sandbox)
     (changed,) = agents("ensure", "Painter", "--description", "Paints.")
     assert (changed["id"], changed["description"], changed["version"]) == (made["id"], "Paints.", made["version"] + 1)
     listed = command("agents", "list", server=sandbox).stdout
-    assert (
-        listed == f"{made['id']}  Painter  mistral-medium-latest  version 1  image_generation  kept in step by ensure\n"
-    )
+    assert listed == f"{made['id']}  Painter  mistral-medium-latest  version 1  image_generation  managed by ensure\n"
     assert command("-q", "--agent-id", made["id"], "Draw a cat.", server=sandbox).returncode == 0
     assert agents("delete", made["id"]) == []
     assert agents("list") == []
+
+
+def test_an_empty_instruction_is_sent_and_not_dropped(command, sandbox):
+    command("agents", "ensure", "Painter", "--instructions", "", server=sandbox)
+    (agent,) = [request.json for request in sandbox.requests if request.method == "POST"]
+    assert agent["instructions"] == ""
 
 
 def test_an_agent_that_is_not_there_exits_3(command, sandbox):

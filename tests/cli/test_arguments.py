@@ -31,6 +31,30 @@ def test_every_command_is_in_the_help_and_has_its_own(command, name):
     assert own.stdout.startswith(f"usage: mistral-imagegen {name} ")
 
 
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        (["--timeout", "0"], "argument --timeout: '0' is not a number of seconds greater than 0"),
+        (["--timeout=-1"], "argument --timeout: '-1' is not"),
+        (["--timeout", "nan"], "argument --timeout: 'nan' is not"),
+        (["--timeout", "inf"], "argument --timeout: 'inf' is not"),
+        (["--timeout", "soon"], "argument --timeout: 'soon' is not"),
+        (["--concurrency", "0"], "argument --concurrency: '0' is not a whole number of at least 1"),
+        *(([option, ""], f"{option}: must not be empty") for option in ("--model", "--agent-id", "--base-url")),
+        *(([option, ""], f"{option}: must not be empty") for option in ("--output", "--manifest", "--from")),
+    ],
+)
+def test_an_empty_or_zero_value_is_refused_and_not_dropped(command, sandbox, args, reason):
+    done = command(*args, "Draw a cat.", server=sandbox)
+    assert (done.returncode, sandbox.requests) == (2, [])
+    assert reason in done.stderr
+
+
+def test_the_help_fits_a_terminal_of_a_hundred_columns(command):
+    for words in ([], ["gallery"], ["show"], ["agents"], ["agents", "ensure"], ["completion"]):
+        assert max(map(len, command(*words, "--help", COLUMNS="100").stdout.splitlines())) <= 100
+
+
 def test_help_comes_without_what_is_heavy():
     code = "import sys; from langchain_mistral_imagegen._cli.main import main\ntry: main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -32,8 +32,9 @@ def statuses(manifest: Path) -> dict[str, str]:
     return {line["prompt"]: line["status"] for line in lines_of(manifest)}
 
 
-def pictures(tmp_path: Path) -> int:
-    return len(list(tmp_path.rglob("*.jpg")))
+def images(tmp_path: Path) -> int:
+    """Count the complete images: a killed process leaves `.incoming-*.jpg`."""
+    return sum(not path.name.startswith(".") for path in tmp_path.rglob("*.jpg"))
 
 
 def are_downloading(sandbox: Sandbox, manifest: Path) -> bool:
@@ -59,7 +60,7 @@ def test_all_prompts_are_drawn_and_a_second_run_pays_nothing(command, sandbox, p
     place = r"(cat|dog|fox)-[0-9a-f]{6}: generated_images/\1-[0-9a-f]{6}\.jpg \(1024x768 pixels, [\d,]+ bytes\)"
     assert all(re.fullmatch(place, line) for line in each)
     assert summary == "3 stored; image_generation called 3 times; see generated_images/manifest.jsonl"
-    assert (sandbox.paid, pictures(tmp_path)) == (3, 3)
+    assert (sandbox.paid, images(tmp_path)) == (3, 3)
     again = command("--from", prompts, server=sandbox)
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout == "3 done before; see generated_images/manifest.jsonl\n"
@@ -78,7 +79,7 @@ def test_the_manifest_says_what_became_of_each_prompt(command, sandbox, prompts,
     assert [one["status"] for one in lines_of(manifest) if one["id"] == line["id"]] == ["asked", "drawn", "stored"]
 
 
-def test_json_lines_name_their_pictures_and_json_is_one_object_per_prompt(command, sandbox, tmp_path):
+def test_json_lines_name_their_images_and_json_is_one_object_per_prompt(command, sandbox, tmp_path):
     (tmp_path / "p.jsonl").write_text(
         '{"prompt": "Draw a cat.", "id": "1", "name": "Tom"}\n{"prompt": "Hello", "id": "2"}\n'
     )
@@ -119,13 +120,13 @@ def test_so_many_prompts_are_asked_at_once(sandbox, tmp_path):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--from", "bad.jsonl"], r"bad.jsonl, line 2: it has no prompt"),
-        (["--from", "nowhere.txt"], r"cannot be read"),
+        (["--from", "bad.jsonl"], r"bad.jsonl, line 2: no prompt"),
+        (["--from", "nowhere.txt"], r"Cannot read the prompts: .*nowhere.txt"),
         (["--from", "p.txt", "Draw a cat."], r"not allowed with a prompt"),
-        (["--from", "p.txt", "--concurrency", "0"], r"is not a number from 1 on"),
-        (["--from", "p.txt", "-o", "memory://x"], r"memory://x is no folder.*--manifest"),
+        (["--from", "p.txt", "--concurrency", "0"], r"is not a whole number of at least 1"),
+        (["--from", "p.txt", "-o", "memory://x"], r"memory://x is not a local folder.*--manifest"),
         (["--from", "p.txt", "--manifest", "p.txt"], r"p.txt, line 1: not a line of a manifest"),
-        (["--from", "p.txt", "--manifest", "p.txt/m"], r"manifest cannot be kept there"),
+        (["--from", "p.txt", "--manifest", "p.txt/m"], r"Cannot write the manifest: "),
     ],
 )
 def test_bad_usage_exits_2_before_anything_is_paid(command, sandbox, prompts, tmp_path, args, said):
@@ -145,7 +146,7 @@ def test_a_prompt_that_fails_does_not_stop_the_others_and_is_asked_again(command
     assert statuses(manifest) == {"Draw a cat.": "failed", "Draw a dog.": "stored", "Draw a fox.": "stored"}
     assert "422" in next(line["error"] for line in lines_of(manifest) if line["status"] == "failed")
     assert command("--from", prompts, server=sandbox).returncode == 0
-    assert (sandbox.paid, pictures(tmp_path)) == (3, 3)
+    assert (sandbox.paid, images(tmp_path)) == (3, 3)
 
 
 def test_an_outcome_that_is_not_known_is_looked_up_and_not_paid_again(command, sandbox, prompts, manifest, tmp_path):
@@ -158,7 +159,7 @@ def test_an_outcome_that_is_not_known_is_looked_up_and_not_paid_again(command, s
     assert re.search(r"cat-282989: OutcomeUnknownError: gateway ", again.stderr)
     # It could still be being drawn, for as long as a request may take.
     assert command("--resume", "--timeout", "0.1", "--from", prompts, server=sandbox).returncode == 0
-    assert (sandbox.paid, pictures(tmp_path)) == (3, 3)
+    assert (sandbox.paid, images(tmp_path)) == (3, 3)
 
 
 def test_a_network_that_is_down_while_an_answer_is_looked_for_leaves_it_open(command, sandbox, prompts, manifest):
@@ -176,18 +177,18 @@ def test_whoever_is_stopped_between_paying_and_downloading_downloads_later(
 ):
     sandbox.behave(Behavior(on="download", delay=30), times=3)
     code, errors, _ = stop_when(lambda: are_downloading(sandbox, manifest), how, "--from", prompts, server=sandbox)
-    assert (code, sandbox.paid, pictures(tmp_path)) == (-9 if how == signal.SIGKILL else 130, 3, 0)
+    assert (code, sandbox.paid, images(tmp_path)) == (-9 if how == signal.SIGKILL else 130, 3, 0)
     if how == signal.SIGINT:
         assert "Interrupted" in errors
         assert "Traceback" not in errors
         assert [path.name for path in manifest.parent.iterdir()] == ["manifest.jsonl"]
     left = command("--from", prompts, server=sandbox)
-    assert (left.returncode, sandbox.paid, pictures(tmp_path)) == (3, 3, 0)
+    assert (left.returncode, sandbox.paid, images(tmp_path)) == (3, 3, 0)
     assert "3 unfinished" in left.stdout
     assert "called" not in left.stdout  # this run asked nothing
     assert "--resume" in left.stderr
     resumed = command("--resume", "--from", prompts, server=sandbox)
-    assert (resumed.returncode, resumed.stderr, sandbox.paid, pictures(tmp_path)) == (0, "", 3, 3)
+    assert (resumed.returncode, resumed.stderr, sandbox.paid, images(tmp_path)) == (0, "", 3, 3)
     assert resumed.stdout.splitlines()[-1] == "3 stored; see generated_images/manifest.jsonl"
 
 
@@ -199,7 +200,7 @@ def test_the_summary_of_an_interrupted_run_counts_what_it_left(sandbox, prompts,
         *("--concurrency", "2", "--from", prompts),
         server=sandbox,
     )
-    summary = "2 unfinished, 1 not asked; image_generation called 2 times; see generated_images/manifest.jsonl\n"
+    summary = "2 unfinished, 1 not sent; image_generation called 2 times; see generated_images/manifest.jsonl\n"
     assert told == summary
 
 
@@ -208,7 +209,7 @@ def test_whoever_is_killed_while_asking_finds_the_answer_later(command, sandbox,
     stop_when(lambda: len(sandbox.waiting) == 3, signal.SIGKILL, "--from", prompts, server=sandbox)
     assert set(statuses(manifest).values()) == {"asked"}
     resumed = command("--resume", "--from", prompts, server=sandbox)  # it waits for what is still being drawn
-    assert (resumed.returncode, resumed.stderr, sandbox.paid, pictures(tmp_path)) == (0, "", 3, 3)
+    assert (resumed.returncode, resumed.stderr, sandbox.paid, images(tmp_path)) == (0, "", 3, 3)
 
 
 def test_whoever_is_killed_at_any_time_pays_once(command, sandbox, tmp_path, manifest):
@@ -222,21 +223,21 @@ def test_whoever_is_killed_at_any_time_pays_once(command, sandbox, tmp_path, man
             server=sandbox,
         )
     done = command("--resume", "--from", "p.txt", "--timeout", "3", server=sandbox)
-    assert (done.returncode, done.stderr, sandbox.paid, pictures(tmp_path)) == (0, "", 6, 6)
+    assert (done.returncode, done.stderr, sandbox.paid, images(tmp_path)) == (0, "", 6, 6)
 
 
 def lines_of_cut(manifest: Path) -> list[bytes]:
     return manifest.read_bytes().splitlines() if manifest.exists() else []
 
 
-def test_a_picture_that_was_deleted_is_downloaded_again_and_not_paid_again(
+def test_an_image_that_was_deleted_is_downloaded_again_and_not_paid_again(
     command, sandbox, prompts, manifest, tmp_path
 ):
     command("--from", prompts, server=sandbox)
     next(tmp_path.rglob("cat-*.jpg")).unlink()
     assert command("--from", prompts, server=sandbox).returncode == 3
     assert command("--from", prompts, "--resume", server=sandbox).returncode == 0
-    assert (sandbox.paid, pictures(tmp_path)) == (3, 3)
+    assert (sandbox.paid, images(tmp_path)) == (3, 3)
 
 
 def test_a_download_that_fails_is_told_and_resumed(command, sandbox, prompts, manifest, tmp_path):
@@ -246,19 +247,19 @@ def test_a_download_that_fails_is_told_and_resumed(command, sandbox, prompts, ma
     assert (done.returncode, sandbox.paid) == (3, 3)
     assert re.search(r"(cat|dog)-\w+: ImageUnavailableError", done.stderr)
     assert command("--from", prompts, "--resume", server=sandbox).returncode == 0
-    assert (sandbox.paid, pictures(tmp_path)) == (3, 3)
+    assert (sandbox.paid, images(tmp_path)) == (3, 3)
     assert not any("error" in line for line in lines_of(manifest)[-1:])
 
 
 @pytest.mark.parametrize("shape", ["url", "markdown"])
-def test_pictures_that_are_only_signed_urls_are_resumed_and_leave_no_secret(
+def test_images_that_are_only_signed_urls_are_resumed_and_leave_no_secret(
     command, sandbox, prompts, manifest, tmp_path, shape
 ):
     sandbox.behave(Behavior(shape=shape), times=None)
     sandbox.behave(Behavior(on="download", delay=30), times=3)
     stop_when(lambda: are_downloading(sandbox, manifest), signal.SIGKILL, "--from", prompts, server=sandbox)
     done = command("--json", "--resume", "--from", prompts, server=sandbox, MISTRAL_API_KEY="canary")
-    assert (done.returncode, sandbox.paid, pictures(tmp_path)) == (0, 3, 3)
+    assert (done.returncode, sandbox.paid, images(tmp_path)) == (0, 3, 3)
     for told in (manifest.read_text(), done.stdout, done.stderr):
         assert not re.search(r"sig=|https?://|canary", told)
 
@@ -269,7 +270,7 @@ def test_an_id_that_stands_for_another_prompt_is_refused(command, sandbox, tmp_p
     (tmp_path / "p.jsonl").write_text('{"prompt": "Draw a dog.", "id": "1"}')
     done = command("--from", "p.jsonl", server=sandbox)
     assert (done.returncode, sandbox.paid) == (2, 1)
-    assert "The id '1' stands for another prompt" in done.stderr
+    assert "The id '1' has another prompt" in done.stderr
 
 
 @pytest.mark.parametrize("behavior", [Behavior(quota="day"), Behavior(status=401)])
@@ -278,11 +279,11 @@ def test_what_would_refuse_the_others_too_stops_the_run(command, sandbox, tmp_pa
     sandbox.behave(behavior, times=None)
     done = command("--from", "p.txt", "--concurrency", "2", server=sandbox)
     assert done.returncode == 3
-    assert re.search(r"[12] failed, 1[89] not asked", done.stdout)
+    assert re.search(r"[12] failed, 1[89] not sent", done.stdout)
     assert len(sandbox.requests) <= 2
 
 
-def test_pictures_of_a_sandbox_do_not_stand_for_real_ones(command, sandbox, prompts, manifest):
+def test_images_of_a_sandbox_do_not_stand_for_real_ones(command, sandbox, prompts, manifest):
     first, again = command("--from", prompts), command("--from", prompts)
     assert (first.returncode, again.returncode) == (0, 0)
     assert "3 done before" in again.stdout
@@ -295,7 +296,7 @@ def test_a_manifest_can_be_elsewhere(command, sandbox, prompts, tmp_path):
     assert (done.returncode, set(statuses(tmp_path / "logs" / "m.jsonl").values())) == (0, {"stored"})
 
 
-def test_a_terminal_shows_a_bar_per_picture_and_one_of_all(sandbox, tmp_path):
+def test_a_terminal_shows_a_bar_per_image_and_one_of_all(sandbox, tmp_path):
     (tmp_path / "p.jsonl").write_text(
         '{"prompt": "Draw a [/red] cat.", "id": "[/red]\\u001b]0;x\\u0007"}\n{"prompt": "Draw a dog."}'
     )

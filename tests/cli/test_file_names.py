@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from langchain_mistral_imagegen._cli.file_names import picture_name, slug
+from langchain_mistral_imagegen._cli.file_names import image_name, slug
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ def test_a_prompt_gives_a_short_plain_name(prompt, expected):
     assert slug(prompt) == expected
 
 
-def test_a_picture_is_named_by_prompt_and_hash():
-    assert picture_name("Draw a cat", "3f2a91bb") == "cat-3f2a91"
+def test_an_image_is_named_by_prompt_and_hash():
+    assert image_name("Draw a cat", "3f2a91bb") == "cat-3f2a91"

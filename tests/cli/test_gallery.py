@@ -56,7 +56,7 @@ def browser():
 
 @pytest.fixture
 def page(command, sandbox, tmp_path) -> Path:
-    """A gallery of five prompts, of which one asks for no picture and one is made to harm."""
+    """A gallery of five prompts, of which one asks for no image and one is made to harm."""
     prompts = ["Draw a cat.", "Draw a red house.", EVIL, "Draw a boat. " + "And " * 60 + "x" * 90, "Hello <b>you</b>"]
     (tmp_path / "p.jsonl").write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts))
     command("-q", "--from", "p.jsonl", "-o", "pics", server=sandbox)
@@ -67,13 +67,13 @@ def page(command, sandbox, tmp_path) -> Path:
 
 def test_the_page_tells_prompts_ids_and_usage(page):
     text = page.read_text()
-    assert "4 pictures" in text
+    assert "4 images" in text
     assert "image_generation called 4 times" in text
     for line in map(json.loads, (page.parent / "manifest.jsonl").read_text().splitlines()):
         for image in line.get("images", ()):
             assert image["file_id"] in text
             assert line["conversation_id"] in text
-    assert re.search(r"Without a picture.*Answered in words: Hello! How can I help", text, re.DOTALL)
+    assert re.search(r"Without an image.*Answered with text: Hello! How can I help", text, re.DOTALL)
 
 
 def test_what_others_wrote_is_text_and_nothing_is_fetched(page):
@@ -87,7 +87,7 @@ def test_what_others_wrote_is_text_and_nothing_is_fetched(page):
     assert not re.search(r"https?://", page.read_text())
 
 
-def test_pictures_are_reduced_unless_originals_are_wanted(command, tmp_path):
+def test_images_are_reduced_unless_originals_are_wanted(command, tmp_path):
     (tmp_path / "pics").mkdir()
     original = io.BytesIO()
     Image.effect_noise((2400, 1200), 60).convert("RGB").save(original, "JPEG")
@@ -101,7 +101,7 @@ def test_pictures_are_reduced_unless_originals_are_wanted(command, tmp_path):
     assert base64.b64encode(original.getvalue()).decode() in (tmp_path / "pics" / "gallery.html").read_text()
 
 
-def test_a_folder_without_a_manifest_shows_all_pictures_in_it_and_no_others(command, tmp_path):
+def test_a_folder_without_a_manifest_shows_all_images_in_it_and_no_others(command, tmp_path):
     folder, outside = tmp_path / "pics", tmp_path / "outside.png"
     (folder / "deep" / ".hidden").mkdir(parents=True)
     Image.new("RGB", (8, 6)).save(outside)
@@ -114,9 +114,9 @@ def test_a_folder_without_a_manifest_shows_all_pictures_in_it_and_no_others(comm
     assert command("gallery", "pics", "-o", "new/page.html", "--title", "A < B").returncode == 0
     text = (tmp_path / "new" / "page.html").read_text()
     assert "<h1>A &lt; B</h1>" in text
-    assert "4 pictures" in text
+    assert "4 images" in text
     assert {image["alt"] for image in Tags(text).of("img")} == {"red cat 2", "dog"}
-    assert text.count("This picture cannot be shown") == 2
+    assert text.count("This image cannot be shown") == 2
 
 
 def bomb() -> bytes:
@@ -149,6 +149,12 @@ def test_a_manifest_cannot_bring_in_files_from_elsewhere(command, tmp_path):
     assert "Missing: its file is not in the folder" in text
 
 
+def test_a_manifest_that_is_not_there_exits_2(command, tmp_path):
+    done = command("gallery", ".", "--manifest", "nowhere.jsonl")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Cannot read the manifest: " in done.stderr
+
+
 def test_what_is_no_folder_exits_2(command):
     done = command("gallery", "nowhere")
     assert (done.returncode, done.stderr) == (2, "mistral-imagegen: nowhere is not a folder\n")
@@ -172,7 +178,7 @@ def test_it_fits_phones_and_desktops(browser, page, width, columns):
 
 
 @pytest.mark.parametrize("width", [375, 1280])
-def test_the_keyboard_opens_and_closes_pictures(browser, page, width):
+def test_the_keyboard_opens_and_closes_images(browser, page, width):
     browser.open(page, width, 800)
     alts = []
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""The command, as a process of its own."""
+"""The command with one prompt; as a process of its own where it needs a terminal, or is interrupted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,45 +21,36 @@ from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 CAT = "Generate an orange cat in an office."
 
 
-def run(*args: str, server: Sandbox | None = None, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *args],
-        input=stdin,
-        env=environment(server, **env),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_without_a_key_the_sandbox_draws_and_is_named_first(tmp_path):
-    done = run(CAT)
+def test_without_a_key_the_sandbox_draws_and_is_named_first(command, tmp_path):
+    done = command(CAT)
     assert done.returncode == 0
-    assert done.stderr == "No MISTRAL_API_KEY: using the local sandbox; its pictures are placeholders.\n"
+    assert done.stderr == "No MISTRAL_API_KEY: using the local sandbox; its images are placeholders.\n"
     text, place, usage = done.stdout.splitlines()
     assert text == "Here is your image: an orange cat in an office."
     path = re.fullmatch(
         r"(generated_images/orange-cat-in-an-office-[0-9a-f]{6}\.jpg) \(1024x768 pixels, [\d,]+ bytes\)", place
     )
-    with Image.open(tmp_path / path[1]) as picture:
-        assert picture.format == "JPEG"
+    with Image.open(tmp_path / path[1]) as image:
+        assert image.format == "JPEG"
     assert re.fullmatch(r"Usage: \d+ tokens in, \d+ out, image_generation called once", usage)
 
 
-@pytest.mark.parametrize("words", [[], ["--json"], ["--no-stream"], ["--from", "prompts.txt"]])
-def test_a_console_that_lacks_characters_loses_no_picture(sandbox, tmp_path, words):
+@pytest.mark.parametrize("options", [[], ["--json"], ["--no-stream"], ["--from", "prompts.txt"]])
+def test_a_console_that_lacks_characters_loses_no_image(command, sandbox, tmp_path, monkeypatch, options):
     prompt = "Draw a \u2603 in snow, \N{GRINNING FACE}."
     (tmp_path / "prompts.txt").write_text(prompt, encoding="utf-8")
-    done = run(*(words if "--from" in words else [*words, prompt]), server=sandbox, PYTHONIOENCODING="ascii")
+    console = io.TextIOWrapper(io.BytesIO(), "ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", console)
+    done = command(*(options if "--from" in options else [*options, prompt]), server=sandbox)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(list((tmp_path / "generated_images").glob("*.jpg"))) == 1
-    if words == ["--json"]:
-        assert "a \u2603 in snow" in json.loads(done.stdout)["text"]
+    console.flush()
+    if options == ["--json"]:
+        assert "a \u2603 in snow" in json.loads(console.buffer.getvalue())["text"]
 
 
-def test_output_that_is_no_terminal_has_no_control_codes(sandbox):
-    done = run(CAT, server=sandbox)
+def test_output_that_is_no_terminal_has_no_control_codes(command, sandbox):
+    done = command(CAT, server=sandbox)
     assert "\x1b" not in done.stdout + done.stderr
     assert "\r" not in done.stdout + done.stderr
 
@@ -83,8 +75,8 @@ def test_a_terminal_shows_progress_and_no_less_text(sandbox, tmp_path):
     assert "orange-cat-in-an-office" in text
 
 
-def test_json_is_one_object_and_nothing_else(sandbox):
-    done = run("--json", CAT, server=sandbox)
+def test_json_is_one_object_and_nothing_else(command, sandbox):
+    done = command("--json", CAT, server=sandbox)
     result = json.loads(done.stdout)
     (image,) = result["images"]
     assert done.stdout.count("\n") == 1
@@ -93,57 +85,57 @@ def test_json_is_one_object_and_nothing_else(sandbox):
 
 
 @pytest.mark.parametrize("options", [[], ["--no-stream"], ["--json"], ["-q"]])
-def test_an_answer_that_is_cut_off_is_found_and_not_paid_again(sandbox, options):
+def test_an_answer_that_is_cut_off_is_found_and_not_paid_again(command, sandbox, options):
     sandbox.behave(Behavior(delay=1.5) if "--no-stream" in options else Behavior(cut_after=15))
-    done = run(*options, "--timeout", "1", CAT, server=sandbox)
+    done = command(*options, "--timeout", "1", CAT, server=sandbox)
     assert (done.returncode, sandbox.paid) == (0, 1)
-    assert done.stderr == "The answer did not arrive; looking for it at Mistral, for up to 1 seconds\n"
+    assert done.stderr == "The answer did not arrive. Looking for it at Mistral for up to 1 seconds.\n"
     assert re.search(r"orange-cat-in-an-office-[0-9a-f]{6}\.jpg", done.stdout)
 
 
-def test_an_answer_that_is_not_found_is_an_error(sandbox):
+def test_an_answer_that_is_not_found_is_an_error(command, sandbox):
     sandbox.behave(Behavior(status=502))
-    done = run("--timeout", "0.5", CAT, server=sandbox)
+    done = command("--timeout", "0.5", CAT, server=sandbox)
     assert (done.returncode, sandbox.paid, done.stdout) == (3, 0, "")
     looking, error = done.stderr.splitlines()
-    assert looking.startswith("The answer did not arrive; looking for it")
+    assert looking.startswith("The answer did not arrive. Looking for it")
     assert "OutcomeUnknownError" in error
 
 
-def test_quiet_prints_paths_only_and_a_dash_reads_stdin(sandbox):
-    done = run("-q", "-", stdin=CAT + "\n", server=sandbox)
+def test_quiet_prints_paths_only_and_a_dash_reads_stdin(command, sandbox):
+    done = command("-q", "-", stdin=CAT + "\n", server=sandbox)
     assert done.returncode == 0
     assert Path(done.stdout.strip()).is_file()
     assert done.stderr == ""
     assert sandbox.requests[0].json["inputs"][0]["content"] == CAT
 
 
-def test_without_streaming_the_output_is_the_same(sandbox):
-    streamed, whole = run(CAT, server=sandbox), run("--no-stream", CAT, server=sandbox)
+def test_without_streaming_the_output_is_the_same(command, sandbox):
+    streamed, whole = command(CAT, server=sandbox), command("--no-stream", CAT, server=sandbox)
     assert whole.stdout == streamed.stdout
     assert [request.json["stream"] for request in sandbox.requests if request.method == "POST"] == [True, False]
 
 
 @pytest.mark.parametrize("options", [[], ["--no-stream"], ["--json"], ["-q"]])
-def test_an_answer_without_a_picture_prints_its_text_and_exits_1(sandbox, options):
-    done = run(*options, "Hello", server=sandbox)
+def test_an_answer_without_an_image_prints_its_text_and_exits_1(command, sandbox, options):
+    done = command(*options, "Hello", server=sandbox)
     assert done.returncode == 1
     assert "Hello! How can I help you today?" in done.stdout
 
 
 @pytest.mark.parametrize("shape", ["url", "markdown"])
-def test_pictures_that_are_only_urls_are_saved_too(sandbox, shape):
+def test_images_that_are_only_urls_are_saved_too(command, sandbox, shape):
     sandbox.behave(Behavior(shape=shape, images=2))
-    done = run("-q", "Draw a boat.", server=sandbox)
+    done = command("-q", "Draw a boat.", server=sandbox)
     assert [Path(line).is_file() for line in done.stdout.splitlines()] == [True, True]
 
 
-def test_model_agent_and_output_can_be_chosen(sandbox, tmp_path):
-    run("--model", "mistral-large-latest", "-o", str(tmp_path / "a" / "b"), CAT, server=sandbox)
+def test_model_agent_and_output_can_be_chosen(command, sandbox, tmp_path):
+    command("--model", "mistral-large-latest", "-o", str(tmp_path / "a" / "b"), CAT, server=sandbox)
     assert sandbox.requests[0].json["model"] == "mistral-large-latest"
     assert len(list((tmp_path / "a" / "b").iterdir())) == 1
     agent = sandbox.agents.create({"model": "m", "name": "A", "tools": [{"type": "image_generation"}]})
-    done = run("--agent-id", agent["id"], "-o", "memory://x", CAT, server=sandbox)
+    done = command("--agent-id", agent["id"], "-o", "memory://x", CAT, server=sandbox)
     assert "memory://x/orange-cat-in-an-office-" in done.stdout
 
 
@@ -153,34 +145,64 @@ def test_model_agent_and_output_can_be_chosen(sandbox, tmp_path):
         ([], "required: prompt"),
         ([""], "the prompt is empty"),
         (["x", "--agent-id", "a", "--model", "m"], "not allowed with"),
-        (["x", "-o", "file/below"], "cannot be written there.*choose another place with -o"),
+        (["x", "-o", "file/below"], "Cannot write images to file/below: .*choose another output with -o"),
+        (["x", "-o", "nowhere://x"], "Cannot write images to nowhere://x: .*choose another output with -o"),
+        (["x", "--base-url", "localhost"], "--base-url and MISTRAL_BASE_URL must start with http://"),
         (["x", "--base-url", "http://127.0.0.1:9"], "No API key: set MISTRAL_API_KEY"),
     ],
 )
-def test_bad_usage_exits_2_before_anything_is_paid(args, said, tmp_path):
+def test_bad_usage_exits_2_before_anything_is_paid(command, args, said, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    done = run(*args)
+    done = command(*args)
     assert done.returncode == 2
     assert re.search(said, done.stderr, re.DOTALL)
 
 
-def test_a_wrong_key_exits_3_and_is_not_shown():
+def test_a_wrong_key_exits_3_and_is_not_shown(command):
     with Sandbox(api_key="right") as server:
-        done = run(CAT, server=server, MISTRAL_API_KEY="canary")
+        done = command(CAT, server=server, MISTRAL_API_KEY="canary")
     assert done.returncode == 3
     assert "Invalid API Key" in done.stderr
     assert "check MISTRAL_API_KEY" in done.stderr
     assert "canary" not in done.stdout + done.stderr
 
 
-def test_api_errors_exit_3_also_as_json(sandbox):
+def test_api_errors_exit_3_also_as_json(command, sandbox):
     sandbox.behave(Behavior(quota="day"), times=2)
-    assert run(CAT, server=sandbox).returncode == 3
-    done = run("--json", CAT, server=sandbox)
+    assert command(CAT, server=sandbox).returncode == 3
+    done = command("--json", CAT, server=sandbox)
     assert done.returncode == 3
     assert "image_generation rate limit reached" in json.loads(done.stdout)["error"]
-    refused = run("--base-url", "http://127.0.0.1:9", CAT, MISTRAL_API_KEY="k")
-    assert (refused.returncode, "cannot connect" in refused.stderr) == (3, True)
+
+
+@pytest.mark.slow  # two retries
+def test_a_server_that_cannot_be_reached_exits_3(command):
+    done = command("--base-url", "http://127.0.0.1:9", CAT, MISTRAL_API_KEY="k")
+    assert (done.returncode, "cannot connect" in done.stderr) == (3, True)
+
+
+def test_a_key_that_is_no_key_exits_2_and_is_named_as_the_variable(command):
+    done = command(CAT, MISTRAL_API_KEY="k\u20ac", MISTRAL_BASE_URL="http://127.0.0.1:9")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "MISTRAL_API_KEY" in done.stderr
+    assert not re.search("api_key|\u20ac", done.stderr)
+
+
+@pytest.mark.slow
+def test_a_bug_exits_1_with_its_traceback(sandbox):
+    code = """
+import sys
+from langchain_mistral_imagegen._cli import draw
+from langchain_mistral_imagegen._cli.main import main
+draw.images_of = lambda answer: int("a bug")
+sys.exit(main(["Draw a cat."]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(sandbox), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ValueError: invalid literal for int() with base 10: 'a bug'" in done.stderr
 
 
 def test_ctrl_c_during_a_download_exits_130_and_leaves_nothing(sandbox, tmp_path):
@@ -195,9 +217,9 @@ def test_ctrl_c_during_a_download_exits_130_and_leaves_nothing(sandbox, tmp_path
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "nothing half-written" in errors
+    assert "No partial file" in errors
     assert list((tmp_path / "generated_images").iterdir()) == []
 
 
-def test_help_says_what_the_exit_codes_mean():
-    assert "exit codes: 0 picture, 1 an answer without a picture" in run("--help").stdout
+def test_help_says_what_the_exit_codes_mean(command):
+    assert "exit codes:\n  0 image, 1 answer without an image, 2 bad usage" in command("--help").stdout

@@ -1,4 +1,4 @@
-"""Pictures on the terminal, where there is one."""
+"""Images on the terminal, where there is one."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def test_it_can_be_left_out(sandbox, options):
 
 
 def test_a_file_gets_nothing_but_text(sandbox, tmp_path):
-    with (tmp_path / "said").open("wb") as said:
-        _, text = run_on_terminal("Draw a cat.", server=sandbox, stdout=said)
-    assert HALF_BLOCK not in text + (tmp_path / "said").read_text()
-    assert "\x1b" not in (tmp_path / "said").read_text()
+    with (tmp_path / "output").open("wb") as output:
+        _, text = run_on_terminal("Draw a cat.", server=sandbox, stdout=output)
+    assert HALF_BLOCK not in text + (tmp_path / "output").read_text()
+    assert "\x1b" not in (tmp_path / "output").read_text()
 
 
 def test_a_dumb_terminal_gets_none(sandbox):
@@ -51,7 +51,7 @@ def test_a_terminal_that_cannot_be_asked_costs_the_preview_alone(sandbox, tmp_pa
     assert "Failed" not in text
 
 
-def test_show_shows_pictures(sandbox, command):
+def test_show_shows_images(sandbox, command):
     command("-q", "Draw a cat.", server=sandbox)
     (file,) = sandbox.files.by_id
     _, text = run_on_terminal("show", file, server=sandbox)

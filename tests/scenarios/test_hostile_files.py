@@ -21,7 +21,7 @@ from langchain_core.messages import AIMessage
 from PIL import Image
 
 from langchain_mistral_imagegen import FsspecImageStore, ToolFileNode, api, images_of
-from langchain_mistral_imagegen._cli.file_names import picture_name
+from langchain_mistral_imagegen._cli.file_names import image_name
 from langchain_mistral_imagegen._http.client import Settings
 from langchain_mistral_imagegen._protocol.requests import download_url, resource
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, TextStream
@@ -189,7 +189,7 @@ async def test_a_file_s_name_is_never_a_path(face, hostile, victim, store):
 
 @given(st.sampled_from(NAMES) | st.text())
 def test_a_prompt_s_name_is_a_plain_word(prompt):
-    assert re.fullmatch(r"[a-z0-9-]{1,60}-0a1b2c", picture_name(prompt, "0a1b2c3d"))
+    assert re.fullmatch(r"[a-z0-9-]{1,60}-0a1b2c", image_name(prompt, "0a1b2c3d"))
 
 
 IDS = [
