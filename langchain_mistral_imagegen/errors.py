@@ -246,5 +246,6 @@ ERROR_BY_STATUS: Mapping[int, type[APIError]] = {
 
 def error_class(status_code: int) -> type[APIError]:
     """Return the class for an HTTP status; Mistral's own `type` and `code` are not reliable enough for it."""
-    fallback = ServerError if status_code >= 500 else InvalidRequestError  # noqa: PLR2004
+    is_refusal = 300 <= status_code < 500  # noqa: PLR2004  # a redirect: `base_url` is not that of the API
+    fallback = InvalidRequestError if is_refusal else ServerError
     return ERROR_BY_STATUS.get(status_code, fallback)

@@ -18,8 +18,9 @@ from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerSt
 from langchain_mistral_imagegen._messages.tool_schemas import function_names
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, read_response
 from langchain_mistral_imagegen._protocol.events import read_event
+from langchain_mistral_imagegen._protocol.failures import quotas
 from langchain_mistral_imagegen._protocol.flows import Flow, send, unreadable
-from langchain_mistral_imagegen._protocol.requests import Response, quotas
+from langchain_mistral_imagegen._protocol.requests import Response
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
 

@@ -31,7 +31,7 @@ from langchain_mistral_imagegen._protocol.events import (
     ResponseErrorEvent,
     ResponseStartedEvent,
 )
-from langchain_mistral_imagegen._protocol.requests import stream_error
+from langchain_mistral_imagegen._protocol.failures import stream_error
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen._protocol.surrogates import replace_lone_surrogates
 from langchain_mistral_imagegen._telemetry import NO_SPAN, TurnSpan

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from langchain_mistral_imagegen._protocol import requests
 from langchain_mistral_imagegen._protocol.entries import ConversationHistory, read_response
-from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink, unheard
+from langchain_mistral_imagegen._protocol.failures import raise_for_status
+from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink, ignore_progress
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import (
@@ -86,7 +87,7 @@ def send(request: Request) -> Flow[Response]:
         attempt += 1
         try:
             response = cast("Response", (yield request))
-            requests.raise_for_status(response)
+            raise_for_status(response)
         except MistralImagegenError as error:
             wait = cast("float | None", (yield Failed(request, attempt, error)))
             if wait is not None:
@@ -122,7 +123,7 @@ def download(
     sink: Sink,
     *,
     signed_urls: MutableMapping[str, str],
-    on_bytes: Callable[[int], None] = unheard,
+    on_bytes: Callable[[int], None] = ignore_progress,
 ) -> Flow[None]:
     """Download a picture into a sink: from the files endpoint, or where there is no file by its signed URL.
 

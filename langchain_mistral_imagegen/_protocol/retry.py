@@ -1,4 +1,4 @@
-"""When to repeat a request, and how long to wait before: a pure decision, no clock and no I/O."""
+"""When to retry a request, and how long to wait before: a pure decision, without clock and I/O."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from langchain_mistral_imagegen.errors import (
     RateLimitError,
 )
 
-_TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 529})
+_TRANSIENT = frozenset({206, 408, 409, 425, 500, 502, 503, 504, 529})
+_REFUSALS = frozenset(range(300, 500)) - {303, 408}  # 303 is sent after processing, 408 also by a proxy that gave up
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """Repeat what cannot cost twice.
+    """Retry requests that are safe to repeat.
 
     Attributes:
-        max_retries: Repetitions after the first try.
-        wait_initial: Seconds before the first repetition; doubled for each further one.
-        wait_max: Seconds; a server that asks for more than this is not waited for.
-        max_quota_waits: How often to wait for the next minute's quota, unless nothing is to be repeated at all.
-        minute: Seconds until a minute's quota has recovered for certain.
+        max_retries: Retries after the first attempt.
+        wait_initial: Seconds before the first retry; doubled for each further one.
+        wait_max: Seconds; if the server asks for more than this, the request is not retried.
+        max_quota_waits: How often to wait for the next minute's quota; never if `max_retries` is 0.
+        minute: Seconds after which a minute's quota has certainly recovered.
     """
 
     max_retries: int = 2
@@ -38,12 +39,12 @@ class RetryPolicy:
     minute: float = 60.0
 
     def delay(self, request: Request, attempt: int, error: MistralImagegenError) -> float | None:
-        """Return the seconds to wait before repeating a request, or `None` if it must not be repeated.
+        """Return the seconds to wait before a retry, or `None` if the request must not be retried.
 
         Args:
-            request: What failed.
-            attempt: Tries so far, from 1.
-            error: How it failed.
+            request: The request that failed.
+            attempt: Attempts so far, from 1.
+            error: Why the last attempt failed.
         """
         waits_for_quota = isinstance(error, MinuteQuotaError) and self.max_retries > 0
         most = max(self.max_retries, self.max_quota_waits) if waits_for_quota else self.max_retries
@@ -58,7 +59,7 @@ class RetryPolicy:
 
 def _may_repeat(request: Request, error: MistralImagegenError) -> bool:
     if isinstance(error, RateLimitError):
-        return not isinstance(error, QuotaExceededError)  # 429: nothing was generated, so nothing was paid
+        return not isinstance(error, QuotaExceededError)  # 429: nothing was generated or paid
     if request.once:
         return isinstance(error, APIConnectionError) and not error.sent
     if isinstance(error, APIError):
@@ -67,18 +68,18 @@ def _may_repeat(request: Request, error: MistralImagegenError) -> bool:
 
 
 def is_unpaid(error: Exception) -> bool:
-    """Tell whether an error proves that there is no answer, nor will be.
+    """Return whether an error proves that the request was not processed and will not be.
 
-    Such is any error status by Mistral's own hand, and a connection that was never made. A gateway's 502, 503 or 504
-    proves nothing, and neither does an error in the middle of a stream. (Whether Mistral bills what ran before its own
-    error is not documented.)
+    Proof is an error status of Mistral's own (with its `code`), any other 4xx but 408, and a connection that was never
+    made. A 5xx or 408 without `code` may come from a proxy in front of Mistral and proves nothing, nor does an error in
+    the middle of a stream. (Whether Mistral bills what ran before its own error is not documented.)
     """
     unsent = isinstance(error, InvalidInputError | MissingAPIKeyError) or (
         isinstance(error, APIConnectionError) and not error.sent
     )
     refused = (
         isinstance(error, APIError)
-        and (error.status_code < 500 or error.code is not None)  # noqa: PLR2004  # its code is Mistral's own
+        and (error.status_code in _REFUSALS or error.code is not None)
         and error.partial is None
     )
     return unsent or refused

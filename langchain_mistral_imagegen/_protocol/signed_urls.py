@@ -1,6 +1,6 @@
-"""Signed URLs: they grant access to a picture for an hour, so they are taken out of all that leaves this package.
+"""Signed URLs: each grants access to an image for an hour, so none may leave this package.
 
-`SignedUrls` puts `mistral-image:<id>` where such a URL stood and keeps the URL itself in memory.
+`SignedUrls` replaces such a URL by `mistral-image:<id>` and keeps the URL itself in memory.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
@@ -18,17 +17,23 @@ _GROWING = re.compile(rf"https?://{_REST}*(?:\\u?0{{0,2}}2?)?", re.IGNORECASE)
 _BEGINNING = re.compile(r"(?:h|ht|htt|https?|https?:/?)\Z", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(?:[?&;]|\\u0026)(?:sig|signature|x-amz-signature|x-goog-signature|token)=", re.IGNORECASE)
 _REMEMBERED = 1000  # URLs; the oldest is forgotten first, and has most likely expired by then
+_BLOB_HOST = re.compile(r"mistral[a-z0-9-]*\.blob\.core\.windows\.net")
 _IMAGE_URI = re.compile(re.escape(IMAGE_URI_SCHEME) + r"([\w.:-]*\w)")
 _IMAGE_LINK = re.compile(rf"!?\[([^\[\]]*)\]\(\s*<?{_IMAGE_URI.pattern}[^()]*\)|<?{_IMAGE_URI.pattern}>?")
 
 
 def is_signed(url: str) -> bool:
-    """Tell whether a URL carries a signature in its query, as Azure's, Amazon's and Google's do."""
+    """Return whether a URL carries a signature in its query, as Azure's, Amazon's and Google's do."""
     return _SIGNATURE.search(url) is not None
 
 
+def is_blob_storage(scheme: str, host: str, port: int | None) -> bool:
+    """Return whether a URL with these parts leads to Mistral's blob storage, over https at its usual port."""
+    return scheme == "https" and port in {None, 443} and _BLOB_HOST.fullmatch(host) is not None
+
+
 def image_ids(text: str) -> list[str]:
-    """Return the ids of the `mistral-image:` URIs in a text, in their order."""
+    """Return the ids of the `mistral-image:` URIs in a text, in order and each once."""
     return list(dict.fromkeys(_IMAGE_URI.findall(text)))
 
 
@@ -46,31 +51,26 @@ def _leads_to_image(result: str) -> bool:
 
 
 def replace_image_links(text: str, replacement: Callable[[str, str], str]) -> str:
-    """Replace what leads to a picture: Markdown links and images with a `mistral-image:` URI, and such URIs alone.
+    """Replace the links to images in a text: Markdown with a `mistral-image:` URI, and such URIs alone.
 
     Args:
         text: Any text.
-        replacement: Gets the picture's id and the link's label, `""` for a URI alone.
+        replacement: Gets the image's id and the link's label, `""` for a URI alone.
     """
     return _IMAGE_LINK.sub(lambda found: replacement(found[2] or found[3], found[1] or ""), text)
 
 
-def expiry(url: str) -> str | None:
-    """Return the `se` parameter of an Azure URL (ISO 8601, UTC), or `None`."""
-    return next(iter(parse_qs(urlsplit(url).query).get("se", ())), None)
-
-
 class SignedUrls:
-    """Takes the signed URLs out of one response and gives each picture an id.
+    """Takes the signed URLs out of one response and gives each image an id.
 
-    The first URL of an entry gets the entry's id, a further one `<entry id>:<n>`; the same picture mentioned again
-    (the same URL but for its query) keeps its id. The rule needs nothing but the entries in their order, so reading
-    the conversation's history later finds the same ids.
+    The first URL of an entry gets the entry's id, a further one `<entry id>:<n>`. An image that is mentioned again
+    (the same URL but for its query) keeps its id. Nothing but the entries and their order decides, so reading the
+    conversation's history later gives the same ids.
     """
 
     def __init__(self, memory: MutableMapping[str, str] | None = None) -> None:
         self.memory: MutableMapping[str, str] = {} if memory is None else memory
-        self._id_by_picture: dict[str, str] = {}
+        self._id_by_image: dict[str, str] = {}
         self._count_by_entry: dict[str, int] = {}
 
     def redact(self, value: Any, entry_id: str) -> Any:
@@ -86,12 +86,12 @@ class SignedUrls:
     def _replace(self, url: str, entry_id: str) -> str:
         if not is_signed(url):
             return url
-        picture = url.partition("?")[0]
-        if picture not in self._id_by_picture:
+        image = url.partition("?")[0]
+        if image not in self._id_by_image:
             count = self._count_by_entry.get(entry_id, 0)
             self._count_by_entry[entry_id] = count + 1
-            self._id_by_picture[picture] = f"{entry_id}:{count}" if count else entry_id
-        image_id = self._id_by_picture[picture]
+            self._id_by_image[image] = f"{entry_id}:{count}" if count else entry_id
+        image_id = self._id_by_image[image]
         self.memory[image_id] = url.replace(r"\u0026", "&")
         if len(self.memory) > _REMEMBERED:
             del self.memory[next(iter(self.memory))]
@@ -99,7 +99,7 @@ class SignedUrls:
 
 
 def _unfinished(text: str) -> int:
-    """Find the place from which a text may be a URL that goes on."""
+    """Return where in a text a URL begins that may continue in the next piece; its length if there is none."""
     # One expression for both, anchored at the end, takes quadratic time where URLs follow each other without a space.
     growing = (found.start() for found in _GROWING.finditer(text) if found.end() == len(text))
     beginning = _BEGINNING.search(text, max(0, len(text) - len("https:/")))
@@ -107,7 +107,7 @@ def _unfinished(text: str) -> int:
 
 
 class TextStream:
-    """Redacts a text that arrives in pieces: what may become a signed URL is held back until it is complete."""
+    """Redacts a text that arrives in pieces; what may become a signed URL is held back until it is complete."""
 
     def __init__(self, urls: SignedUrls, entry_id: str) -> None:
         self._urls = urls
@@ -115,13 +115,13 @@ class TextStream:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """Return what can be shown now."""
+        """Add a piece and return the text that is certain by now."""
         text = self._held + piece
         cut = _unfinished(text)
         self._held = text[cut:]
         return str(self._urls.redact(text[:cut], self._entry_id))
 
     def flush(self) -> str:
-        """Return the rest, once no more text comes."""
+        """Return the rest, after the last piece."""
         rest, self._held = self._held, ""
         return str(self._urls.redact(rest, self._entry_id))

@@ -23,7 +23,10 @@ from langchain_mistral_imagegen._conversations.history import remembered
 from langchain_mistral_imagegen._conversations.ledger import KEY, lost_answer
 from langchain_mistral_imagegen._conversations.turn import Turn
 from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
-from langchain_mistral_imagegen._http.client import AsyncClient, Client, Settings, without_locals
+from langchain_mistral_imagegen._http.async_client import AsyncClient
+from langchain_mistral_imagegen._http.secrecy import without_locals
+from langchain_mistral_imagegen._http.settings import Settings
+from langchain_mistral_imagegen._http.sync_client import Client
 from langchain_mistral_imagegen._messages import structured_output, tool_schemas
 from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream
 from langchain_mistral_imagegen._messages.references import images_of

@@ -8,7 +8,9 @@ import threading
 import httpx
 import pytest
 
-from langchain_mistral_imagegen._http.client import AsyncClient, Client, Settings
+from langchain_mistral_imagegen._http.async_client import AsyncClient
+from langchain_mistral_imagegen._http.settings import Settings
+from langchain_mistral_imagegen._http.sync_client import Client
 from langchain_mistral_imagegen._protocol.flows import Blocking, Pause, Together, send
 from langchain_mistral_imagegen._protocol.requests import Request, conversation_history, download_url
 from langchain_mistral_imagegen._protocol.retry import RetryPolicy
@@ -75,6 +77,25 @@ async def test_flows_run_together_up_to_a_limit_and_results_keep_their_order(dri
     assert [str(result) for result in results] == [str(number) for number in range(10)]
     assert isinstance(results[3], ValueError)
     assert 2 <= max(most) <= 4
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_an_interruption_of_one_flow_ends_all(sandbox, others):
+    def interrupted():
+        yield Blocking(lambda: None)
+        raise KeyboardInterrupt
+
+    def waiting():
+        yield Pause(0)
+
+    flows = [interrupted(), *(waiting() for _ in range(others))]
+
+    def flow():
+        return (yield Together(flows, 1))
+
+    with pytest.raises(KeyboardInterrupt):
+        Client(settings(sandbox.url)).run(flow())
+    assert [one.gi_frame for one in flows] == [None] * len(flows)
 
 
 async def test_a_flow_may_catch_what_went_wrong_and_is_closed_in_the_end(driver):

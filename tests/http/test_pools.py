@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from langchain_mistral_imagegen._http import pools
-from langchain_mistral_imagegen._http.client import Client, Settings
 from langchain_mistral_imagegen._http.pools import AsyncConnections, Connections
+from langchain_mistral_imagegen._http.settings import Settings
+from langchain_mistral_imagegen._http.sync_client import Client
 from langchain_mistral_imagegen._protocol.flows import send
 from langchain_mistral_imagegen._protocol.requests import Request
 from langchain_mistral_imagegen._protocol.retry import RetryPolicy

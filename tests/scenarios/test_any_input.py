@@ -29,7 +29,8 @@ from langchain_mistral_imagegen._protocol.entries import (
     read_response,
 )
 from langchain_mistral_imagegen._protocol.events import read_event
-from langchain_mistral_imagegen._protocol.requests import Response, raise_for_status
+from langchain_mistral_imagegen._protocol.failures import is_success, raise_for_status
+from langchain_mistral_imagegen._protocol.requests import Response
 from langchain_mistral_imagegen._protocol.resources import Agent, AgentAlias, Conversation, DeletedFile, File, Listing
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen._protocol.sse import EventStreamDecoder
@@ -225,7 +226,7 @@ headers = st.dictionaries(
 @example(400, b'{"message": "\\ud800"}', {})
 @given(st.integers(100, 599), any_input.any_problem.map(sent) | st.binary(max_size=30), headers)
 def test_any_refusal_is_an_error_of_ours(status, content, given):
-    if status in {200, 204}:
+    if is_success(status):
         return
     with pytest.raises(APIError) as caught:
         raise_for_status(Response(status=status, headers=given, content=content))

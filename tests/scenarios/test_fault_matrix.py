@@ -48,7 +48,9 @@ TABLE = {
     "body cut short": (UNKNOWN, UNREACHABLE, UNKNOWN),
     "a byte at a time": (FINE, FINE, FINE),
     "wrong content type": (FINE, FINE, FINE),
-    "408": (REFUSED, REFUSED._replace(repeats=2), REFUSED),
+    "408": (UNKNOWN, REFUSED._replace(repeats=2), UNKNOWN),
+    "203": (FINE, FINE, FINE),
+    "206": (UNKNOWN, AGAIN["error"], UNKNOWN),
     "429": (BUSY, BUSY, BUSY),
     "429 with Retry-After 7": (BUSY, BUSY, BUSY),
     "500 with Mistral's code": (FAILED, AGAIN["error"], FAILED),
@@ -69,6 +71,7 @@ CARRIED_OUT = {
     "reset in the body",
     "body cut short",
     "504 after it was read",
+    "206",
 }
 PAYING = ("start", "append", "restart", "stream")
 OPERATIONS = {**dict.fromkeys(PAYING, 0), "history": 1, "list": 1, "download": 1, "make an agent": 2}

@@ -102,9 +102,8 @@ class FaultyProxy:
                 for place in range(0, len(answer), max(1, len(answer) // 200)):
                     client.sendall(answer[place : place + max(1, len(answer) // 200)])
                     time.sleep(0.001)
-            case "wrong content type":
-                lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-type")]
-                client.sendall(b"\r\n".join([*lines, b"Content-Type: text/plain"]) + b"\r\n\r\n" + body)
+            case "203" | "206" | "wrong content type":
+                client.sendall(_altered(head, self.fault) + b"\r\n\r\n" + body)
 
     def _refusal(self, request: bytes) -> bytes:
         status, _, detail = self.fault.partition(" ")
@@ -125,6 +124,15 @@ CANNED: dict[str, tuple[str, str, bytes]] = {
     "no JSON": ("application/json", "", b'{"object": "conv'),
     "gzip bomb": ("application/json", "Content-Encoding: gzip\r\n", BOMB),
 }
+
+
+def _altered(head: bytes, fault: str) -> bytes:
+    """Return the head of an answer with another status or content type."""
+    status, *lines = head.split(b"\r\n")
+    if fault.isdigit():
+        return b"\r\n".join([f"HTTP/1.1 {fault} Altered".encode(), *lines])
+    kept = [line for line in lines if not line.lower().startswith(b"content-type")]
+    return b"\r\n".join([status, *kept, b"Content-Type: text/plain"])
 
 
 def _reset(client: socket.socket) -> None:

@@ -1,0 +1,148 @@
+"""What a response means that is not a success: status and body become an error, headers become quotas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, NotRequired, TypedDict
+
+from langchain_mistral_imagegen._protocol.entries import read_json
+from langchain_mistral_imagegen._protocol.requests import Response
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
+from langchain_mistral_imagegen.errors import (
+    APIError,
+    MinuteQuotaError,
+    QuotaExceededError,
+    RateLimitError,
+    error_class,
+)
+
+_SUCCESSES = frozenset({200, 201, 202, 203, 204})  # not 206: a part is no answer, and no part was requested
+_FIRST_ERROR = 300
+_HINTS = {
+    "3003": ". This model is not available to the key's workspace: choose another `model`",
+    "3004": ". Choose a model that takes built-in tools, such as 'mistral-medium-latest', or pass tools=[]",
+    "3051": ". Choose a vision model, such as 'mistral-medium-latest', or send text only",
+}
+
+
+def is_success(status: int) -> bool:
+    """Return whether a response with this status has the whole result."""
+    return status in _SUCCESSES
+
+
+def raise_for_status(response: Response) -> None:
+    """Raise the error that a response reports, unless it is a success.
+
+    Raises:
+        APIError: Of the class that `errors.error_class` gives for the status.
+    """
+    if not is_success(response.status):
+        raise _error(response)
+
+
+def _error(response: Response) -> APIError:
+    body = _json(response.content)
+    hint = _HINTS.get(str(body.get("code")), "")
+    kind = error_class(response.status)
+    if kind is RateLimitError:
+        kind = _rate_limit_error(quotas(response.headers))
+    return kind(
+        _clean(_message(body) or _text(response) or f"HTTP {response.status}") + hint,
+        status_code=response.status,
+        code=_code(body.get("code")),
+        request_id=response.headers.get("mistral-correlation-id") or response.headers.get("x-kong-request-id"),
+        retry_after=retry_after(response.headers),
+    )
+
+
+def stream_error(message: str, code: int) -> APIError:
+    """Make the error of a `conversation.response.error` event; its `code` may be an HTTP status."""
+    status = code if 400 <= code < 600 else 500  # noqa: PLR2004
+    return error_class(status)(_clean(message) or "The stream failed", status_code=status, code=code)
+
+
+class Quota(TypedDict):
+    """How much of a quota of a minute or a day is left, and its limit."""
+
+    remaining: int
+    limit: NotRequired[int]
+
+
+def quotas(headers: Mapping[str, str]) -> dict[str, Quota]:
+    """Read what is left of each quota, such as `image-generation-minute`, from headers that Mistral does not document.
+
+    Observed are `x-ratelimit-remaining-image-generation-minute`, `x-ratelimit-limit-...`, and both with `-day`.
+    """
+    left = _counts(headers, "x-ratelimit-remaining-")
+    most = _counts(headers, "x-ratelimit-limit-")
+    return {
+        name: {"remaining": count, "limit": most[name]} if name in most else {"remaining": count}
+        for name, count in left.items()
+    }
+
+
+def _rate_limit_error(left: Mapping[str, Quota]) -> type[RateLimitError]:
+    used_up = {name: quota for name, quota in left.items() if quota["remaining"] == 0}
+    if any(name.endswith("-day") or quota.get("limit") == 0 for name, quota in used_up.items()):
+        return QuotaExceededError  # a limit of 0 says that it is not on the key's plan
+    return MinuteQuotaError if any(name.endswith("-minute") for name in used_up) else RateLimitError
+
+
+def _counts(headers: Mapping[str, str], prefix: str) -> dict[str, int]:
+    found = ((name.lower().removeprefix(prefix), value.strip()) for name, value in headers.items()
+             if name.lower().startswith(prefix))  # fmt: skip
+    return {name: int(value) for name, value in found if re.fullmatch("[0-9]{1,18}", value)}
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a `Retry-After` header, which is a number or a date."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", value):
+        return float(value)
+    try:
+        # Measured against the server's own clock: no clock is read here, and the two machines need not agree.
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return max(0.0, wait.total_seconds())
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    try:
+        body = read_json(content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    """Find the error message in one of the forms that Mistral and the gateways in front of it use."""
+    nested = body.get("message"), body.get("error")
+    details = [part.get("detail") or part.get("message") for part in nested if isinstance(part, dict)]
+    candidates = [body.get("message"), body.get("detail"), *details, body.get("error")]
+    found = next((part for part in candidates if part and not isinstance(part, dict)), "")
+    return "; ".join(map(_validation_error, found)) if isinstance(found, list) else str(found)
+
+
+def _validation_error(item: Any) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    where = item.get("loc")
+    return f"{'.'.join(map(str, where)) if isinstance(where, list) else where}: {item.get('msg', item)}"
+
+
+def _code(value: Any) -> int | str | None:
+    return value if isinstance(value, int) or value is None else _clean(str(value))
+
+
+def _text(response: Response) -> str:
+    if response.status < _FIRST_ERROR:
+        return ""  # a part of what was requested, not an explanation
+    text = " ".join(response.content[:2000].decode("utf-8", "replace").split())
+    return text if text.isprintable() else ""
+
+
+def _clean(message: str) -> str:
+    return str(SignedUrls().redact(message, "redacted"))[:1000]
