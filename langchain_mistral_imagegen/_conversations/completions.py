@@ -22,7 +22,7 @@ from langchain_mistral_imagegen._protocol.entries import (
     read_json,
     read_response,
 )
-from langchain_mistral_imagegen._protocol.events import as_event
+from langchain_mistral_imagegen._protocol.events import Event, as_event
 from langchain_mistral_imagegen._protocol.requests import Request, complete_chat
 from langchain_mistral_imagegen.errors import InvalidInputError, InvalidResponseError
 
@@ -140,7 +140,7 @@ class CompletionEvents:
         self._tools: dict[str, str] = {}
         self._usages: dict[str, Usage] = {}
 
-    def chunk(self, data: bytes) -> Iterator[Any]:
+    def chunk(self, data: bytes) -> Iterator[Event]:
         """Yield the events of one chunk of a stream."""
         if data == b"[DONE]":
             yield self._done()
@@ -153,7 +153,7 @@ class CompletionEvents:
             if "created" in chunk.model_fields_set:  # the one without repeats the last message
                 yield from self._choices(chunk)
 
-    def completion(self, content: bytes) -> Iterator[Any]:
+    def completion(self, content: bytes) -> Iterator[Event]:
         """Yield the events of a whole completion.
 
         Raises:
@@ -162,7 +162,7 @@ class CompletionEvents:
         yield from self._choices(read_response(ChatCompletion, content))
         yield self._done()
 
-    def _choices(self, completion: ChatCompletion) -> Iterator[Any]:
+    def _choices(self, completion: ChatCompletion) -> Iterator[Event]:
         if completion.usage:
             self._usages[completion.id] = completion.usage
         for choice in completion.choices:
@@ -176,7 +176,7 @@ class CompletionEvents:
                 entry = f"{completion.id}.{place if message.index is None else message.index}"
                 yield from self._events(message, {"id": entry, "model": completion.model})
 
-    def _events(self, message: Message, common: Json) -> Iterator[Any]:
+    def _events(self, message: Message, common: Json) -> Iterator[Event]:
         if message.role == "tool":
             call_id = message.tool_call_id or ""
             done = {"type": "tool.execution.done", "info": {"result": message.content}}
@@ -187,7 +187,7 @@ class CompletionEvents:
         if message.content:
             yield as_event({**common, "type": "message.output.delta", "content": message.content})
 
-    def _call(self, call: Call, common: Json) -> Any:
+    def _call(self, call: Call, common: Json) -> Event:
         place = (common["id"], call.id if call.index is None else call.index)
         call_id, name = self._calls.setdefault(place, (call.id or "", call.function.name or ""))
         piece = {**common, "arguments": call.function.arguments}
@@ -197,7 +197,7 @@ class CompletionEvents:
         started = {"id": call_id, "name": self._tools[call_id], "function": name}
         return as_event({**piece, **started, "type": "tool.execution.delta"})
 
-    def _done(self) -> Any:
+    def _done(self) -> Event:
         """Sum up what each run of the model has cost."""
         names = ("prompt_tokens", "completion_tokens", "total_tokens")
         usage: Json = {name: sum(getattr(one, name) for one in self._usages.values()) for name in names}
@@ -206,7 +206,7 @@ class CompletionEvents:
         return as_event({"type": "conversation.response.done", "usage": {**usage, **counted}})
 
 
-def _other_event(data: bytes) -> Any:
+def _other_event(data: bytes) -> Event:
     """Read what is no chunk: an error, or something unknown."""
     try:
         sent = read_json(data)

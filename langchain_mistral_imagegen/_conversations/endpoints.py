@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 from langchain_core.messages import AIMessage, message_chunk_to_message
 from langchain_core.messages.ai import add_ai_message_chunks
@@ -17,7 +17,7 @@ from langchain_mistral_imagegen._conversations.turn import Turn
 from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, to_message
 from langchain_mistral_imagegen._messages.tool_schemas import function_names
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, read_response
-from langchain_mistral_imagegen._protocol.events import read_event
+from langchain_mistral_imagegen._protocol.events import Event, read_event
 from langchain_mistral_imagegen._protocol.failures import quotas
 from langchain_mistral_imagegen._protocol.flows import Flow, send, unreadable
 from langchain_mistral_imagegen._protocol.requests import Response
@@ -47,7 +47,7 @@ class ConversationsEndpoint:
         asking = ask(self.turn, is_alone=self.is_alone)
         return after_check(asking, self.turn.whom, self.functions, self.known)
 
-    def events(self, data: bytes) -> Iterator[Any]:
+    def events(self, data: bytes) -> Iterator[Event]:
         """Read the data of one server-sent event."""
         if data != b"[DONE]":
             yield read_event(data)
@@ -76,7 +76,7 @@ class CompletionsEndpoint:
         """Have it answered."""
         return send(completion_request(self.turn))
 
-    def events(self, data: bytes) -> Iterator[Any]:
+    def events(self, data: bytes) -> Iterator[Event]:
         """Read the data of one server-sent event."""
         return self._events.chunk(data)
 

@@ -1,8 +1,8 @@
-"""Server-sent events of a conversation, as frozen and tolerant types; see `_wire.py`."""
+"""Server-sent events of a conversation, as frozen and tolerant types; see `entries.py`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -119,12 +119,12 @@ KnownEvent = Annotated[
     | FunctionCallEvent,
     Field(discriminator="type"),
 ]
-Event = KnownEvent | Unknown
+Event: TypeAlias = KnownEvent | Unknown
 
-_EVENTS: TypeAdapter[Any] = TypeAdapter(KnownEvent)
+_EVENTS: TypeAdapter[Event] = TypeAdapter(KnownEvent)
 
 
-def read_event(data: bytes) -> Any:
+def read_event(data: bytes) -> Event:
     """Read the `data` of one server-sent event; what is not JSON or not known becomes `Unknown`."""
     try:
         return _EVENTS.validate_json(data)
@@ -132,7 +132,7 @@ def read_event(data: bytes) -> Any:
         return Unknown.of(_json_or_text(data))
 
 
-def as_event(value: Any) -> Any:
+def as_event(value: Any) -> Event:
     """Read an event from a JSON value; what is not known becomes `Unknown`."""
     try:
         return _EVENTS.validate_python(value)
