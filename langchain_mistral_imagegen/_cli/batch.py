@@ -1,8 +1,8 @@
 """Many prompts: several at the same time, and none of them paid for twice.
 
 Before a prompt is sent, the manifest gets a line with a key that also goes to Mistral. Further lines record the
-conversation and files of the answer, and then the stored images. If a run is killed
-between two lines, the next run continues:
+conversation and files of the answer, and then the stored images. If a run is killed between two
+lines, the next run continues:
 
     manifest      meaning                         next run                   next run with --resume
     (no line)     not sent                        sends                      sends

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from langchain_mistral_imagegen._cli.manifest import Record
 from langchain_mistral_imagegen._cli.prompts import Prompt
-from langchain_mistral_imagegen._cli.report import Report, Stored, facts_of, printable, times
+from langchain_mistral_imagegen._cli.report import Report, Stored, facts_of, path_and_size, printable, stop, times
 from langchain_mistral_imagegen.images import ImageRef
 
 _SUMMARY = {
@@ -127,7 +127,7 @@ class TextBatchReport(BatchReport):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop showing progress."""
-        self._stop_progress()
+        stop(self._progress)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -148,7 +148,7 @@ class TextBatchReport(BatchReport):
         """Count the tool calls that Mistral bills."""
         self._called.update(facts_of(answer)["connectors"] or {})
 
-    def image_bytes_received(self, prompt: Prompt, ref: ImageRef, count: int) -> None:  # noqa: ARG002  # most prompts give one image
+    def image_bytes_received(self, prompt: Prompt, ref: ImageRef, count: int) -> None:  # noqa: ARG002
         """Show the number of bytes received."""
         self.working(prompt, f"downloading, {count:,} bytes")
 
@@ -164,14 +164,9 @@ class TextBatchReport(BatchReport):
     def print_result(self, prompt: Prompt, record: Record, stored: Stored) -> None:
         """Print the paths and sizes of the images, or the text of an answer without images."""
         for ref, path in stored:
-            size = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
-            self.print(f"{prompt.id}: {path} ({size}{ref['size_bytes']:,} bytes)")
+            self.print(f"{prompt.id}: {path_and_size(ref, path)}")
         if not stored:
             self.print(f"{prompt.id}: no image: {record.get('text', '')}")
-
-    def _stop_progress(self) -> None:
-        if self._progress.live.is_started:  # before rich 15, what was not started ends with an empty line
-            self._progress.stop()
 
     def summarize(self, place: str) -> None:
         """Print how many prompts had which outcome.
@@ -179,7 +174,7 @@ class TextBatchReport(BatchReport):
         Args:
             place: The path of the manifest.
         """
-        self._stop_progress()
+        stop(self._progress)
         self.counts["unfinished"] += len(self._tasks)  # interrupted
         self.counts["not_sent"] += self._count - self.counts.total()
         outcomes = [f"{self.counts[outcome]} {words}" for outcome, words in _SUMMARY.items() if self.counts[outcome]]

@@ -20,7 +20,7 @@ _ROWS = 16
 
 
 def is_previewed(args: argparse.Namespace) -> bool:
-    """Return whether images are to be shown: the options allow it, and there is a terminal that can be queried."""
+    """Return whether to show images: the options allow it, and there is a terminal that can be queried."""
     is_allowed = args.preview and not args.json and not getattr(args, "quiet", False)
     is_terminal = sys.stdout.isatty() and sys.stdin.isatty() and os.environ.get("TERM") not in {None, "dumb"}
     return is_allowed and is_terminal

@@ -130,7 +130,7 @@ class TextReport(Report):
     ) -> None:
         """Stop showing progress."""
         self._stop_status()
-        self._stop_progress()
+        stop(self._progress)
         self._end_line()
 
     def chunk_received(self, chunk: AIMessageChunk) -> None:
@@ -171,11 +171,10 @@ class TextReport(Report):
     def finished(self, answer: AIMessage, stored: Stored) -> None:
         """Print the paths and sizes of the images, and the usage."""
         self._stop_status()
-        self._stop_progress()
+        stop(self._progress)
         self._end_line()
         for ref, path in stored:
-            size = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
-            self.print(f"{path} ({size}{ref['size_bytes']:,} bytes)")
+            self.print(path_and_size(ref, path))
         self.print(_usage(answer))
 
     def _show_tool(self, block: dict[str, Any]) -> None:
@@ -190,10 +189,6 @@ class TextReport(Report):
     def _stop_status(self) -> None:
         if self._status:
             self._status.stop()
-
-    def _stop_progress(self) -> None:
-        if self._progress.live.is_started:  # before rich 15, what was not started ends with an empty line
-            self._progress.stop()
 
     def _end_line(self) -> None:
         if not self._at_line_start:
@@ -216,6 +211,18 @@ def _usage(answer: AIMessage) -> str:
     if not usage:
         return f"Usage: not reported{tools}"
     return f"Usage: {usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out{tools}"
+
+
+def path_and_size(ref: ImageRef, path: str) -> str:
+    """Return the path of a stored image with its size in pixels, if known, and bytes."""
+    pixels = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
+    return f"{path} ({pixels}{ref['size_bytes']:,} bytes)"
+
+
+def stop(progress: Progress) -> None:
+    """Stop a progress display that has been started."""
+    if progress.live.is_started:  # before rich 15, stopping one that was not started prints an empty line
+        progress.stop()
 
 
 def times(count: int) -> str:

@@ -45,7 +45,7 @@ class ShowCommand:
         return DONE
 
     def _store(self, stack: ExitStack) -> ImageStore | None:
-        """Open the output, or a temporary folder if images are only to be shown."""
+        """Open the output, or a temporary folder for images that are only previewed."""
         if self.args.output is not None:
             return writable_store(self.args.output)
         return writable_store(stack.enter_context(tempfile.TemporaryDirectory())) if is_previewed(self.args) else None
@@ -76,13 +76,13 @@ class ShowCommand:
     async def _download(
         self, model: ChatMistralConversations, refs: Sequence[ImageRef], name: str, store: ImageStore
     ) -> None:
-        """Download images to the output, or only to show them."""
+        """Download images to the output or for the preview."""
         has_output = self.args.output is not None
         for outcome in await model.astore_images(refs, store, name=functools.partial(image_name, name)):
             if isinstance(outcome, Exception):
                 if has_output or not isinstance(outcome, InvalidImageError):
                     raise outcome
-                continue  # any file can be shown, also one that is no image
+                continue  # without an output, a file that is not an image is only described
             if has_output and not self.args.json:
                 self.report.print(short_path(store.location(outcome["key"])))
             if is_previewed(self.args):

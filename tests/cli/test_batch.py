@@ -49,8 +49,8 @@ def stop_when(condition: Callable[[], bool], how: int, *args: str, server: Sandb
         while not condition():
             assert process.poll() is None, process.communicate()
         process.send_signal(how)
-        told, errors = process.communicate(timeout=30)
-    return process.returncode, errors, told
+        output, errors = process.communicate(timeout=30)
+    return process.returncode, errors, output
 
 
 def test_all_prompts_are_drawn_and_a_second_run_pays_nothing(command, sandbox, prompts, manifest, tmp_path):
@@ -84,11 +84,11 @@ def test_json_lines_name_their_images_and_json_is_one_object_per_prompt(command,
         '{"prompt": "Draw a cat.", "id": "1", "name": "Tom"}\n{"prompt": "Hello", "id": "2"}\n'
     )
     done = command("--json", "--from", "p.jsonl", server=sandbox)
-    told = {one["id"]: one for one in map(json.loads, done.stdout.splitlines())}
+    results = {one["id"]: one for one in map(json.loads, done.stdout.splitlines())}
     assert (done.returncode, done.stderr) == (1, "")
-    assert {name: one["outcome"] for name, one in told.items()} == {"1": "stored", "2": "text"}
-    assert told["2"]["text"] == "Hello! How can I help you today?"
-    assert re.fullmatch(r"generated_images/tom-[0-9a-f]{6}\.jpg", told["1"]["images"][0]["path"])
+    assert {name: one["outcome"] for name, one in results.items()} == {"1": "stored", "2": "text"}
+    assert results["2"]["text"] == "Hello! How can I help you today?"
+    assert re.fullmatch(r"generated_images/tom-[0-9a-f]{6}\.jpg", results["1"]["images"][0]["path"])
     again = command("--json", "--from", "p.jsonl", server=sandbox)
     assert [json.loads(line)["outcome"] for line in again.stdout.splitlines()] == ["skipped", "skipped"]
     assert again.returncode == 0
@@ -118,7 +118,7 @@ def test_so_many_prompts_are_asked_at_once(sandbox, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "reason"),
     [
         (["--from", "bad.jsonl"], r"bad.jsonl, line 2: no prompt"),
         (["--from", "nowhere.txt"], r"Cannot read the prompts: .*nowhere.txt"),
@@ -129,11 +129,11 @@ def test_so_many_prompts_are_asked_at_once(sandbox, tmp_path):
         (["--from", "p.txt", "--manifest", "p.txt/m"], r"Cannot write the manifest: "),
     ],
 )
-def test_bad_usage_exits_2_before_anything_is_paid(command, sandbox, prompts, tmp_path, args, said):
+def test_bad_usage_exits_2_before_anything_is_paid(command, sandbox, prompts, tmp_path, args, reason):
     (tmp_path / "bad.jsonl").write_text('{"prompt": "Draw a cat."}\n{"promt": "Draw a dog."}\n')
     done = command(*args, server=sandbox)
     assert done.returncode == 2
-    assert re.search(said, done.stderr)
+    assert re.search(reason, done.stderr)
     assert sandbox.requests == []
 
 
@@ -194,14 +194,14 @@ def test_whoever_is_stopped_between_paying_and_downloading_downloads_later(
 
 def test_the_summary_of_an_interrupted_run_counts_what_it_left(sandbox, prompts, manifest):
     sandbox.behave(Behavior(on="download", delay=30), times=2)
-    _, _, told = stop_when(
+    _, _, output = stop_when(
         lambda: len(sandbox.waiting) == 2 and list(statuses(manifest).values()) == ["drawn"] * 2,
         signal.SIGINT,
         *("--concurrency", "2", "--from", prompts),
         server=sandbox,
     )
     summary = "2 unfinished, 1 not sent; image_generation called 2 times; see generated_images/manifest.jsonl\n"
-    assert told == summary
+    assert output == summary
 
 
 def test_whoever_is_killed_while_asking_finds_the_answer_later(command, sandbox, prompts, manifest, tmp_path):
@@ -240,8 +240,8 @@ def test_an_image_that_was_deleted_is_downloaded_again_and_not_paid_again(
     assert (sandbox.paid, images(tmp_path)) == (3, 3)
 
 
-def test_a_download_that_fails_is_told_and_resumed(command, sandbox, prompts, manifest, tmp_path):
-    sandbox.behave(Behavior(on="download", file_bytes=b"no picture", images=1))
+def test_a_download_that_fails_is_reported_and_resumed(command, sandbox, prompts, manifest, tmp_path):
+    sandbox.behave(Behavior(on="download", file_bytes=b"no image", images=1))
     sandbox.behave(Behavior(on="download", status=404))
     done = command("--from", prompts, "--concurrency", "1", server=sandbox)
     assert (done.returncode, sandbox.paid) == (3, 3)
@@ -260,8 +260,8 @@ def test_images_that_are_only_signed_urls_are_resumed_and_leave_no_secret(
     stop_when(lambda: are_downloading(sandbox, manifest), signal.SIGKILL, "--from", prompts, server=sandbox)
     done = command("--json", "--resume", "--from", prompts, server=sandbox, MISTRAL_API_KEY="canary")
     assert (done.returncode, sandbox.paid, images(tmp_path)) == (0, 3, 3)
-    for told in (manifest.read_text(), done.stdout, done.stderr):
-        assert not re.search(r"sig=|https?://|canary", told)
+    for text in (manifest.read_text(), done.stdout, done.stderr):
+        assert not re.search(r"sig=|https?://|canary", text)
 
 
 def test_an_id_that_stands_for_another_prompt_is_refused(command, sandbox, tmp_path):
@@ -304,14 +304,14 @@ def test_a_terminal_shows_a_bar_per_image_and_one_of_all(sandbox, tmp_path):
     sandbox.behave(Behavior(on="download", pace=0.2), times=None)
     code, text = run_on_terminal("--from", "p.jsonl", "--concurrency", "1", server=sandbox)
     assert code == 0
-    for said in (r"0 of 2", r"1 of 2", r"\[/red\]", r"drawing", r"downloading, [\d,]+ bytes"):
-        assert re.search(said, text)
+    for part in (r"0 of 2", r"1 of 2", r"\[/red\]", r"drawing", r"downloading, [\d,]+ bytes"):
+        assert re.search(part, text)
     assert "\x1b]0;" not in text
 
 
 def test_paths_go_to_a_file_though_a_terminal_shows_bars(sandbox, prompts, tmp_path):
-    with (tmp_path / "said").open("wb") as said:
-        code, text = run_on_terminal("--from", prompts, server=sandbox, stdout=said)
+    with (tmp_path / "output").open("wb") as output:
+        code, text = run_on_terminal("--from", prompts, server=sandbox, stdout=output)
     assert code == 0
     assert "0 of 3" in text
-    assert len(re.findall(r"^\w+-\w+: generated_images/", (tmp_path / "said").read_text(), re.MULTILINE)) == 3
+    assert len(re.findall(r"^\w+-\w+: generated_images/", (tmp_path / "output").read_text(), re.MULTILINE)) == 3

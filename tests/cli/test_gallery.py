@@ -65,7 +65,7 @@ def page(command, sandbox, tmp_path) -> Path:
     return tmp_path / "pics" / "gallery.html"
 
 
-def test_the_page_tells_prompts_ids_and_usage(page):
+def test_the_page_has_prompts_ids_and_usage(page):
     text = page.read_text()
     assert "4 images" in text
     assert "image_generation called 4 times" in text

@@ -61,13 +61,13 @@ def test_a_terminal_shows_progress_and_no_less_text(sandbox, tmp_path):
     env = environment(sandbox, TERM="xterm", COLUMNS="100")
     with subprocess.Popen([*COMMAND, CAT], stdout=terminal, stderr=terminal, env=env) as process:
         os.close(terminal)
-        shown = io.BytesIO()
+        screen = io.BytesIO()
         try:
             while piece := os.read(main, 65536):
-                shown.write(piece)
+                screen.write(piece)
         except OSError:  # Linux's end of file on a terminal
             os.close(main)
-    text = shown.getvalue().decode()
+    text = screen.getvalue().decode()
     assert process.returncode == 0
     assert "\x1b[" in text
     assert "Drawing an orange cat in an office" in text
@@ -140,7 +140,7 @@ def test_model_agent_and_output_can_be_chosen(command, sandbox, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "reason"),
     [
         ([], "required: prompt"),
         ([""], "the prompt is empty"),
@@ -151,11 +151,11 @@ def test_model_agent_and_output_can_be_chosen(command, sandbox, tmp_path):
         (["x", "--base-url", "http://127.0.0.1:9"], "No API key: set MISTRAL_API_KEY"),
     ],
 )
-def test_bad_usage_exits_2_before_anything_is_paid(command, args, said, tmp_path):
+def test_bad_usage_exits_2_before_anything_is_paid(command, args, reason, tmp_path):
     (tmp_path / "file").write_text("in the way")
     done = command(*args)
     assert done.returncode == 2
-    assert re.search(said, done.stderr, re.DOTALL)
+    assert re.search(reason, done.stderr, re.DOTALL)
 
 
 def test_a_wrong_key_exits_3_and_is_not_shown(command):

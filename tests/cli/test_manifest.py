@@ -64,7 +64,7 @@ def test_two_runs_cannot_write_at_once(tmp_path):
         pass
 
 
-def test_a_full_disk_is_told(tmp_path):
+def test_a_full_disk_is_an_error(tmp_path):
     with Manifest(tmp_path / "m.jsonl") as manifest:
         manifest._file.close()
         manifest._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115, PTH123

@@ -37,7 +37,7 @@ def test_json_lines_may_name_their_images(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "reason"),
     [
         ("p.jsonl", '{"prompt": "A."}\n{"prompt": "B."', r"p.jsonl, line 2: not JSON: "),
         ("p.jsonl", '{"prompt": "\\ud83d"}', r"line 1: not JSON: "),
@@ -55,8 +55,8 @@ def test_json_lines_may_name_their_images(tmp_path):
         ("p.txt", "# nothing\n", r"p.txt contains no prompt"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path, name, data, said):
-    with pytest.raises(BadPromptsError, match=said):
+def test_a_bad_line_is_named(tmp_path, name, data, reason):
+    with pytest.raises(BadPromptsError, match=reason):
         read(tmp_path, name, data)
 
 
