@@ -103,6 +103,7 @@ def test_prompts_come_from_stdin_and_quiet_prints_paths_only(command, sandbox, l
     assert (done.returncode, done.stderr, sandbox.paid) == (0, "", 3)
 
 
+@pytest.mark.slow
 def test_so_many_prompts_are_asked_at_once(sandbox, tmp_path):
     (tmp_path / "p.txt").write_text("".join(f"Draw {number} cats.\n" for number in range(9)))
     sandbox.behave(Behavior(delay=0.2), times=None)
@@ -162,6 +163,7 @@ def test_an_outcome_that_is_not_known_is_looked_up_and_not_paid_again(command, s
     assert (sandbox.paid, images(tmp_path)) == (3, 3)
 
 
+@pytest.mark.slow
 def test_a_network_that_is_down_while_an_answer_is_looked_for_leaves_it_open(command, sandbox, prompts, manifest):
     sandbox.behave(Behavior(delay=30), times=None)
     stop_when(lambda: len(sandbox.waiting) == 3, signal.SIGKILL, "--from", prompts, server=sandbox)
@@ -192,6 +194,7 @@ def test_whoever_is_stopped_between_paying_and_downloading_downloads_later(
     assert resumed.stdout.splitlines()[-1] == "3 stored; see generated_images/manifest.jsonl"
 
 
+@pytest.mark.slow
 def test_the_summary_of_an_interrupted_run_counts_what_it_left(sandbox, prompts, manifest):
     sandbox.behave(Behavior(on="download", delay=30), times=2)
     _, _, output = stop_when(
@@ -204,6 +207,7 @@ def test_the_summary_of_an_interrupted_run_counts_what_it_left(sandbox, prompts,
     assert output == summary
 
 
+@pytest.mark.slow
 def test_whoever_is_killed_while_asking_finds_the_answer_later(command, sandbox, prompts, manifest, tmp_path):
     sandbox.behave(Behavior(delay=1), times=3)
     stop_when(lambda: len(sandbox.waiting) == 3, signal.SIGKILL, "--from", prompts, server=sandbox)
@@ -212,6 +216,7 @@ def test_whoever_is_killed_while_asking_finds_the_answer_later(command, sandbox,
     assert (resumed.returncode, resumed.stderr, sandbox.paid, images(tmp_path)) == (0, "", 3, 3)
 
 
+@pytest.mark.slow
 def test_whoever_is_killed_at_any_time_pays_once(command, sandbox, tmp_path, manifest):
     (tmp_path / "p.txt").write_text("".join(f"Draw {number} cats.\n" for number in range(6)))
     sandbox.behave(Behavior(on="download", pace=0.02), times=None)
@@ -251,6 +256,7 @@ def test_a_download_that_fails_is_reported_and_resumed(command, sandbox, prompts
     assert not any("error" in line for line in lines_of(manifest)[-1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["url", "markdown"])
 def test_images_that_are_only_signed_urls_are_resumed_and_leave_no_secret(
     command, sandbox, prompts, manifest, tmp_path, shape
@@ -296,6 +302,7 @@ def test_a_manifest_can_be_elsewhere(command, sandbox, prompts, tmp_path):
     assert (done.returncode, set(statuses(tmp_path / "logs" / "m.jsonl").values())) == (0, {"stored"})
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar_per_image_and_one_of_all(sandbox, tmp_path):
     (tmp_path / "p.jsonl").write_text(
         '{"prompt": "Draw a [/red] cat.", "id": "[/red]\\u001b]0;x\\u0007"}\n{"prompt": "Draw a dog."}'
@@ -309,6 +316,7 @@ def test_a_terminal_shows_a_bar_per_image_and_one_of_all(sandbox, tmp_path):
     assert "\x1b]0;" not in text
 
 
+@pytest.mark.slow
 def test_paths_go_to_a_file_though_a_terminal_shows_bars(sandbox, prompts, tmp_path):
     with (tmp_path / "output").open("wb") as output:
         code, text = run_on_terminal("--from", prompts, server=sandbox, stdout=output)

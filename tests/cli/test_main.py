@@ -55,6 +55,7 @@ def test_output_that_is_no_terminal_has_no_control_codes(command, sandbox):
     assert "\r" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_progress_and_no_less_text(sandbox, tmp_path):
     sandbox.behave(Behavior(pace=0.01))
     main, terminal = pty.openpty()
@@ -84,7 +85,9 @@ def test_json_is_one_object_and_nothing_else(command, sandbox):
     assert (image["width"], image["status"], result["connectors"]) == (1024, "stored", {"image_generation": 1})
 
 
-@pytest.mark.parametrize("options", [[], ["--no-stream"], ["--json"], ["-q"]])
+@pytest.mark.parametrize(
+    "options", [[], pytest.param(["--no-stream"], marks=pytest.mark.slow), ["--json"], ["-q"]], ids=" ".join
+)
 def test_an_answer_that_is_cut_off_is_found_and_not_paid_again(command, sandbox, options):
     sandbox.behave(Behavior(delay=1.5) if "--no-stream" in options else Behavior(cut_after=15))
     done = command(*options, "--timeout", "1", CAT, server=sandbox)
@@ -93,6 +96,7 @@ def test_an_answer_that_is_cut_off_is_found_and_not_paid_again(command, sandbox,
     assert re.search(r"orange-cat-in-an-office-[0-9a-f]{6}\.jpg", done.stdout)
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_not_found_is_an_error(command, sandbox):
     sandbox.behave(Behavior(status=502))
     done = command("--timeout", "0.5", CAT, server=sandbox)
@@ -205,6 +209,7 @@ sys.exit(main(["Draw a cat."]))
     assert "ValueError: invalid literal for int() with base 10: 'a bug'" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_a_download_exits_130_and_leaves_nothing(sandbox, tmp_path):
     sandbox.behave(Behavior(file_size=50_000_000))
     sandbox.behave(Behavior(on="download", pace=0.05))

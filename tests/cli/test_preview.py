@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cli_process import run_on_terminal
 
+pytestmark = pytest.mark.slow  # each needs a process with a terminal of its own
 HALF_BLOCK = "▀"
 
 
