@@ -1,4 +1,4 @@
-"""Flows that bring pictures here: into memory, or into an image store without passing through memory."""
+"""Flows that download images: into memory, or into an image store without holding them in memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MAX_CONCURRENCY = 16
 OnBytes: TypeAlias = Callable[[ImageRef, int], None]
 
 
-def _unheard(_ref: ImageRef, _received: int) -> None:
-    """Report to nobody."""
+def _ignore_progress(_ref: ImageRef, _received: int) -> None:
+    """Ignore the bytes received so far."""
 
 
 class DownloadOptions(TypedDict, total=False):
-    """What may be chosen; see `Downloads`."""
+    """Options that a caller may set; see `Downloads`."""
 
     max_concurrency: int
     max_bytes: int
@@ -38,31 +38,31 @@ class Downloads:
     Attributes:
         signed_urls: The signed URLs that are known, by image id.
         max_concurrency: Downloads at once.
-        max_bytes: Bytes one picture may have.
-        name: Gives a picture's key in the store, without suffix, for its SHA-256.
-        on_bytes: Called with a reference and the bytes received of it so far.
-        inline: Whether the reference of a stored picture gets its bytes, too.
+        max_bytes: Most bytes of one image.
+        name: Returns an image's key in the store, without suffix, for its SHA-256.
+        on_bytes: Called with a reference and the number of bytes received so far.
+        inline: Whether the reference to a stored image also gets its bytes.
     """
 
     signed_urls: MutableMapping[str, str] = field(repr=False)
     max_concurrency: int = MAX_CONCURRENCY
     max_bytes: int = DEFAULT_MAX_BYTES
     name: Callable[[str], str] = content_address
-    on_bytes: OnBytes = _unheard
+    on_bytes: OnBytes = _ignore_progress
     inline: bool = False
 
     def fetch(self, refs: Sequence[ImageRef]) -> Flow[list[GeneratedImage]]:
-        """Bring pictures into memory, in order.
+        """Download images into memory, in order.
 
         Raises:
-            ImageError: The first one's that fails.
+            ImageError: The first error, in the order of the references.
             APIError: Likewise.
         """
         outcomes = yield from together([self._fetch(ref) for ref in refs], self.max_concurrency)
         return [_result(outcome) for outcome in outcomes]
 
     def store(self, refs: Sequence[ImageRef], store: ImageStore) -> Flow[list[ImageRef | Exception]]:
-        """Bring pictures into a store; an error takes the place of a reference, the others are stored all the same."""
+        """Download images into a store; an error takes the place of a reference, the others are stored all the same."""
         return (yield from together([self._store(ref, store) for ref in refs], self.max_concurrency))
 
     def _store(self, ref: ImageRef, store: ImageStore) -> Flow[ImageRef]:

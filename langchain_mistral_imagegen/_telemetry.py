@@ -1,7 +1,7 @@
 """OpenTelemetry spans of turns and tools, named as the semantic conventions for generative AI name them.
 
-They are made if `opentelemetry-api` is installed, and recorded if the program has set a tracer provider. They tell who
-was asked, how it ended and what was used; never prompts, answers or pictures, nor the texts of errors, which may quote
+They are made if `opentelemetry-api` is installed, and recorded if the program has set a tracer provider. They hold the
+model or agent, the outcome and the usage; never prompts, answers or images, nor the texts of errors, which may quote
 them.
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
 """
@@ -44,14 +44,14 @@ _PORTS = {"http": 80, "https": 443}
 @functools.cache
 def _api() -> ModuleType | None:
     try:
-        from opentelemetry import trace  # noqa: PLC0415  # only if it is there, and when a turn is asked
+        from opentelemetry import trace  # noqa: PLC0415  # only if it is there, and for the first turn
     except ImportError:
         return None
     return trace
 
 
 class TurnSpan:
-    """Notes what an answer says of itself on the span of its turn; without a span, nothing."""
+    """Records facts about an answer on the span of its turn, if there is a span."""
 
     def __init__(self, span: Span | None = None) -> None:
         self._span = span
@@ -68,7 +68,7 @@ class TurnSpan:
         return scope
 
     def item(self, item: Wire) -> None:
-        """Note an entry or event; a tool that the server ran becomes a span of its own, by the server's clock."""
+        """Record an entry or event; a tool that the server ran becomes a span of its own, by the server's clock."""
         if self._span is None or not self._span.is_recording():
             return
         match item:
@@ -82,7 +82,7 @@ class TurnSpan:
     def _tool(self, tool: ToolExecutionEntry | ToolExecutionDoneEvent, start: Any, end: Any) -> None:
         trace, began, ended = _api(), _nanoseconds(start), _nanoseconds(end)
         if trace is None or self._span is None or began is None or ended is None or ended < began:
-            return  # a duration that nobody told
+            return  # the duration is not known
         span = trace.get_tracer(SCOPE, __version__).start_span(
             f"execute_tool {tool.name}",
             context=trace.set_span_in_context(self._span),
@@ -100,20 +100,20 @@ class TurnSpan:
         span.end(ended)
 
     def message(self, message: AIMessage) -> None:
-        """Note a message, or a piece of one."""
+        """Record a message, or a chunk of one."""
         if self._span is None or not self._span.is_recording():
             return
-        told: dict[str, Any] = message.response_metadata
+        metadata: dict[str, Any] = message.response_metadata
         usage: Mapping[str, Any] = message.usage_metadata or {}
         facts = {
             "gen_ai.response.id": message.id,
-            "gen_ai.conversation.id": told.get("conversation_id"),
-            "gen_ai.response.model": told.get("model_name"),
-            "gen_ai.response.finish_reasons": [told["finish_reason"]] if "finish_reason" in told else None,
+            "gen_ai.conversation.id": metadata.get("conversation_id"),
+            "gen_ai.response.model": metadata.get("model_name"),
+            "gen_ai.response.finish_reasons": [metadata["finish_reason"]] if "finish_reason" in metadata else None,
             "gen_ai.usage.input_tokens": usage.get("input_tokens"),
             "gen_ai.usage.output_tokens": usage.get("output_tokens"),
         }
-        calls = {f"{SCOPE}.connectors.{name}": number for name, number in told.get("connectors", {}).items()}
+        calls = {f"{SCOPE}.connectors.{name}": number for name, number in metadata.get("connectors", {}).items()}
         self._span.set_attributes({name: fact for name, fact in {**facts, **calls}.items() if fact is not None})
 
 
@@ -122,32 +122,32 @@ NO_SPAN = TurnSpan()
 
 @contextmanager
 def turn_span(
-    whom: Mapping[str, Any], options: Mapping[str, Any], base_url: str, *, stream: bool
+    target: Mapping[str, Any], options: Mapping[str, Any], base_url: str, *, stream: bool
 ) -> Iterator[TurnSpan]:
-    """Span a turn: `chat`, or `invoke_agent` where an agent is asked.
+    """Span a turn: `chat`, or `invoke_agent` for an agent.
 
-    It is the current span meanwhile. Not so in a stream, whose reader does other things between two chunks, and may
-    give the stream up in another task; `TurnSpan.current` is for the parts that are the turn's own.
+    It is the current span meanwhile, except in a stream: its reader does other things between two chunks, and may close
+    the stream in another task. There, `TurnSpan.current` makes it current for the parts that belong to the turn.
 
     Args:
-        whom: `model`, or `agent_id` and perhaps `agent_version`.
+        target: `model`, or `agent_id` and perhaps `agent_version`.
         options: Of the request, with `completion_args`.
         base_url: The server.
         stream: Whether the answer is streamed.
     """
-    asked = "invoke_agent" if "agent_id" in whom else "chat"
+    operation = "invoke_agent" if "agent_id" in target else "chat"
     arguments = options.get("completion_args", {})
     attributes = {
         **_PROVIDER,
-        _OPERATION: asked,
+        _OPERATION: operation,
         **_server(base_url),
-        "gen_ai.request.model": whom.get("model"),
+        "gen_ai.request.model": target.get("model"),
         "gen_ai.request.stream": True if stream else None,
-        "gen_ai.agent.id": whom.get("agent_id"),
-        "gen_ai.agent.version": str(whom["agent_version"]) if "agent_version" in whom else None,
+        "gen_ai.agent.id": target.get("agent_id"),
+        "gen_ai.agent.version": str(target["agent_version"]) if "agent_version" in target else None,
         **{name: arguments.get(argument) for argument, name in _REQUEST.items()},
     }
-    with _span(f"{asked} {whom['model']}" if "model" in whom else asked, attributes, kind="CLIENT") as span:
+    with _span(f"{operation} {target['model']}" if "model" in target else operation, attributes, kind="CLIENT") as span:
         turn = TurnSpan(span)
         with nullcontext() if stream else turn.current():
             yield turn
@@ -166,7 +166,7 @@ def _server(base_url: str) -> dict[str, Any]:
     try:
         address = urlsplit(base_url)
         return {"server.address": address.hostname, "server.port": address.port or _PORTS.get(address.scheme)}
-    except ValueError:  # the client will say so
+    except ValueError:  # the client raises the error
         return {}
 
 
@@ -193,7 +193,7 @@ def _fail(trace: ModuleType, span: Span, kind: str) -> None:
 
 
 def _nanoseconds(when: Any) -> int | None:
-    """Read a time of the server's; in UTC if it does not say."""
+    """Parse a time of the server's; without an offset it is in UTC."""
     try:
         read = datetime.fromisoformat(when)
     except (TypeError, ValueError):

@@ -1,6 +1,6 @@
 """Mistral's agents, conversations and files: one function per endpoint.
 
-Each function returns an operation, which a model's client carries out, synchronously or asynchronously:
+Each function returns an operation, which a model's client runs, synchronously or asynchronously:
 
     from langchain_mistral_imagegen import ChatMistralConversations, api
 
@@ -66,7 +66,7 @@ _PAGE = 100  # the most that every one of the lists gives at once
 
 
 class AgentOptions(TypedDict, total=False):
-    """What an agent may have besides a name and a model; Mistral's `CreateAgentRequest` describes it."""
+    """Settings of an agent besides its name and model; Mistral's `CreateAgentRequest` documents them."""
 
     instructions: str | None
     tools: Sequence[Mapping[str, Any]]
@@ -79,7 +79,7 @@ class AgentOptions(TypedDict, total=False):
 
 
 class AgentChanges(AgentOptions, total=False):
-    """What of an agent can be changed; Mistral's `UpdateAgentRequest` describes it."""
+    """Settings of an agent that can be changed; Mistral's `UpdateAgentRequest` documents them."""
 
     name: str
     model: str
@@ -96,18 +96,18 @@ def list_conversations(
 
     Args:
         metadata: Only those whose metadata has these items.
-        limit: The most to list; all by default.
+        limit: How many to list at most; all by default.
     """
     return _pages(Conversation, ["conversations"], {"metadata": metadata}, limit)
 
 
 def get_conversation(conversation_id: str) -> Flow[Conversation]:
-    """Read what a conversation was started with; its entries are its history."""
+    """Read a conversation's settings; its entries are returned by `conversation_history`."""
     return _one(Conversation, resource("GET", "conversations", conversation_id))
 
 
 def conversation_history(conversation_id: str) -> Flow[ConversationHistory]:
-    """Read all entries of a conversation, as sent: they may hold signed URLs, which grant access to pictures."""
+    """Read all entries of a conversation, as sent: they may hold signed URLs, which grant access to images."""
     return flows.history(conversation_id)
 
 
@@ -130,20 +130,20 @@ def list_files(
 
     Args:
         search: Only those with this in their name.
-        purpose: Only those for this, such as `batch`.
-        source: Only those from there: `upload`, `repository` or `mistral`.
-        limit: The most to list; all by default.
+        purpose: Only those for this purpose, such as `batch`.
+        source: Only those of this origin: `upload`, `repository` or `mistral`.
+        limit: How many to list at most; all by default.
     """
     return _pages(File, ["files"], {"search": search, "purpose": purpose, "source": source}, limit)
 
 
 def get_file(file_id: str) -> Flow[File]:
-    """Read what is known of a file."""
+    """Read a file's name, size and other properties, without its content."""
     return _one(File, resource("GET", "files", file_id))
 
 
 def delete_file(file_id: str) -> Flow[DeletedFile]:
-    """Delete a file; a picture that is nowhere else is lost."""
+    """Delete a file; an image that is stored nowhere else is lost."""
     return _one(DeletedFile, resource("DELETE", "files", file_id))
 
 
@@ -163,7 +163,7 @@ def list_agents(
         name: Only those with this name.
         search: Only those with this in their name or id.
         metadata: Only those whose metadata has these items.
-        limit: The most to list; all by default.
+        limit: How many to list at most; all by default.
     """
     query: dict[str, Any] = {"name": name, "search": search, "metadata": metadata, "page_size": _page_size(limit)}
     found: list[Agent] = []
@@ -187,19 +187,19 @@ def get_agent(agent_id: str, version: int | str | None = None) -> Flow[Agent]:
 
 
 def create_agent(*, name: str, model: str, **options: Unpack[AgentOptions]) -> Flow[Agent]:
-    """Make an agent, with version 0.
+    """Create an agent, with version 0.
 
     Raises:
-        OutcomeUnknownError: No answer came; the agent may exist.
+        OutcomeUnknownError: No response arrived; the agent may exist.
     """
     return _one(Agent, resource("POST", "agents", body={"name": name, "model": model, **options}, creates=True))
 
 
 def update_agent(agent_id: str, **changes: Unpack[AgentChanges]) -> Flow[Agent]:
-    """Make a new version of an agent; what is not given stays.
+    """Create a new version of an agent; settings that are not given stay.
 
     Raises:
-        OutcomeUnknownError: No answer came; the version may exist.
+        OutcomeUnknownError: No response arrived; the version may exist.
     """
     return _one(Agent, resource("PATCH", "agents", agent_id, body=changes, creates=True))
 
@@ -214,18 +214,18 @@ def agent_versions(agent_id: str, *, limit: int | None = None) -> Flow[list[Agen
 
     Args:
         agent_id: The agent.
-        limit: The most to list; all by default.
+        limit: How many to list at most; all by default.
     """
     return _pages(Agent, ["agents", agent_id, "versions"], {}, limit)
 
 
 def switch_agent_version(agent_id: str, version: int) -> Flow[Agent]:
-    """Make another version the current one, which conversations use unless they ask for one."""
+    """Make another version the current one, which conversations use unless they name another."""
     return _one(Agent, resource("PATCH", "agents", agent_id, "version", query={"version": version}))
 
 
 def set_agent_alias(agent_id: str, alias: str, version: int) -> Flow[AgentAlias]:
-    """Give a version a name, or move the name to it.
+    """Give a version an alias, or move the alias to it.
 
     Args:
         agent_id: The agent.
@@ -237,17 +237,17 @@ def set_agent_alias(agent_id: str, alias: str, version: int) -> Flow[AgentAlias]
 
 
 def agent_aliases(agent_id: str) -> Flow[list[AgentAlias]]:
-    """List the names of an agent's versions."""
+    """List the aliases of an agent's versions."""
     page = yield from _one(Listing[AgentAlias], resource("GET", "agents", agent_id, "aliases"))
     return page.items
 
 
 def delete_agent_alias(agent_id: str, alias: str) -> Flow[None]:
-    """Take a name from a version; the version stays."""
+    """Delete an alias; the version stays."""
     return _done(resource("DELETE", "agents", agent_id, "aliases", query={"alias": alias}))
 
 
-# --- how they are carried out ---
+# --- how they run ---
 
 
 def _one(kind: type[WireT], request: Request) -> Flow[WireT]:
@@ -266,8 +266,8 @@ def _pages(
     found: list[ResourceT] = []
     size = _page_size(limit)
     while limit is None or len(found) < limit:
-        asked = {**query, "page": len(found) // size, "page_size": size}
-        page = yield from _one(Listing[kind], resource("GET", *path, query=asked))  # type: ignore[valid-type]
+        parameters = {**query, "page": len(found) // size, "page_size": size}
+        page = yield from _one(Listing[kind], resource("GET", *path, query=parameters))  # type: ignore[valid-type]
         found += page.items
         if len(page.items) < size:
             break

@@ -9,23 +9,26 @@
     │   ├── RateLimitError            429: wait, then try again
     │   │   ├── MinuteQuotaError      429 whose quota of the minute is at zero: it helps to wait for the next one
     │   │   └── QuotaExceededError    429 whose day quota is at zero: waiting a minute does not help
-    │   └── ServerError               5xx, and a stream's error before anything arrived
-    ├── APIConnectionError            no answer: refused, reset or unreachable
-    │   └── APITimeoutError           no answer in time
-    ├── OutcomeUnknownError           a request that costs money or makes an agent got no answer
+    │   └── ServerError               5xx, a response that is a part only (206), and a stream's error before any content
+    ├── APIConnectionError            no response: refused, reset or unreachable
+    │   └── APITimeoutError           no response in time
+    ├── OutcomeUnknownError           a request that costs money or makes an agent may have been processed
     │   └── StreamInterruptedError    the stream ended before `conversation.response.done`
-    ├── InvalidResponseError          the server answered with something unreadable
+    ├── InvalidResponseError          the response cannot be parsed
     ├── InvalidInputError             messages, tools or settings that cannot be sent; nothing was sent
     ├── MissingAPIKeyError            no key was given
     └── ImageError
-        ├── NoImageError              the agent answered without a picture
-        ├── ImageUnavailableError     the picture can no longer be fetched
-        ├── InvalidImageError         the bytes are not a picture, or too many
-        └── ImageStoreError           the picture could not be written or read
+        ├── NoImageError              the agent answered without an image
+        ├── ImageUnavailableError     the image can no longer be downloaded
+        ├── InvalidImageError         the bytes are not an image, or too many
+        └── ImageStoreError           the image could not be written or read
 
 Each API error also inherits LangChain's matching `Model*Error`, so that LangChain's retry middleware and
-LangGraph's policies understand it. `NoImageError` is a `ToolException`: the calling model gets to read it.
-No error carries the API key, a signed URL or image bytes.
+LangGraph's policies understand it. `NoImageError` is a `ToolException`: the calling model reads its message.
+
+No error carries the API key, a signed URL or image bytes. The frames of its traceback lose their local variables (those
+of this package and of the HTTP library), because error trackers send them. To debug, set the environment variable
+`MISTRAL_IMAGEGEN_KEEP_LOCALS=1`: a post-mortem debugger then sees the variables, and so does an error tracker.
 """
 
 from __future__ import annotations
@@ -57,20 +60,20 @@ class MistralImagegenError(Exception):
     """Base of every error this package raises.
 
     Attributes:
-        partial: What a stream had delivered when the error came, or `None`.
+        partial: What a stream had delivered before the error, or `None`.
     """
 
     partial: AIMessage | None = None
 
 
 class APIError(MistralImagegenError, ModelError):
-    """The server answered with an error.
+    """The server returned an error.
 
     Attributes:
         status_code: HTTP status, or the `code` of a `conversation.response.error` event.
         code: Mistral's own code (`3001`, `"1300"`), or `None`.
         request_id: `mistral-correlation-id` of the response, to quote to Mistral's support.
-        retry_after: Seconds the server asks to wait, or `None`.
+        retry_after: Seconds after which the server allows a retry, or `None`.
     """
 
     def __init__(
@@ -105,15 +108,15 @@ class NotFoundError(APIError, ModelNotFoundError):
 
 
 class InvalidRequestError(APIError, ModelInvalidRequestError):
-    """400, 422 and other 4xx: the server refuses the request as it stands."""
+    """400, 422 and other 4xx: the request itself is wrong. Also a redirect: `base_url` is not that of the API."""
 
 
 class RateLimitError(APIError, ModelRateLimitError):
-    """429: too many requests, tokens or pictures; nothing was generated."""
+    """429: too many requests, tokens or images; nothing was generated."""
 
 
 class MinuteQuotaError(RateLimitError):
-    """429 with a minute's quota at zero, such as that for pictures: a retry within a minute succeeds."""
+    """429 with a minute's quota at zero, such as that for images: a retry after a minute succeeds."""
 
 
 class QuotaExceededError(RateLimitError):
@@ -123,11 +126,11 @@ class QuotaExceededError(RateLimitError):
 
 
 class ServerError(APIError, ModelAPIError):
-    """5xx: the server failed."""
+    """5xx: the server failed. Also 206: it sent a part of the response only."""
 
 
 class APIConnectionError(MistralImagegenError, ModelConnectionError):
-    """No answer arrived.
+    """No response arrived.
 
     Attributes:
         sent: Whether the request may have reached the server. `False` means it certainly did not.
@@ -139,19 +142,19 @@ class APIConnectionError(MistralImagegenError, ModelConnectionError):
 
 
 class APITimeoutError(APIConnectionError, ModelTimeoutError):
-    """No answer arrived in time."""
+    """No response arrived in time."""
 
 
 class OutcomeUnknownError(MistralImagegenError, ModelError, RuntimeError):
-    """A request that costs money, or makes an agent, got no complete answer: it may have been carried out.
+    """A request that costs money, or makes an agent, may have been processed, but no complete response arrived.
 
-    So does one that was answered by a gateway, with a 5xx that lacks Mistral's own `code`; the `ServerError` is its
-    `__cause__`. It is not repeated, because that could pay twice or leave a duplicate, nor is it by the defaults of
-    LangChain's retry middleware (`is_retryable` is false) and LangGraph's policies (which repeat no `RuntimeError`).
-    `reconcile` looks for the answer.
+    A 408 or 5xx from a proxy or gateway in front of Mistral (one without Mistral's own `code`) proves nothing either;
+    that error is the `__cause__`. The request was not retried, to avoid paying twice or making a duplicate. By default,
+    neither LangChain's retry middleware (`is_retryable` is false) nor LangGraph's policies (no retry for a
+    `RuntimeError`) retry it. `reconcile` looks for the answer.
 
     Attributes:
-        conversation_id: The conversation, as far as known. Its history on the server tells what happened.
+        conversation_id: The conversation, if known. Its history on the server has the answer, if there is one.
     """
 
     def __init__(self, message: str, *, conversation_id: str | None = None) -> None:
@@ -162,17 +165,17 @@ class OutcomeUnknownError(MistralImagegenError, ModelError, RuntimeError):
         self._afind: Callable[[float], Awaitable[AIMessage | None]] | None = None
 
     def reconcile(self, wait: float = 0.0) -> AIMessage | None:
-        """Look for the answer on the server; what was paid for is then not paid for again.
+        """Look for the answer on the server, to avoid paying for it again.
 
         Args:
-            wait: Seconds for which it is looked for again and again; a picture may still be being drawn.
+            wait: Seconds to keep looking; the image may still be being generated.
 
         Returns:
-            The answer, without `usage_metadata`, which is not kept; or `None` if there is none (yet).
+            The answer, or `None` if there is none (yet). It has no `usage_metadata`, which Mistral does not keep.
 
         Raises:
-            InvalidInputError: If nothing was kept in which it could be found: the model has `store=False` or
-                `transport="completions"`, it was no chat model that asked, or the error was pickled.
+            InvalidInputError: If there is no stored conversation to look in: the model has `store=False` or
+                `transport="completions"`, the request was not a chat model's, or the error was unpickled.
         """
         return self._findable(self._find)(wait)
 
@@ -183,7 +186,7 @@ class OutcomeUnknownError(MistralImagegenError, ModelError, RuntimeError):
     def may_be_found(
         self, find: Callable[[float], AIMessage | None], afind: Callable[[float], Awaitable[AIMessage | None]]
     ) -> None:
-        """Say how the answer can be found."""
+        """Set how to look for the answer."""
         self._find, self._afind = find, afind
 
     def _findable(self, find: Callable[[float], T] | None) -> Callable[[float], T]:
@@ -199,17 +202,16 @@ class OutcomeUnknownError(MistralImagegenError, ModelError, RuntimeError):
 class StreamInterruptedError(OutcomeUnknownError):
     """A stream ended before its `conversation.response.done` event; `partial` holds what had arrived.
 
-    So does one in which the server says that it failed, once something has arrived (its `ServerError` is the
-    `__cause__`).
+    It may also have ended with an error of the server's, after some content. The `ServerError` is the `__cause__`.
     """
 
 
 class InvalidResponseError(MistralImagegenError, ModelError):
-    """The server's answer is not what its API promises, beyond what this package tolerates."""
+    """The response cannot be parsed: it lacks what makes it this kind of response, or is too large."""
 
 
 class InvalidInputError(MistralImagegenError, ModelInvalidRequestError, ValueError):
-    """Messages, tools or settings that Mistral's conversations do not take; found before anything was sent."""
+    """Messages, tools or settings that Mistral does not accept; nothing was sent."""
 
 
 class MissingAPIKeyError(MistralImagegenError):
@@ -217,23 +219,23 @@ class MissingAPIKeyError(MistralImagegenError):
 
 
 class ImageError(MistralImagegenError):
-    """Something is wrong with a picture, or there is none."""
+    """Something is wrong with an image, or there is none."""
 
 
 class NoImageError(ImageError, ToolException):
-    """The agent answered without a picture; the message holds its text and the server's reason."""
+    """The agent answered without an image; the message holds its text and the server's reason."""
 
 
 class ImageUnavailableError(ImageError):
-    """The picture was generated, but can no longer be fetched: its file is gone, or its signed URL has expired."""
+    """The image can no longer be downloaded: its file is gone, or its signed URL has expired."""
 
 
 class InvalidImageError(ImageError):
-    """The downloaded bytes are not a picture, or are more than allowed."""
+    """The downloaded bytes are not an image, or are more than allowed."""
 
 
 class ImageStoreError(ImageError):
-    """The image store could not write or read a picture; the picture itself is still at Mistral."""
+    """The image store could not write or read an image; the image itself is still at Mistral."""
 
 
 ERROR_BY_STATUS: Mapping[int, type[APIError]] = {

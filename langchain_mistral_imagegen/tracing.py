@@ -1,4 +1,4 @@
-"""`ImageTracer`: LangSmith's tracer, which also tells what a turn at Mistral was about, and shows stored pictures."""
+"""`ImageTracer`: LangSmith's tracer, with metadata about Mistral's turns and with stored images."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Metadata = dict[str, Any]
 
 
 class ImageTracer(LangChainTracer):
-    """LangChain's tracer for LangSmith, with what is known only when an answer is there.
+    """LangChain's tracer for LangSmith, with facts that are known only after the answer.
 
     Runs of `ChatMistralConversations` get metadata to filter by: `mistral_conversation_id`, `mistral_agent_id`,
     `mistral_images` (how many), `mistral_calls_<built-in tool>`, and `mistral_cost`, or `mistral_cost_at_least` if not
     all prices are known. A cost that is known as a whole is also the run's `total_cost`, which LangSmith adds up.
 
-    Where stored pictures are public, runs that return them show them: a tool's message gets content blocks with their
+    If stored images are public, the runs that return them display them: a tool's message gets content blocks with their
     URLs, and the output of a node or graph with a channel `images` gets these blocks as `image_blocks`. Only the trace
-    does; the message that the model reads and the graph's state stay as they are. Bytes are never added.
+    changes; the message that the model reads and the graph's state stay as they are. Bytes are never added.
 
     With it among the callbacks, LangChain adds no tracer of its own.
 
     Args:
         prices: What is charged.
-        public_url: Where everybody who sees the traces can see the image store, such as the address of
-            `web.image_routes`, or of a public bucket and the folder in it: `<public_url>/<key>` is a picture.
+        public_url: Address of the image store for everybody who reads the traces, such as that of
+            `web.image_routes`, or of a public bucket and the folder in it: `<public_url>/<key>` is an image.
         **options: Of `LangChainTracer`: `project_name`, `client`, `tags`, `metadata`.
 
     Raises:
@@ -61,8 +61,8 @@ class ImageTracer(LangChainTracer):
     # --- LangChain's hooks for what has ended ---
 
     def _on_llm_end(self, run: Run) -> None:
-        for shown in _answers(run.outputs or {}):
-            self._describe(run, AIMessage(**{**shown, "type": "ai"}), shown)  # a stream's is of a type of its own
+        for fields in _answers(run.outputs or {}):
+            self._describe(run, AIMessage(**{**fields, "type": "ai"}), fields)  # a stream's is of a type of its own
         super()._on_llm_end(run)
 
     def _on_tool_end(self, run: Run) -> None:
@@ -78,18 +78,18 @@ class ImageTracer(LangChainTracer):
             run.outputs = {**(run.outputs or {}), "image_blocks": blocks}
         super()._on_chain_end(run)
 
-    def _describe(self, run: Run, message: AIMessage, shown: Metadata) -> None:
-        told, cost = message.response_metadata, estimate_cost(message, self._prices)
+    def _describe(self, run: Run, message: AIMessage, fields: Metadata) -> None:
+        metadata, cost = message.response_metadata, estimate_cost(message, self._prices)
         facts = {
-            "mistral_conversation_id": told.get("conversation_id"),
-            "mistral_agent_id": told.get("agent_id"),
+            "mistral_conversation_id": metadata.get("conversation_id"),
+            "mistral_agent_id": metadata.get("agent_id"),
             "mistral_images": len(images_of(message)),
-            **{f"mistral_calls_{name}": number for name, number in told.get("connectors", {}).items()},
+            **{f"mistral_calls_{name}": number for name, number in metadata.get("connectors", {}).items()},
             "mistral_cost" if cost.total is not None else "mistral_cost_at_least": cost.known,
         }
         run.add_metadata({name: fact for name, fact in facts.items() if fact is not None})
         if cost.total is not None and message.usage_metadata:
-            shown["usage_metadata"] = {**message.usage_metadata, "total_cost": cost.total}
+            fields["usage_metadata"] = {**message.usage_metadata, "total_cost": cost.total}
 
     def _blocks(self, refs: Iterable[Any]) -> list[dict[str, Any]]:
         if self._public_url is None:
@@ -103,7 +103,7 @@ def _is_stored(ref: Any) -> bool:
 
 
 def _answers(outputs: Mapping[str, Any]) -> list[Metadata]:
-    """Return the fields of this package's messages, as they are shown."""
+    """Return the fields of this package's messages, as the trace has them."""
     generations = [one for listed in outputs.get("generations") or () for one in listed]
     messages = [one["message"]["kwargs"] for one in generations if "message" in one]
     return [one for one in messages if one.get("response_metadata", {}).get("model_provider") == MODEL_PROVIDER]

@@ -239,10 +239,10 @@ async def test_reads_deletions_and_switches_are_repeated(quick, agent, sandbox):
 def test_what_makes_something_is_not_repeated_after_it_may_have_been_carried_out(flow):
     failed, lost = flow(), flow()
     assert isinstance(next(failed), Request)
-    with pytest.raises(OutcomeUnknownError, match="not repeated, to not make a duplicate"):
+    with pytest.raises(OutcomeUnknownError, match="It was not retried, to avoid a duplicate"):
         forbid_repetition(failed, failed.send(Response(status=503, headers={})))
     next(lost)
-    with pytest.raises(OutcomeUnknownError, match="not repeated, to not make a duplicate"):
+    with pytest.raises(OutcomeUnknownError, match="It was not retried, to avoid a duplicate"):
         forbid_repetition(lost, lost.throw(APIConnectionError("reset", sent=True)))
 
 

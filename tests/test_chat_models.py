@@ -290,7 +290,7 @@ async def test_a_failed_request_that_costs_money_is_not_repeated(face, sandbox, 
 async def test_a_timeout_leaves_the_outcome_unknown_and_is_not_repeated(face, sandbox, make_model):
     model = make_model(timeout=0.2, max_retries=5)
     sandbox.behave(Behavior(delay=30))
-    with pytest.raises(OutcomeUnknownError, match="may have been carried out"):
+    with pytest.raises(OutcomeUnknownError, match="may have been processed"):
         await face.call(model, "invoke", CAT)
     assert sandbox.requests == []
     assert sandbox._queue == []

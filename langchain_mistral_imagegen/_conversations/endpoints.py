@@ -19,7 +19,7 @@ from langchain_mistral_imagegen._messages.tool_schemas import function_names
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, read_response
 from langchain_mistral_imagegen._protocol.events import Event, read_event
 from langchain_mistral_imagegen._protocol.failures import quotas
-from langchain_mistral_imagegen._protocol.flows import Flow, send, unreadable
+from langchain_mistral_imagegen._protocol.flows import Flow, send, unreadable_response
 from langchain_mistral_imagegen._protocol.requests import Response
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
@@ -57,7 +57,7 @@ class ConversationsEndpoint:
         try:
             answer = read_response(ConversationResponse, response.content)
         except InvalidResponseError as error:
-            raise unreadable(str(error)) from error
+            raise unreadable_response(str(error)) from error
         return _with_quotas(to_message(answer, self.context), response)
 
 

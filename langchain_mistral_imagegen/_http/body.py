@@ -43,7 +43,7 @@ class Body:
 
 
 def check_encoding(request: Request | str, raw: httpx.Response, allowed: Sequence[str] = ENCODINGS) -> None:
-    """Check that a body is encoded in a way that was asked for.
+    """Check that a body is encoded as requested.
 
     Raises:
         InvalidResponseError: If it is not.

@@ -26,7 +26,7 @@ LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=_IDLE_SECONDS)
 
 
 def most_connections() -> int:
-    """Leave most of the process' files to others: on many systems there are 1,024 in all."""
+    """Return how many connections a process may open: a quarter of its files, of which many systems allow 1,024."""
     if resource is None:
         return _MAX_CONNECTIONS
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -37,8 +37,8 @@ class _Idle(Generic[Http]):
     """HTTP clients that wait for their next request; the one that was used last comes first.
 
     One client could send all requests at once. But beyond its limit of idle connections the library may close one that
-    another thread has just begun to use: a paid request is sent, and its answer never comes. Without a limit, its work
-    for each request grows with the square of its connections.
+    another thread has just begun to use: a paid request is sent, and its response never arrives. Without a limit, its
+    work for each request grows with the square of its connections.
     """
 
     def __init__(self) -> None:
@@ -51,14 +51,14 @@ class _Idle(Generic[Http]):
             return self._clients.pop()[1] if self._clients else None
 
     def put(self, http: Http) -> list[Http]:
-        """Take a client back, and return those that are to be closed, because they were not needed for long."""
+        """Take a client back, and return those to close because they were idle for long."""
         now = time.monotonic()
         with self._lock:
             self._clients.append((now, http))
             return self._until(now if self._ended else now - _IDLE_SECONDS)
 
     def end(self) -> list[Http]:
-        """Return all that are to be closed; those in use follow when they are put back."""
+        """Return all idle clients, to close them; those in use follow when they are put back."""
         with self._lock:
             self._ended = True
             return self._until(time.monotonic())
@@ -106,7 +106,7 @@ class Connections:
         )
 
     def close(self) -> None:
-        """Close what is not in use, and the rest when it is done; the next request opens new connections."""
+        """Close idle connections now and the others after their request; the next request opens new ones."""
         _close(self._by_process)
 
 
@@ -158,7 +158,7 @@ class AsyncConnections:
         return self._by_loop[loop]
 
     async def aclose(self) -> None:
-        """Close what is not in use on the running loop, and the rest when it is done."""
+        """Close the running loop's idle connections now and the others after their request."""
         if kept := self._by_loop.pop(asyncio.get_running_loop(), None):
             await kept.lifetime.aclose()
 

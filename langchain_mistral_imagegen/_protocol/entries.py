@@ -1,4 +1,4 @@
-"""What Mistral sends, as frozen types named as in its OpenAPI document; events are in `_events.py`.
+"""What Mistral sends, as frozen types named as in its OpenAPI document; events are in `events.py`.
 
 The types are tolerant. A field may be new, missing or null; an entry, chunk or event whose type is unknown, or
 whose fields do not fit, becomes an `Unknown` that keeps what was sent. Nothing is dropped and nothing raises.
@@ -34,14 +34,14 @@ def read_json(data: bytes | str) -> Any:
     """Read JSON.
 
     Raises:
-        ValueError: If it is no JSON, nests too deep or holds a lone surrogate; `json.loads` raises other errors then,
-            or returns a value that cannot be written again.
+        ValueError: If it is not JSON, nests too deep or holds a lone surrogate; `json.loads` would raise other errors,
+            or return a value that cannot be encoded again.
     """
     return from_json(data)
 
 
 class Wire(BaseModel):
-    """Base of all that comes over the wire."""
+    """Base of everything Mistral sends."""
 
     # What the server sent may hold a signed URL: neither errors nor `repr` show it.
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
@@ -115,7 +115,7 @@ class TextChunk(Wire):
 
 
 class ImageURLChunk(Wire):
-    """A picture by URL; what generated pictures look like over chat completions."""
+    """An image by URL, as chat completions return generated images."""
 
     type: Literal["image_url"]
     image_url: str | dict[str, Any]
@@ -185,7 +185,7 @@ Content = Annotated[str | list[Annotated[KnownChunk, OrUnknown]], BeforeValidato
 
 
 class MessageInputEntry(Wire):
-    """What somebody said to the conversation."""
+    """A message to the conversation, mostly of a user."""
 
     type: Literal["message.input"]
     id: str = ""
@@ -194,7 +194,7 @@ class MessageInputEntry(Wire):
 
 
 class MessageOutputEntry(Wire):
-    """What the model said: text, files, references."""
+    """A message of the model: text, files, references."""
 
     type: Literal["message.output"]
     id: str = ""
@@ -217,7 +217,7 @@ class ToolExecutionEntry(Wire):
 
 
 class FunctionCallEntry(Wire):
-    """A function the client is asked to run."""
+    """A function that the client is to run."""
 
     type: Literal["function.call"]
     id: str = ""
@@ -282,7 +282,7 @@ Usage = Annotated[ConversationUsageInfo | None, OrNone]
 
 
 class ConversationResponse(Wire):
-    """The answer of a conversation."""
+    """A conversation's answer to its inputs."""
 
     conversation_id: str
     outputs: list[Entry] = []

@@ -1,4 +1,4 @@
-"""What a response means that is not a success: status and body become an error, headers become quotas."""
+"""What a failed response means: its status and body become an error, its headers quotas."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def quotas(headers: Mapping[str, str]) -> dict[str, Quota]:
 def _rate_limit_error(left: Mapping[str, Quota]) -> type[RateLimitError]:
     used_up = {name: quota for name, quota in left.items() if quota["remaining"] == 0}
     if any(name.endswith("-day") or quota.get("limit") == 0 for name, quota in used_up.items()):
-        return QuotaExceededError  # a limit of 0 says that it is not on the key's plan
+        return QuotaExceededError  # a limit of 0: not part of the key's plan
     return MinuteQuotaError if any(name.endswith("-minute") for name in used_up) else RateLimitError
 
 

@@ -1,4 +1,4 @@
-"""Operations that take more than one step, each written once.
+"""Operations of more than one step, each written once, for both clients.
 
 A flow is a generator: it yields the next effect (`Request`, `Failed`, `Pause`, `Blocking`, `Together`), is sent its
 result, and returns its own. The clients of `_http` perform the effects, in a thread or on an event loop.
@@ -34,11 +34,11 @@ _log = logging.getLogger("langchain_mistral_imagegen")
 
 @dataclass(frozen=True)
 class Failed:
-    """Ask the retry policy, which the driver holds, for the seconds to wait before a repetition; `None` forbids it.
+    """Ask the client's retry policy for the seconds to wait before a retry, or `None` for no retry.
 
     Attributes:
         request: The request that failed.
-        attempt: Tries so far, from 1.
+        attempt: Attempts so far, from 1.
         error: Why the last one failed.
     """
 
@@ -56,14 +56,14 @@ class Pause:
 
 @dataclass(frozen=True)
 class Blocking:
-    """Call something that blocks (a disk, an object store), away from the event loop if there is one."""
+    """Call something that blocks (a disk, an object store), in a thread if there is an event loop."""
 
     call: Callable[[], Any]
 
 
 @dataclass(frozen=True)
 class Together:
-    """Run flows at the same time, `limit` at once; the results come in order, an error in the place of a result."""
+    """Run flows at the same time, `limit` at once; the results are in order, an error in the place of a result."""
 
     flows: Sequence[Flow[Any]]
     limit: int
@@ -74,13 +74,13 @@ Flow: TypeAlias = Generator[Effect, Any, T]
 
 
 def send(request: Request) -> Flow[Response]:
-    """Send a request until it succeeds or must not be repeated.
+    """Send a request until it succeeds or must not be retried.
 
     Raises:
         APIError: The server's error.
-        APIConnectionError: No answer, and nothing was paid or made.
-        OutcomeUnknownError: No answer to a request that costs money or makes something, or none but a gateway's: it
-            may have been carried out.
+        APIConnectionError: No response, and nothing was paid or made.
+        OutcomeUnknownError: The request costs money or makes something, and may have been processed: no response
+            arrived, or only an error of a proxy or gateway.
     """
     attempt = 0
     while True:
@@ -91,25 +91,28 @@ def send(request: Request) -> Flow[Response]:
         except MistralImagegenError as error:
             wait = cast("float | None", (yield Failed(request, attempt, error)))
             if wait is not None:
-                level = logging.WARNING if isinstance(error, MinuteQuotaError) else logging.INFO  # a minute is noticed
-                _log.log(level, "%s: %s; it is repeated in %g seconds", request, error, wait)
+                level = logging.WARNING if isinstance(error, MinuteQuotaError) else logging.INFO
+                _log.log(level, "%s: %s; retrying in %g seconds", request, error, wait)
                 yield Pause(wait)
             elif request.once and isinstance(error, InvalidResponseError):
-                raise unreadable(str(error)) from error
+                raise unreadable_response(str(error)) from error
             elif request.once and not is_unpaid(error):
-                raise OutcomeUnknownError(
-                    f"{error}; the request may have been carried out, and is not repeated, to not "
-                    + ("pay twice" if request.paid else "make a duplicate")
-                ) from error
+                raise _outcome_unknown(request, error) from error
             else:
                 raise
         else:
             return response
 
 
-def unreadable(reason: str) -> OutcomeUnknownError:
-    """Make the error of an answer that cannot be read, though the request was probably carried out."""
-    return OutcomeUnknownError(f"{reason}; the request was probably carried out, and is not repeated")
+def _outcome_unknown(request: Request, error: MistralImagegenError) -> OutcomeUnknownError:
+    remedy = "paying twice; call `reconcile()` to look for the answer" if request.paid else "a duplicate"
+    reason = str(error).rstrip(".")
+    return OutcomeUnknownError(f"{reason}. The request may have been processed. It was not retried, to avoid {remedy}")
+
+
+def unreadable_response(reason: str) -> OutcomeUnknownError:
+    """Make the error of a response that cannot be parsed, though the request was probably processed."""
+    return OutcomeUnknownError(f"{reason.rstrip('.')}. The request was probably processed. It was not retried")
 
 
 def history(conversation_id: str) -> Flow[ConversationHistory]:
@@ -125,13 +128,13 @@ def download(
     signed_urls: MutableMapping[str, str],
     on_bytes: Callable[[int], None] = ignore_progress,
 ) -> Flow[None]:
-    """Download a picture into a sink: from the files endpoint, or where there is no file by its signed URL.
+    """Download an image into a sink: from the files endpoint, or by its signed URL if it has no file.
 
     Args:
-        ref: The picture.
-        sink: Takes the bytes; it is restarted when a download is repeated.
+        ref: The image.
+        sink: Takes the bytes; restarted when a download is retried.
         signed_urls: The signed URLs that are known, by image id.
-        on_bytes: Called with the bytes received so far.
+        on_bytes: Called with the number of bytes received so far.
 
     Raises:
         ImageUnavailableError: If there is no file or URL any more, or it has expired.
@@ -151,7 +154,7 @@ def download(
 
 
 def _signed_url(ref: ImageRef, signed_urls: MutableMapping[str, str]) -> Flow[str]:
-    """Find a picture's signed URL in the history of its conversation."""
+    """Find an image's signed URL in the history of its conversation."""
     if not ref.get("conversation_id"):
         raise _unavailable(ref, "its conversation is not known")
     try:
@@ -168,8 +171,8 @@ def _signed_url(ref: ImageRef, signed_urls: MutableMapping[str, str]) -> Flow[st
 
 def _unavailable(ref: ImageRef, reason: str) -> ImageUnavailableError:
     return ImageUnavailableError(
-        f"Image {ref['id']!r} cannot be fetched: {reason}. Store pictures as soon as they are "
-        "generated; those without a file live for about an hour"
+        f"Image {ref['id']!r} cannot be downloaded: {reason}. Store images as soon as they are "
+        "generated: those without a file expire after about an hour"
     )
 
 
@@ -179,5 +182,5 @@ def together(flows: Sequence[Flow[T]], limit: int) -> Flow[list[T | Exception]]:
 
 
 def blocking(call: Callable[[], T]) -> Flow[T]:
-    """Run a blocking call where it does no harm."""
+    """Run a blocking call, off the event loop."""
     return cast("T", (yield Blocking(call)))

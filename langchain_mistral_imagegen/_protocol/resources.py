@@ -1,7 +1,7 @@
-"""Agents, conversations and files as Mistral describes them: frozen types, as tolerant as those of `_wire.py`.
+"""Agents, conversations and files as Mistral sends them: frozen types, as tolerant as those of `entries.py`.
 
-Only what identifies a thing must be there: Mistral's own examples lack fields that its OpenAPI document requires.
-Unknown fields are kept. Timestamps are as sent: text in ISO 8601, but of files whole seconds since the epoch.
+Only the identifying fields are required: Mistral's own examples lack others that its OpenAPI document requires.
+Unknown fields are kept. Timestamps are as sent: text in ISO 8601, but for files whole seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Conversation(Wire):
 
 
 class File(Wire):
-    """What is known of a file. Of generated pictures `filename` and `mimetype` may be wrong: look at the bytes."""
+    """A file without its content. For generated images `filename` and `mimetype` may be wrong: check the bytes."""
 
     id: str
     bytes: int | None = None
@@ -77,7 +77,7 @@ class File(Wire):
 
 
 class DeletedFile(Wire):
-    """The answer to the deletion of a file."""
+    """Confirmation that a file was deleted."""
 
     id: str
     deleted: bool | None = None
@@ -87,7 +87,7 @@ ResourceT = TypeVar("ResourceT", bound=Wire)
 
 
 class Listing(Wire, Generic[ResourceT]):
-    """One page of a list: some endpoints send a bare array, some an object, which may lead to the next page."""
+    """One page of a list: an array, or an object that may have a token for the next page."""
 
     data: list[ResourceT] | None = None
     next_page_token: str | None = None

@@ -50,10 +50,10 @@ class RetryPolicy:
         most = max(self.max_retries, self.max_quota_waits) if waits_for_quota else self.max_retries
         if attempt > most or not _may_repeat(request, error):
             return None
-        asked = error.retry_after if isinstance(error, APIError) else None
-        if waits_for_quota and asked is None:
-            asked = self.minute
-        wait = self.wait_initial * 2.0 ** (attempt - 1) if asked is None else asked
+        requested = error.retry_after if isinstance(error, APIError) else None
+        if waits_for_quota and requested is None:
+            requested = self.minute
+        wait = self.wait_initial * 2.0 ** (attempt - 1) if requested is None else requested
         return wait if wait <= self.wait_max else None
 
 

@@ -13,7 +13,7 @@ _MAX_EVENT = 16 * 1024 * 1024  # bytes
 
 
 class EventStreamDecoder:
-    """Splits a body into events; comments, names and ids are passed over (the data names its type)."""
+    """Splits a body into events; comments, names and ids are ignored (the data has its type)."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -29,10 +29,10 @@ class EventStreamDecoder:
         for line in lines:
             yield from self._line(line.removesuffix(b"\r"))
         if len(self._rest) + sum(map(len, self._data)) > _MAX_EVENT:
-            raise InvalidResponseError(f"The server sent an event that is larger than {_MAX_EVENT:,} bytes")
+            raise InvalidResponseError(f"The server sent an event larger than {_MAX_EVENT:,} bytes")
 
     def flush(self) -> Iterator[bytes]:
-        """Yield what is complete but for the final blank line, once the body has ended."""
+        """Yield the last event, which may lack its blank line, after the body has ended."""
         rest, self._rest = self._rest, b""
         yield from self._line(rest.removesuffix(b"\r"))
         yield from self._line(b"")

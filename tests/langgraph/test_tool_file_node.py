@@ -127,7 +127,7 @@ async def test_a_picture_that_expired_is_marked_and_what_is_stored_stays(face, m
         assert len(update["images"]) == 2
         for image_id, ref in update["images"].items():
             assert (ref["status"], ref["attempts"]) == ("failed", attempt)
-            assert ref["error"].startswith(f"ImageUnavailableError: Image {image_id!r} cannot be fetched")
+            assert ref["error"].startswith(f"ImageUnavailableError: Image {image_id!r} cannot be downloaded")
         state["images"] = merge_images(state["images"], update["images"])
     assert (state["images"][old]["status"], sandbox.paid) == ("stored", 3)
     assert len(store.get(state["images"][old]["key"])) == state["images"][old]["size_bytes"]

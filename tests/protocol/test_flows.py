@@ -43,8 +43,8 @@ def test_a_refused_connection_is_tried_again_after_a_pause():
 @pytest.mark.parametrize(
     ("error", "level", "said"),
     [
-        (APIConnectionError("refused", sent=False), "INFO", "refused; it is repeated in 0.5 seconds"),
-        (MinuteQuotaError("used up", status_code=429), "WARNING", "used up (status 429); it is repeated in 60 seconds"),
+        (APIConnectionError("refused", sent=False), "INFO", "refused; retrying in 0.5 seconds"),
+        (MinuteQuotaError("used up", status_code=429), "WARNING", "used up (status 429); retrying in 60 seconds"),
     ],
 )
 def test_what_is_repeated_is_logged(caplog, error, level, said):
@@ -80,7 +80,7 @@ def test_an_error_status_is_raised_for_a_paid_request_and_repeated_for_a_free_on
     paid, free = send(START), send(READ)
     next(paid)
     next(free)
-    with pytest.raises(OutcomeUnknownError, match="not repeated, to not pay twice"):
+    with pytest.raises(OutcomeUnknownError, match="It was not retried, to avoid paying twice; call `reconcile"):
         decide(paid, paid.send(BUSY), ONE_RETRY)
     assert decide(free, free.send(BUSY), ONE_RETRY) == Pause(0.5)
 
@@ -126,6 +126,6 @@ def test_an_unknown_url_is_looked_up_in_the_history():
 )
 def test_a_picture_that_is_gone_says_why(ref, answer, reason):
     flow = download(ref, None, signed_urls={})
-    with pytest.raises(ImageUnavailableError, match=f"'e' cannot be fetched.*{reason}"):
+    with pytest.raises(ImageUnavailableError, match=f"'e' cannot be downloaded.*{reason}"):
         next(flow)
         forbid_repetition(flow, flow.send(answer))

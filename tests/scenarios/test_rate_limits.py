@@ -70,7 +70,7 @@ async def test_a_wait_is_logged(face, make_model, sandbox, short_minutes, caplog
     await face.call(make_model(), "invoke", PROMPTS[0])
     (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
     assert "image_generation rate limit reached" in record.message
-    assert record.message.endswith("it is repeated in 0.6 seconds")
+    assert record.message.endswith("retrying in 0.6 seconds")
 
 
 async def test_what_is_left_stands_in_the_answer(face, make_model, sandbox):
