@@ -24,7 +24,9 @@ def main() -> None:
     """Ask for three pictures, and have each decided on."""
     with ExitStack() as stack:
         model = ChatMistralConversations(**settings(stack))
-        graph = create_image_graph(model, "generated_images", approve=True).compile(checkpointer=InMemorySaver())
+        graph = create_image_graph(model, image_store="generated_images", approve=True).compile(
+            checkpointer=InMemorySaver()
+        )
         for prompt, decision in DECISIONS.items():
             thread = {"configurable": {"thread_id": prompt}}
             (waiting,) = graph.invoke({"messages": [("user", prompt)]}, thread)["__interrupt__"]

@@ -41,7 +41,7 @@ def main() -> None:
         where = settings(stack)
         writer = ChatMistralConversations(tools=[], **where).with_structured_output(Story)
         model = ChatMistralConversations(**where)
-        painter = MistralImageGenerationTool(chat_model=model, image_store=str(FOLDER), style="watercolour, soft light")
+        painter = MistralImageGenerationTool(model=model, image_store=str(FOLDER), style="watercolour, soft light")
 
         def write(state: StoryState) -> Command:
             told = writer.invoke(f"Tell a story of {state['topic']}.").paragraphs

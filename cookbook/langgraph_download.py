@@ -20,7 +20,7 @@ def main() -> None:
         model = ChatMistralConversations(**settings(stack))
         builder = StateGraph(ImageState)
         builder.add_node("draw", lambda state: {"messages": [model.invoke(state["messages"])]})
-        builder.add_node("download", ToolFileNode(store, model))
+        builder.add_node("download", ToolFileNode(image_store=store, model=model))
         builder.add_edge(START, "draw")
         builder.add_edge("draw", "download")
         builder.add_edge("download", END)

@@ -18,7 +18,7 @@ def main() -> None:
     store = FsspecImageStore(os.environ.get("MISTRAL_IMAGEGEN_STORE", "memory://pictures"))
     with ExitStack() as stack:
         model = ChatMistralConversations(**settings(stack))
-        tool = MistralImageGenerationTool(chat_model=model, image_store=store)
+        tool = MistralImageGenerationTool(model=model, image_store=store)
         for ref in tool.generate("a lighthouse at dusk")["images"]:
             print(store.location(ref["key"]), f"{len(store.get(ref['key']))} bytes")
             if store.root.startswith("s3://"):

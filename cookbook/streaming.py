@@ -18,7 +18,7 @@ def main() -> None:
         answer = AIMessageChunk("")
         for chunk in model.stream("Draw a red kite over a beach, and tell me what you drew."):
             if any(block.get("name") == "image_generation" for block in chunk.content_blocks):
-                print("(drawing, which takes some ten seconds)")
+                print("(generating, which takes about ten seconds)")
             print(chunk.text, end="", flush=True)
             answer += chunk
         for image in model.images(answer):

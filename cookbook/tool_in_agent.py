@@ -38,7 +38,7 @@ def driver() -> str | ScriptedModel:
 def main() -> None:
     """Let an agent have a picture drawn."""
     with ExitStack() as stack:
-        tool = MistralImageGenerationTool(chat_model=ChatMistralConversations(**settings(stack)))
+        tool = MistralImageGenerationTool(model=ChatMistralConversations(**settings(stack)))
         agent = create_agent(driver(), tools=[tool])
         state = agent.invoke({"messages": [("user", "I would like a picture of a boat.")]})
         for message in state["messages"]:

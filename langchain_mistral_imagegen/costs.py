@@ -1,6 +1,6 @@
-"""What answers cost. Mistral tells tokens and calls of built-in tools, but no prices: these are data, and yours to set.
+"""Estimate what answers cost. Mistral reports tokens and calls of built-in tools, but no prices: set these yourself.
 
-An estimate says of each part what is known. A price that is missing leaves its part unknown; it never counts as 0.
+An estimate lists the cost of each part. A part without a price is unknown; it never counts as 0.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ARTIFACT = {"schema_version", "model", "usage"}  # of `ImageGenerationArtifact`
 
 
 class ModelPrice(TypedDict):
-    """What a million of a model's tokens cost."""
+    """The price of a million of a model's tokens."""
 
     input: float
     """Also of connector tokens, which `usage_metadata` counts as input."""
@@ -31,14 +31,14 @@ class ModelPrice(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """What is charged.
+    """The prices of tokens and of calls.
 
     Attributes:
         models: The price of a million tokens, by the `model_name` of `response_metadata`; none is known by default.
-        connectors: The price of one call of a built-in tool, by its name. By default `image_generation` alone, at about
-            0.10, which is what this package was designed with in November 2026. Mistral's API documents name no
-            price, and no bill was looked at: https://mistral.ai/pricing decides.
-        currency: Of all of them.
+        connectors: The price of one call of a built-in tool, by its name. By default only `image_generation`, at 0.10,
+            an assumption of November 2026. Mistral's API documentation names no price, and no bill was checked; see
+            https://mistral.ai/pricing.
+        currency: The currency of all prices.
 
     Raises:
         InvalidInputError: If a price is not a number of at least 0.
@@ -49,11 +49,11 @@ class Prices:
     currency: str = "USD"
 
     def __post_init__(self) -> None:
-        """Check that prices are prices."""
+        """Check the prices."""
         for model, price in self.models.items():
             if not isinstance(price, Mapping) or price.keys() != ModelPrice.__annotations__.keys():
                 raise InvalidInputError(
-                    f"The price of {model!r} is {price!r}; it needs 'input' and 'output', for a million tokens"
+                    f"The price of {model!r} is {price!r}; give 'input' and 'output', for a million tokens each"
                 )
         prices: dict[str, Any] = {
             f"{model} {unit}": one for model, price in self.models.items() for unit, one in price.items()
@@ -61,7 +61,7 @@ class Prices:
         for name, given in {**prices, **self.connectors}.items():
             is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
             if not is_number or not math.isfinite(given) or given < 0:
-                raise InvalidInputError(f"The price of {name!r} is {given!r}; a price is a number of at least 0")
+                raise InvalidInputError(f"The price of {name!r} is {given!r}; give a number of at least 0")
 
     def of(self, name: str, unit: Unit) -> float | None:
         """Return the price of one call or token, or `None` if it is not known."""
@@ -76,12 +76,12 @@ PRICES = Prices()
 
 @dataclass(frozen=True)
 class CostPart:
-    """Something that is charged.
+    """A part of the cost.
 
     Attributes:
-        name: A model or a built-in tool.
-        unit: What is counted.
-        quantity: `None` if nobody told it, as with an answer that `ConversationNode` adopted.
+        name: Name of a model or of a built-in tool.
+        unit: What `quantity` counts.
+        quantity: `None` if it is not known, as for an answer that `ConversationNode` adopted.
         cost: `None` if the price or the quantity is not known.
     """
 
@@ -93,11 +93,11 @@ class CostPart:
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What something costs, as far as is known.
+    """The estimated cost, as far as prices and quantities are known.
 
     Attributes:
-        parts: All that is charged.
-        currency: Of the costs.
+        parts: All parts of the cost.
+        currency: The currency of the costs.
     """
 
     parts: tuple[CostPart, ...]
@@ -105,12 +105,12 @@ class CostEstimate:
 
     @property
     def total(self) -> float | None:
-        """The sum, or `None` if a part is not known; `known` has the sum of the others then."""
+        """The sum of all parts, or `None` if a part is not known; `known` is the sum of the others."""
         return None if self.unknown else self.known
 
     @property
     def known(self) -> float:
-        """The sum of the parts that are known: at least this much is charged."""
+        """The sum of the known parts: the actual cost is at least this."""
         return sum(part.cost for part in self.parts if part.cost is not None)
 
     @property
@@ -122,17 +122,17 @@ class CostEstimate:
 def estimate_cost(paid: Paid, prices: Prices = PRICES) -> CostEstimate:
     """Estimate what answers cost: tokens, and calls of built-in tools.
 
-    It is an estimate: it knows nothing of discounts and taxes, nor of requests whose answer was lost. Calls count also
-    if they failed, because Mistral reports them so. What came out of a LangChain cache costs nothing.
+    Discounts, taxes and requests whose answer was lost are not included. Failed calls count, too, because Mistral
+    reports them. Answers from a LangChain cache cost nothing.
 
     Args:
-        paid: An answer; messages, where the artifacts of `MistralImageGenerationTool` count too; a state with
-            `messages`; such an artifact; or the `usage_metadata` of a `UsageMetadataCallbackHandler`, which has no
-            number of calls, so that these are unknown if there were any.
-        prices: What is charged.
+        paid: An answer; messages, including tool messages with an artifact of `MistralImageGenerationTool`; a state
+            with `messages`; such an artifact; or the `usage_metadata` of a `UsageMetadataCallbackHandler`, which does
+            not count calls, so that their cost is unknown if there were any.
+        prices: The prices.
 
     Raises:
-        InvalidInputError: If `paid` is nothing of that.
+        InvalidInputError: If `paid` is none of these.
 
     Example:
         ```python
@@ -163,10 +163,10 @@ def _quantities(paid: Paid) -> _Quantities:
     elif isinstance(paid, Iterable) and not isinstance(paid, (str, bytes)):
         for message in paid:
             if not isinstance(message, BaseMessage):
-                raise _unfit(message)
+                raise _not_estimable(message)
             yield from _of_message(message)
     else:
-        raise _unfit(paid)
+        raise _not_estimable(paid)
 
 
 def _of_mapping(paid: Mapping[str, Any]) -> _Quantities:
@@ -184,9 +184,9 @@ def _of_message(message: BaseMessage) -> _Quantities:
         if isinstance(message.artifact, Mapping) and message.artifact.keys() >= _ARTIFACT:
             yield from _of_mapping(message.artifact)
     elif isinstance(message, AIMessage):
-        told, usage = message.response_metadata, message.usage_metadata
-        if usage is not None or "model_name" in told:  # otherwise a person wrote it
-            yield from _of_answer(told.get("model_name", "unknown model"), usage, told.get("connectors"))
+        metadata, usage = message.response_metadata, message.usage_metadata
+        if usage is not None or "model_name" in metadata:  # otherwise a person wrote it
+            yield from _of_answer(metadata.get("model_name", "unknown model"), usage, metadata.get("connectors"))
 
 
 def _of_answer(model: str, usage: UsageMetadata | None, connectors: Mapping[str, int] | None = None) -> _Quantities:
@@ -194,8 +194,8 @@ def _of_answer(model: str, usage: UsageMetadata | None, connectors: Mapping[str,
         yield from ((model, unit, None) for unit in ("input tokens", "output tokens"))
         return
     if not isinstance(usage, Mapping) or not {"input_tokens", "output_tokens"} <= usage.keys():
-        raise _unfit({model: usage})
-    if usage.get("total_cost") == 0:  # LangChain's mark on what a cache had
+        raise _not_estimable({model: usage})
+    if usage.get("total_cost") == 0:  # LangChain marks answers from a cache like this
         return
     if usage["input_tokens"]:
         yield model, "input tokens", usage["input_tokens"]
@@ -207,7 +207,7 @@ def _of_answer(model: str, usage: UsageMetadata | None, connectors: Mapping[str,
         yield name, "calls", calls
 
 
-def _unfit(paid: object) -> InvalidInputError:
+def _not_estimable(paid: object) -> InvalidInputError:
     return InvalidInputError(
         f"The cost of {type(paid).__name__} cannot be estimated: give an answer, messages, a state with messages, the "
         "artifact of the image tool, or usage by model as UsageMetadataCallbackHandler has it"

@@ -1,4 +1,4 @@
-"""Custom events of the nodes: what happens to each picture, for `stream_mode="custom"`."""
+"""Custom events of the nodes, for `stream_mode="custom"`: what happens to each image."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from langchain_mistral_imagegen.images import ImageRef
 
 
 class ImageEvent(TypedDict):
-    """What happens to a picture: flat JSON, no bytes.
+    """What happens to an image: flat JSON, no bytes.
 
-    Events are not kept: after a crash, `status` in the state tells what is there.
+    Events are not stored. After a crash, read `status` in the state instead.
     """
 
     type: Literal[
@@ -26,51 +26,51 @@ class ImageEvent(TypedDict):
         "mistral.image.failed",
     ]
     id: NotRequired[str]
-    """The picture's; not known while it is `generating`."""
+    """The image's id; not known while it is `generating`."""
     conversation_id: NotRequired[str]
     received: NotRequired[int]
-    """Bytes so far, of a `download`; told for each MiB."""
+    """Bytes of a `download` so far; there is an event for each MiB."""
     size_bytes: NotRequired[int]
     key: NotRequired[str]
-    """Place in the image store."""
+    """Key in the image store."""
     error: NotRequired[str]
 
 
 PREFIX = "mistral.image."
-"""With which the `type` of each event begins."""
-Tell: TypeAlias = Callable[[ImageEvent], None]
+"""The `type` of each event begins with it."""
+Emit: TypeAlias = Callable[[ImageEvent], None]
 _STEP = 1024 * 1024
 
 
-def teller() -> Tell:
-    """Return what passes events on to the running graph; without a graph, they go nowhere."""
+def emitter() -> Emit:
+    """Return a function that emits events into the running graph; without a graph, it does nothing."""
     try:
         write = get_stream_writer()
     except (RuntimeError, KeyError):
-        return _unheard
-    # The writer looks the graph up whenever it is called, also in the threads that download.
-    here = contextvars.copy_context()
-    return lambda event: here.copy().run(write, event)
+        return _discard
+    # The writer looks up the graph in the context of each call, and downloads call it in other threads.
+    context = contextvars.copy_context()
+    return lambda event: context.copy().run(write, event)
 
 
-def _unheard(_: ImageEvent) -> None:
-    """Tell nobody."""
+def _discard(_: ImageEvent) -> None:
+    """Ignore an event."""
 
 
-def downloading(tell: Tell) -> Callable[[ImageRef, int], None]:
-    """Return what tells how far downloads are, once for each MiB."""
-    told: dict[str, int] = {}
+def download_progress(emit: Emit) -> Callable[[ImageRef, int], None]:
+    """Return an `on_bytes` callback for downloads that emits an event for each MiB."""
+    emitted: dict[str, int] = {}
 
     def on_bytes(ref: ImageRef, received: int) -> None:
-        if received // _STEP != told.get(ref["id"], -1):
-            told[ref["id"]] = received // _STEP
-            tell({"type": "mistral.image.download", "id": ref["id"], "received": received})
+        if received // _STEP != emitted.get(ref["id"], -1):
+            emitted[ref["id"]] = received // _STEP
+            emit({"type": "mistral.image.download", "id": ref["id"], "received": received})
 
     return on_bytes
 
 
 def outcome_event(ref: ImageRef) -> ImageEvent:
-    """Return the event of a picture that was stored, or failed."""
+    """Return the event of an image that was stored, or failed."""
     if ref["status"] == "stored":
         return {
             "type": "mistral.image.stored",

@@ -1,6 +1,6 @@
-"""Shows answers in a notebook as they come: text and pictures in order, and what is being waited for.
+"""Show answers in a notebook while they arrive: text and images in order, and what the server is doing.
 
-Text is shown as plain text, not as Markdown: what a model writes should not make a browser load anything.
+Text is shown as plain text, not as Markdown: a model's text should not make a browser load anything.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from langchain_core.messages.ai import add_ai_message_chunks
 
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+from langchain_mistral_imagegen.chat_models._given import conversations_model
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.events import PREFIX, ImageEvent
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, GeneratedImage
@@ -26,31 +27,33 @@ def show(answer: AIMessage, model: ChatMistralConversations) -> None: ...
 @overload
 def show(answer: Iterable[AIMessageChunk], model: ChatMistralConversations) -> AIMessage: ...
 def show(answer: AIMessage | Iterable[AIMessageChunk], model: ChatMistralConversations) -> AIMessage | None:
-    """Show the text and the pictures of an answer, in order, below the cell that runs.
+    """Show the text and the images of an answer, in order, below the cell that runs.
 
     Args:
-        answer: An answer, or one that is being streamed: its text grows, and it says when a picture is drawn.
-        model: Downloads the pictures.
+        answer: A complete answer, or a stream, whose text grows and which shows when an image is being generated.
+        model: Downloads the images.
 
     Returns:
-        The whole answer of a stream; `None` for one that you have.
+        The complete answer of a stream; `None` for an answer that was complete.
 
     Raises:
-        ImageError: If a picture can no longer be fetched; the text is shown all the same.
-        InvalidInputError: If a stream has no chunks, or IPython is not installed.
+        ImageError: If an image can no longer be fetched; the text is shown all the same.
+        InvalidInputError: If a stream has no chunks, if `model` is no `ChatMistralConversations`, or if IPython is not
+            installed.
 
     Example:
         ```python
         answer = show(model.stream("Draw a red house."), model)
         ```
     """
+    conversations_model(model, "show")
     line = _Line()
     message = answer if isinstance(answer, AIMessage) else _read(answer, line)
     refs = images_of(message)
     if refs:
-        line.say(_readable(message.text), f"downloading {len(refs)} picture(s)")
-    pictures = {image.ref["id"]: image for image in model.images(message)}
-    first, *others = [*_parts(message, pictures)] or [_Text("")]
+        line.show_text(_readable(message.text), f"downloading {len(refs)} image(s)")
+    images = {image.ref["id"]: image for image in model.images(message)}
+    first, *others = [*_parts(message, images)] or [_Text("")]
     line.show(first)
     for part in others:
         _Line().show(part)
@@ -58,7 +61,7 @@ def show(answer: AIMessage | Iterable[AIMessageChunk], model: ChatMistralConvers
 
 
 class ImageProgress:
-    """Shows what happens to the pictures of a graph, one line for each, which changes as it gets on.
+    """Shows what happens to the images of a graph: one line for each, which changes with each event.
 
     Example:
         ```python
@@ -71,32 +74,32 @@ class ImageProgress:
 
     def __init__(self) -> None:
         self._line = _Line()
-        self._pictures: dict[str, str] = {}
+        self._states: dict[str, str] = {}
 
     def __call__(self, event: ImageEvent | Any) -> None:
-        """Show an event of `stream_mode="custom"`; those of other nodes are left to others."""
+        """Show an event of `stream_mode="custom"`; events of other kinds are ignored."""
         if not isinstance(event, Mapping) or not str(event.get("type", "")).startswith(PREFIX):
             return
-        self._pictures.pop("", None)  # it is not `generating` any more
-        self._pictures[event.get("id", "")] = " ".join([*self._name(event), _happened(event)])
-        self._line.show(_Text("\n".join(self._pictures.values())))
+        self._states.pop("", None)  # its id is known now
+        self._states[event.get("id", "")] = " ".join([*self._name(event), _state(event)])
+        self._line.show(_Text("\n".join(self._states.values())))
 
     def _name(self, event: Mapping[str, Any]) -> list[str]:
         return [event["id"]] if "id" in event else []
 
 
-def _happened(event: Mapping[str, Any]) -> str:
+def _state(event: Mapping[str, Any]) -> str:
     match event["type"].removeprefix(PREFIX):
         case "generating":
-            return "drawing, which takes some ten seconds"
+            return "generating, which takes about ten seconds"
         case "download":
             return f"downloading, {event.get('received', 0) / 1e6:.1f} MB so far"
         case "stored":
             return f"stored, {event.get('size_bytes', 0) / 1e6:.1f} MB: {event.get('key')}"
         case "failed":
             return f"failed: {event.get('error')}"
-        case happened:
-            return str(happened)
+        case other:
+            return str(other)
 
 
 class _Text:
@@ -110,41 +113,43 @@ class _Text:
 
 
 class _Line:
-    """A place in a cell's output; what it shows can change."""
+    """A place in a cell's output, whose content can change."""
 
     def __init__(self) -> None:
         try:
-            from IPython.display import display  # noqa: PLC0415  # only those who are in a notebook pay for it
+            from IPython.display import display  # noqa: PLC0415  # not needed outside of notebooks
         except ImportError:
-            raise InvalidInputError("To show answers, IPython is needed, which every notebook has") from None
+            raise InvalidInputError(
+                "IPython is needed to show answers; call this in a notebook, or install ipython"
+            ) from None
         self._display: Any = display
         self._handle: Any = None
-        self._shows: Any = None
+        self._content: Any = None
 
-    def say(self, *parts: str) -> None:
-        """Show text, the parts that are not empty apart from each other."""
+    def show_text(self, *parts: str) -> None:
+        """Show the parts that are not empty, as paragraphs."""
         if text := "\n\n".join(part for part in parts if part):
             self.show(_Text(text))
 
-    def show(self, thing: _Text | GeneratedImage) -> None:
-        """Show something, unless it is shown already."""
-        if repr(thing) == repr(self._shows):
+    def show(self, content: _Text | GeneratedImage) -> None:
+        """Show text or an image, unless it is there already."""
+        if repr(content) == repr(self._content):
             return
-        self._shows = thing
+        self._content = content
         if self._handle:
-            self._handle.update(thing)
+            self._handle.update(content)
         else:
-            self._handle = self._display(thing, display_id=True)  # none outside of a kernel
+            self._handle = self._display(content, display_id=True)  # none outside of a kernel
 
 
 def _read(chunks: Iterable[AIMessageChunk], line: _Line) -> AIMessage:
     read: list[AIMessageChunk] = []
-    text, doing = "", ""
+    text, activity = "", ""
     for chunk in chunks:
         read.append(chunk)
         text += chunk.text
-        doing = _doing(chunk) or ("" if chunk.text else doing)
-        line.say(_readable(text), doing)
+        activity = _activity(chunk) or ("" if chunk.text else activity)
+        line.show_text(_readable(text), activity)
     if not read:
         raise InvalidInputError("There is nothing to show: the stream has no chunks")
     message = message_chunk_to_message(add_ai_message_chunks(*read))
@@ -152,25 +157,25 @@ def _read(chunks: Iterable[AIMessageChunk], line: _Line) -> AIMessage:
     return message
 
 
-def _doing(chunk: AIMessageChunk) -> str:
+def _activity(chunk: AIMessageChunk) -> str:
     names = [block.get("name") for block in chunk.content_blocks if block["type"].startswith("server_tool_call")]
-    return "; ".join(f"({name} is at work)" for name in names if name)
+    return "; ".join(f"({name} is running)" for name in names if name)
 
 
 def _readable(text: str) -> str:
-    """Take out what refers to pictures that are shown."""
+    """Remove the links to images, which are shown themselves."""
     return _LINK.sub("", text).strip()
 
 
-def _parts(message: AIMessage, pictures: Mapping[str, GeneratedImage]) -> Iterator[_Text | GeneratedImage]:
-    left, said = dict(pictures), ""
+def _parts(message: AIMessage, images: Mapping[str, GeneratedImage]) -> Iterator[_Text | GeneratedImage]:
+    left, text = dict(images), ""
     blocks = [message.content] if isinstance(message.content, str) else message.content
     for block in blocks:
-        said += block if isinstance(block, str) else block["text"] if block.get("type") == "text" else ""
+        text += block if isinstance(block, str) else block["text"] if block.get("type") == "text" else ""
         here = [left.pop(ref["id"]) for ref in images_of(AIMessage([block])) if ref["id"] in left]
-        if here and _readable(said):
-            yield _Text(_readable(said))
-            said = ""
+        if here and _readable(text):
+            yield _Text(_readable(text))
+            text = ""
         yield from here
-    if _readable(said):
-        yield _Text(_readable(said))
+    if _readable(text):
+        yield _Text(_readable(text))

@@ -10,61 +10,62 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import ArgsSchema, BaseTool
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._telemetry import tool_span
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+from langchain_mistral_imagegen.chat_models._given import conversations_model
 from langchain_mistral_imagegen.errors import NoImageError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore, image_store
 
 _INSTRUCTIONS = (
-    "Draw the picture that is asked for with the image generation tool, then say in one sentence what it shows."
+    "Generate the requested image with the image generation tool, then describe in one sentence what it shows."
 )
 
 
 class ImageGenerationArtifact(TypedDict):
-    """What a program reads of a generation: plain JSON, no bytes."""
+    """The result of a generation, for programs: plain JSON, no bytes."""
 
     schema_version: Literal[1]
     images: list[ImageRef]
-    """In their order; one that could not be stored is `failed`, and `ToolFileNode` fetches it later."""
+    """In the answer's order; one that could not be stored is `failed`, and `ToolFileNode` downloads it later."""
     prompt: str
-    """As the calling model wrote it."""
+    """As written by the calling model."""
     text: str
-    """What the image agent said."""
+    """The text of the image model's answer."""
     conversation_id: str
     entry_ids: list[str]
     model: str
     usage: UsageMetadata | None
     connectors: NotRequired[dict[str, int]]
-    """Calls of each built-in tool, which is what Mistral bills."""
+    """Number of calls of each built-in tool; Mistral bills these."""
 
 
 _Generated: TypeAlias = tuple[ImageGenerationArtifact, Sequence[Exception]]
 
 
 class GenerateImageInput(BaseModel):
-    """What the calling model fills in."""
+    """The arguments that the calling model writes."""
 
     prompt: str = Field(
         min_length=1,
-        description="The picture in words: subject, setting, composition, style, light. "
+        description="The image in words: subject, setting, composition, style, light. "
         "There are no parameters for size or number; ask for a format in words.",
     )
 
 
 class MistralImageGenerationTool(BaseTool):
-    """Generates pictures from a prompt; the calling model reads a short text, the program reads the artifact.
+    """Generates images from a prompt; the calling model reads a short text, the program reads the artifact.
 
-    The pictures are stored before the tool returns. `ToolMessage.artifact` is an `ImageGenerationArtifact`.
+    The images are stored before the tool returns. `ToolMessage.artifact` is an `ImageGenerationArtifact`.
 
-    Errors: an answer without a picture is a `NoImageError`, which the calling model gets to read (`handle_tool_error`
-    is on). Quota, network and server errors keep their types and propagate, for `ToolRetryMiddleware` and
-    LangGraph's policies. A picture that is drawn, but cannot be stored, is no error in an agent, because a repetition
-    would be paid for: the artifact lists it as `failed`, and `ToolFileNode` fetches it.
+    Errors: an answer without an image is a `NoImageError`, whose message the calling model reads (`handle_tool_error`
+    is on). Quota, network and server errors keep their types and propagate, for `ToolRetryMiddleware` and LangGraph's
+    policies. An image that was generated but cannot be stored is no error in an agent, because a retry would be paid
+    for: the artifact lists it as `failed`, and `ToolFileNode` downloads it.
 
     Example:
         ```python
@@ -75,25 +76,39 @@ class MistralImageGenerationTool(BaseTool):
         ```
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    # Errors of construction do not show values, which may hold secrets.
+    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)
 
     name: str = "generate_image"
     description: str = (
-        "Generate a picture from a description and store it. "
-        "Returns what was drawn, its size and the id to refer to it."
+        "Generate an image from a description and store it. "
+        "Returns what was generated, its size, and the id to refer to it."
     )
     args_schema: ArgsSchema | None = GenerateImageInput
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True
 
-    chat_model: ChatMistralConversations = Field(
+    model: ChatMistralConversations = Field(
         default_factory=lambda: ChatMistralConversations(instructions=_INSTRUCTIONS)
     )
-    """Whom to ask for the picture; its settings decide on model or agent, key and server."""
+    """Generates the images, with its own settings (model or agent, key, server); or the name of a model."""
     image_store: ImageStore | str | None = None
     """A store, a path, or an fsspec URL; by default `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`."""
     style: str | None = None
     """Text added to each prompt, such as "flat vector illustration, pastel colours"."""
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _check_model(cls, model: Any) -> ChatMistralConversations:
+        if isinstance(model, str):
+            return ChatMistralConversations(model=model, instructions=_INSTRUCTIONS)
+        return conversations_model(model, "MistralImageGenerationTool")
+
+    @field_validator("image_store", mode="before")
+    @classmethod
+    def _check_image_store(cls, store: Any) -> Any:
+        image_store(store)
+        return store
 
     @cached_property
     def store(self) -> ImageStore:
@@ -101,24 +116,24 @@ class MistralImageGenerationTool(BaseTool):
         return image_store(self.image_store)
 
     def generate(self, prompt: str, config: RunnableConfig | None = None) -> ImageGenerationArtifact:
-        """Generate and store pictures, without an agent.
+        """Generate and store images, without an agent.
 
         Args:
-            prompt: The picture in words.
+            prompt: The image in words.
             config: Callbacks, tags and metadata for tracing.
 
         Raises:
-            NoImageError: If the answer has no picture.
-            ImageStoreError: If no picture could be stored.
-            ModelError: Quota, network and server errors.
+            NoImageError: If the answer has no image.
+            ImageStoreError: If no image could be stored.
+            ModelError: For quota, network and server errors.
         """
-        return _with_a_picture(*self._generate(prompt, config))
+        return _with_an_image(*self._generate(prompt, config))
 
     async def agenerate(self, prompt: str, config: RunnableConfig | None = None) -> ImageGenerationArtifact:
-        """Generate and store pictures, without an agent; see `generate`."""
-        return _with_a_picture(*await self._agenerate(prompt, config))
+        """Generate and store images, without an agent; see `generate`."""
+        return _with_an_image(*await self._agenerate(prompt, config))
 
-    # In an agent nothing is raised once pictures are paid for: whoever repeats a tool that fails would pay again.
+    # In an agent nothing is raised once images are paid for: a retry of the tool would pay again.
 
     def _run(self, prompt: str, config: RunnableConfig) -> tuple[str, ImageGenerationArtifact]:
         artifact, _ = self._generate(prompt, config)
@@ -130,15 +145,15 @@ class MistralImageGenerationTool(BaseTool):
 
     def _generate(self, prompt: str, config: RunnableConfig | None) -> _Generated:
         with tool_span(self.name):
-            answer = self.chat_model.invoke(self._request(prompt), config)
+            answer = self.model.invoke(self._request(prompt), config)
             references = self._references(answer)
-            return self._artifact(prompt, answer, references, self.chat_model.store_images(references, self.store))
+            return self._artifact(prompt, answer, references, self.model.store_images(references, self.store))
 
     async def _agenerate(self, prompt: str, config: RunnableConfig | None) -> _Generated:
         with tool_span(self.name):
-            answer = await self.chat_model.ainvoke(self._request(prompt), config)
+            answer = await self.model.ainvoke(self._request(prompt), config)
             references = self._references(answer)
-            outcomes = await self.chat_model.astore_images(references, self.store)
+            outcomes = await self.model.astore_images(references, self.store)
             return self._artifact(prompt, answer, references, outcomes)
 
     def _request(self, prompt: str) -> str:
@@ -181,7 +196,7 @@ class MistralImageGenerationTool(BaseTool):
         lines = [f"Generated {len(artifact['images'])} image(s) for: {artifact['prompt']}"]
         for ref in artifact["images"]:
             if ref["status"] == "failed":
-                lines.append(f"- id {ref['id']}: drawn, but not stored ({ref['error']}); do not generate it again")
+                lines.append(f"- id {ref['id']}: generated, but not stored ({ref['error']}); do not generate it again")
                 continue
             pixels = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
             where = self.store.location(ref["key"])
@@ -189,15 +204,15 @@ class MistralImageGenerationTool(BaseTool):
         return "\n".join(lines)
 
 
-def _with_a_picture(artifact: ImageGenerationArtifact, errors: Sequence[Exception]) -> ImageGenerationArtifact:
+def _with_an_image(artifact: ImageGenerationArtifact, errors: Sequence[Exception]) -> ImageGenerationArtifact:
     if len(errors) == len(artifact["images"]):
         raise errors[0]
     return artifact
 
 
 def _why_no_image(answer: AIMessage) -> str:
-    """Tell the calling model what went wrong, in the server's words."""
+    """Return the error message for the calling model, with the reason that the server gave."""
     blocks = [block for block in answer.content if isinstance(block, dict)]
     reasons = [str(block["info"].get("result")) for block in blocks if block.get("status") == "error"]
     why = f" The image tool reported: {'; '.join(reasons)}" if reasons else ""
-    return f"No image was generated.{why} The image agent answered: {answer.text or '(nothing)'}"
+    return f"No image was generated.{why} The image model answered: {answer.text or '(nothing)'}"

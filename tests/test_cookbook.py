@@ -20,7 +20,11 @@ pytest_plugins = ["pytester"]
 ANIMALS = ["bee", "cat", "dog", "fox", "hen", "owl"]
 SAID = {
     "first_image": ["Here is your image: an orange cat in an office.", "image/jpeg, 1024x768 pixels"],
-    "streaming": ["(drawing, which takes some ten seconds)\nHere is your image: a red kite", "kite.jpg", "'connector'"],
+    "streaming": [
+        "(generating, which takes about ten seconds)\nHere is your image: a red kite",
+        "kite.jpg",
+        "'connector'",
+    ],
     "several_turns": [
         "a red house in the sun, night, Add a white cat",
         "a red house in the sun, winter.",

@@ -51,7 +51,7 @@ def test_a_connector_without_a_price_is_unknown():
 
 
 def test_the_messages_of_an_agent_cost_what_its_tools_were_charged(model, tmp_path):
-    tool = MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path))
+    tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path))
     drawn = tool.invoke({"type": "tool_call", "name": tool.name, "args": {"prompt": "a cat"}, "id": "1"})
     answer = model.invoke(CAT)
     messages = [HumanMessage(CAT), AIMessage("as a person wrote it"), ToolMessage("of another tool", tool_call_id="2")]
@@ -92,7 +92,7 @@ def test_what_a_cache_had_costs_nothing(make_model):
 
 @pytest.mark.parametrize("price", [-1, math.nan, math.inf, "0.10", None, True])
 def test_a_price_is_a_number(price):
-    with pytest.raises(InvalidInputError, match="a price is a number of at least 0"):
+    with pytest.raises(InvalidInputError, match="give a number of at least 0"):
         Prices(connectors={"image_generation": price})
     with pytest.raises(InvalidInputError, match="m output"):
         Prices(models={"m": {"input": 1, "output": price}})
@@ -100,7 +100,7 @@ def test_a_price_is_a_number(price):
 
 @pytest.mark.parametrize("price", [1.0, {"input": 1}, {"input": 1, "output": 1, "image": 1}])
 def test_a_models_price_has_two_parts(price):
-    with pytest.raises(InvalidInputError, match="needs 'input' and 'output'"):
+    with pytest.raises(InvalidInputError, match="give 'input' and 'output'"):
         Prices(models={"m": price})
 
 

@@ -110,7 +110,7 @@ def pictures(store: FsspecImageStore) -> int:
 
 def test_nothing_goes_that_any_thread_or_fork_refers_to(store, make_model, tmp_path):
     with SqliteSaver.from_conn_string(str(tmp_path / "checkpoints.db")) as saver:
-        graph = create_image_graph(make_model(), store).compile(checkpointer=saver)
+        graph = create_image_graph(make_model(), image_store=store).compile(checkpointer=saver)
         threads = [{"configurable": {"thread_id": name}} for name in ("one", "two")]
         for thread, animals in zip(threads, (["cat", "dog"], ["cat", "owl"]), strict=True):
             for animal in animals:
@@ -127,7 +127,7 @@ def test_nothing_goes_that_any_thread_or_fork_refers_to(store, make_model, tmp_p
 
 def test_what_an_unfinished_step_has_written_is_live(store, make_model, sandbox):
     """Of two downloads in one step, one fails: the other one's reference is a pending write, in no channel yet."""
-    saver, node = InMemorySaver(), ToolFileNode(store, make_model(max_retries=0), on_error="raise")
+    saver, node = InMemorySaver(), ToolFileNode(image_store=store, model=make_model(max_retries=0), on_error="raise")
     sandbox.behave(Behavior(images=2))
     first, second = make_model().invoke("Draw two cats."), "gone"
     lost = AIMessage([{"type": "tool_file", "tool": "image_generation", "file_id": second, "file_type": "png"}])

@@ -60,7 +60,7 @@ def test_an_answer_is_shown_with_its_pictures(sandbox, make_model, frontend, sha
     assert show(answer, model) is None
     assert sorted(frontend.shown) == [SAID, "image/jpeg", "image/jpeg"]
     assert (frontend.shown[0] == SAID) == (shape != "url")  # where there is only the tool's result, it comes first
-    assert frontend.places[0][0] == f"{SAID}\n\ndownloading 2 picture(s)"
+    assert frontend.places[0][0] == f"{SAID}\n\ndownloading 2 image(s)"
 
 
 def test_text_and_pictures_keep_their_order(sandbox, model, frontend):
@@ -76,9 +76,9 @@ def test_a_stream_grows_and_says_what_it_waits_for(model, frontend):
     assert (type(answer), answer.text.strip()) == (AIMessage, SAID)
     assert frontend.shown == [SAID, "image/jpeg"]
     text, picture = frontend.places
-    assert text[0] == "(image_generation is at work)"
+    assert text[0] == "(image_generation is running)"
     assert text[1].startswith("Here")
-    assert text[-2:] == [f"{SAID}\n\ndownloading 1 picture(s)", SAID]
+    assert text[-2:] == [f"{SAID}\n\ndownloading 1 image(s)", SAID]
     assert picture == ["image/jpeg"]
     assert [one for one in text[1:-2] if not SAID.startswith(one)] == []
 
@@ -103,7 +103,7 @@ def test_a_picture_that_is_gone_leaves_the_text(sandbox, model, frontend):
     sandbox.behave(Behavior(on="download", status=404))
     with pytest.raises(ImageUnavailableError):
         show(answer, model)
-    assert frontend.shown == [f"{SAID}\n\ndownloading 1 picture(s)"]
+    assert frontend.shown == [f"{SAID}\n\ndownloading 1 image(s)"]
 
 
 def test_a_stream_without_chunks_is_refused(model, frontend):
@@ -115,14 +115,14 @@ def test_a_stream_without_chunks_is_refused(model, frontend):
 
 def test_the_pictures_of_a_graph_have_a_line_each(sandbox, model, frontend, tmp_path):
     sandbox.behavior = Behavior(images=2)
-    graph, progress = create_image_graph(model, str(tmp_path / "pictures")).compile(), ImageProgress()
+    graph, progress = create_image_graph(model, image_store=str(tmp_path / "pictures")).compile(), ImageProgress()
     for mode, part in graph.stream({"messages": [("user", CAT)]}, stream_mode=["custom", "values"]):
         if mode == "custom":
             progress(part)
         else:
             state = part
     (told,) = frontend.places
-    assert told[0] == "drawing, which takes some ten seconds"
+    assert told[0] == "generating, which takes about ten seconds"
     assert "drawing" not in "".join(told[1:])
     assert "downloading, " in "".join(told)
     assert told[-1].splitlines() == [f"{ref['id']} stored, 0.0 MB: {ref['key']}" for ref in state["images"].values()]
@@ -135,7 +135,9 @@ def test_progress_says_what_failed_and_leaves_other_events_alone(sandbox, model,
     assert frontend.places == []
     answer = model.invoke(CAT)
     sandbox.behave(Behavior(on="download", status=404))
-    (ref,) = ToolFileNode(str(tmp_path / "pictures"), model).run({"messages": [answer]})["images"].values()
+    (ref,) = (
+        ToolFileNode(image_store=str(tmp_path / "pictures"), model=model).run({"messages": [answer]})["images"].values()
+    )
     progress({"type": "mistral.image.failed", "id": ref["id"], "error": ref["error"]})
     assert frontend.shown == [f"{ref['id']} failed: {ref['error']}"]
 
@@ -154,4 +156,11 @@ def test_outside_of_a_notebook_it_is_printed(sandbox):
 
 def test_without_ipython_it_says_so_and_importing_needs_none(sandbox):
     code = f"import sys\nsys.modules['IPython'] = None\nfrom langchain_mistral_imagegen.notebook import show\nshow(model.invoke({CAT!r}), model)"
-    assert run(code, sandbox).stderr.strip().endswith("IPython is needed, which every notebook has")
+    assert run(code, sandbox).stderr.strip().endswith("or install ipython")
+
+
+def test_something_else_than_the_model_is_refused(frontend):
+    with pytest.raises(
+        InvalidInputError, match=r"show needs .* pass ChatMistralConversations\(model='mistral-large'\)"
+    ):
+        show(AIMessage("Hello"), "mistral-large")

@@ -10,6 +10,7 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from places import ROOT
 
+from langchain_mistral_imagegen import MistralImageGenerationTool
 from langchain_mistral_imagegen.chat_models._settings import ModelSettings
 from langchain_mistral_imagegen.sandbox import Sandbox
 
@@ -35,7 +36,8 @@ def test_python_code_runs(code, sandbox, monkeypatch, tmp_path):
     )
     for name in ("model", "tool"):
         if name in names:
-            getattr(names[name], "chat_model", names[name]).close()
+            made = names[name]
+            (made.model if isinstance(made, MistralImageGenerationTool) else made).close()
 
 
 def test_the_tests_of_an_app_pass(pytester, monkeypatch):

@@ -141,7 +141,7 @@ async def test_turns_at_once_do_not_mix(face, model, spans):
 
 async def test_a_turn_in_a_node_is_within_the_callers_span(face, model, spans, tmp_path):
     builder = StateGraph(MessagesState)
-    builder.add_node("draw", ConversationNode(model, str(tmp_path)))
+    builder.add_node("draw", ConversationNode(model, image_store=str(tmp_path)))
     builder.add_edge(START, "draw")
     builder.add_edge("draw", END)
     with spans.tracer.start_as_current_span("mine"):
@@ -150,7 +150,7 @@ async def test_a_turn_in_a_node_is_within_the_callers_span(face, model, spans, t
 
 
 async def test_the_turn_of_a_tool_is_within_the_tools_span(face, model, spans, tmp_path):
-    tool = MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path))
+    tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path))
     with spans.tracer.start_as_current_span("mine"):
         await face.call(tool, "invoke", {"prompt": "a cat"})
     run = spans.one("execute_tool generate_image")
@@ -305,7 +305,7 @@ from langchain_mistral_imagegen import ChatMistralConversations, MistralImageGen
 with ChatMistralConversations(base_url={sandbox.url!r}, api_key="k") as model:
     print(model.invoke("Draw a cat.").text)
     print("".join(chunk.text for chunk in model.stream("Draw a dog.")))
-    MistralImageGenerationTool(chat_model=model, image_store="memory://").invoke("a cat")
+    MistralImageGenerationTool(model=model, image_store="memory://").invoke("a cat")
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

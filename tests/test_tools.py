@@ -12,8 +12,15 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import ToolRetryMiddleware
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
+from pydantic import ValidationError
 
-from langchain_mistral_imagegen import FsspecImageStore, MistralImageGenerationTool, ToolFileNode, images_of
+from langchain_mistral_imagegen import (
+    ChatMistralConversations,
+    FsspecImageStore,
+    MistralImageGenerationTool,
+    ToolFileNode,
+    images_of,
+)
 from langchain_mistral_imagegen.errors import (
     ImageStoreError,
     NoImageError,
@@ -41,7 +48,7 @@ def scripted(*prompts: str) -> ScriptedModel:
 
 @pytest.fixture
 def tool(model, tmp_path):
-    return MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path / "pictures"))
+    return MistralImageGenerationTool(model=model, image_store=str(tmp_path / "pictures"))
 
 
 async def run(face, agent):
@@ -127,28 +134,30 @@ async def test_generate_gives_the_artifact_directly(face, tool, sandbox):
 
 
 async def test_a_style_is_added_to_the_prompt_openly(face, model, sandbox):
-    tool = MistralImageGenerationTool(chat_model=model, style="watercolour")
+    tool = MistralImageGenerationTool(model=model, style="watercolour")
     await face.call(tool, "generate", "a cat")
     (said,) = sandbox.requests[0].json["inputs"]
     assert said["content"] == "Generate this image: a cat\n\nStyle: watercolour"
 
 
 async def test_the_default_store_is_a_folder_that_the_environment_can_name(face, model, monkeypatch, tmp_path):
-    await face.call(MistralImageGenerationTool(chat_model=model), "generate", "a cat")
+    await face.call(MistralImageGenerationTool(model=model), "generate", "a cat")
     monkeypatch.setenv("MISTRAL_IMAGEGEN_STORE", str(tmp_path / "elsewhere"))
-    await face.call(MistralImageGenerationTool(chat_model=model), "generate", "a cat")
+    await face.call(MistralImageGenerationTool(model=model), "generate", "a cat")
     found = sorted(path.parents[1].name for path in Path().rglob("*.jpg"))
     assert found == ["elsewhere", "generated_images"]
 
 
 async def test_a_picture_that_cannot_be_stored_is_not_paid_again_by_retry_middleware(face, model, sandbox, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    tool = MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path / "file" / "below"))
+    tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path / "file" / "below"))
     retry = ToolRetryMiddleware(max_retries=2, initial_delay=0, jitter=False)
     (message,) = tool_messages(await run(face, create_agent(scripted("a cat"), [tool], middleware=[retry])))
-    assert "drawn, but not stored (ImageStoreError" in message.content
+    assert "generated, but not stored (ImageStoreError" in message.content
     assert sandbox.paid == 1
-    update = await face.call(ToolFileNode(str(tmp_path / "good"), model), "invoke", {"messages": [message]})
+    update = await face.call(
+        ToolFileNode(image_store=str(tmp_path / "good"), model=model), "invoke", {"messages": [message]}
+    )
     assert [ref["status"] for ref in update["images"].values()] == ["stored"]
 
 
@@ -162,10 +171,35 @@ async def test_a_gateway_is_not_asked_again_by_retry_middleware(face, tool, sand
 
 async def test_a_picture_that_cannot_be_stored_is_an_error_that_names_it(face, model, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    tool = MistralImageGenerationTool(chat_model=model, image_store=FsspecImageStore(str(tmp_path / "file" / "below")))
+    tool = MistralImageGenerationTool(model=model, image_store=FsspecImageStore(str(tmp_path / "file" / "below")))
     with pytest.raises(ImageStoreError, match=r"Image '[0-9a-f-]{36}' cannot be stored"):
         await face.call(tool, "generate", "a cat")
 
 
 def test_the_calling_model_sees_only_the_prompt(tool):
     assert list(tool.tool_call_schema.model_json_schema()["properties"]) == ["prompt"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"model": GenericFakeChatModel(messages=iter([]))}, "of type GenericFakeChatModel; pass a ChatMistralConv"),
+        ({"model": ChatMistralConversations}, "the class itself; pass an instance"),
+        ({"image_store": 42}, "image_store=42 is no place for images: give a path"),
+        ({"image_store": {"key": "sk-canary"}}, "image_store=<dict> is no place for images"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_construction(model, wrong, words):
+    with pytest.raises(ValidationError, match=words) as caught:
+        MistralImageGenerationTool(**{"model": model, **wrong})
+    assert "canary" not in str(caught.value)
+
+
+async def test_the_name_of_a_model_is_enough(face, sandbox, monkeypatch, make_model):
+    monkeypatch.setenv("MISTRAL_API_KEY", "k")
+    monkeypatch.setenv("MISTRAL_BASE_URL", sandbox.url)
+    tool = MistralImageGenerationTool(model="mistral-large-latest")
+    make_model(tool.model)
+    await face.call(tool, "generate", "a cat")
+    assert sandbox.requests[0].json["model"] == "mistral-large-latest"
+    assert "image generation tool" in sandbox.requests[0].json["instructions"]

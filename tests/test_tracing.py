@@ -61,9 +61,11 @@ async def test_every_tracer_sees_names_tags_metadata_and_usage(face, make_model,
 
 
 async def test_a_tool_and_nodes_are_named(face, model, langsmith, tmp_path):
-    tool = MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path), tags=["drawing"])
+    tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path), tags=["drawing"])
     await face.call(tool, "invoke", {"prompt": "a cat"})
-    await face.call(create_image_graph(model, str(tmp_path)).compile(), "invoke", {"messages": [("user", CAT)]})
+    await face.call(
+        create_image_graph(model, image_store=str(tmp_path)).compile(), "invoke", {"messages": [("user", CAT)]}
+    )
     names = [(run["name"], run["run_type"]) for run in langsmith.runs()]
     assert ("generate_image", "tool") in names
     assert {("ConversationNode", "chain"), ("ToolFileNode", "chain")} <= set(names)
@@ -109,7 +111,7 @@ def test_runs_of_one_call_keep_apart(model, langsmith):
 
 async def test_a_tools_pictures_are_shown_by_public_url(face, model, langsmith, tmp_path):
     store = FsspecImageStore(str(tmp_path))
-    tool = MistralImageGenerationTool(chat_model=model, image_store=store)
+    tool = MistralImageGenerationTool(model=model, image_store=store)
     call = {"type": "tool_call", "name": tool.name, "args": {"prompt": "a cat"}, "id": "1"}
     config = {"callbacks": [ImageTracer(public_url=f"{PUBLIC}/")]}
     message = await face.call(tool, "invoke", call, config)
@@ -123,7 +125,7 @@ async def test_a_tools_pictures_are_shown_by_public_url(face, model, langsmith, 
 
 
 async def test_a_graphs_pictures_are_shown_by_public_url(face, model, langsmith, tmp_path):
-    graph = create_image_graph(model, str(tmp_path)).compile()
+    graph = create_image_graph(model, image_store=str(tmp_path)).compile()
     config = {"callbacks": [ImageTracer(public_url=PUBLIC)], "metadata": {"user": "7"}}
     state = await face.call(graph, "invoke", {"messages": [("user", CAT)]}, config)
     (image,) = state["images"].values()
@@ -136,7 +138,7 @@ async def test_a_graphs_pictures_are_shown_by_public_url(face, model, langsmith,
 
 
 async def test_without_a_public_url_no_picture_is_shown(face, model, langsmith, tmp_path):
-    tool = MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path))
+    tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path))
     await face.call(tool, "invoke", {"prompt": "a cat"}, {"callbacks": [ImageTracer()]})
     assert "https://" not in json.dumps([run["outputs"] for run in langsmith.runs()])
 
@@ -155,7 +157,9 @@ def test_what_else_is_called_images_is_left_alone(langsmith, images):
 def test_a_copy_tells_the_same(model, langsmith, tmp_path):
     """LangChain makes one where a graph or an agent has metadata for LangSmith alone."""
     tracer = ImageTracer(prices=PRICES, public_url=PUBLIC).copy_with_metadata_defaults(metadata={"graph": "1"})
-    create_image_graph(model, str(tmp_path)).compile().invoke({"messages": [("user", CAT)]}, {"callbacks": [tracer]})
+    create_image_graph(model, image_store=str(tmp_path)).compile().invoke(
+        {"messages": [("user", CAT)]}, {"callbacks": [tracer]}
+    )
     runs = {run["name"]: run for run in langsmith.runs()}
     assert mine(runs["ChatMistralConversations"])["cost"] > 0
     assert runs["ToolFileNode"]["outputs"]["image_blocks"]
@@ -205,9 +209,9 @@ async def test_the_handler_counts_what_every_way_of_asking_used(face, model, mak
 async def test_the_handler_counts_within_tools_and_graphs(face, model, tmp_path):
     handler = UsageMetadataCallbackHandler()
     config = {"callbacks": [handler]}
-    tool = MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path))
+    tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path))
     artifact = (await face.call(tool, "invoke", {"type": "tool_call", "name": tool.name, "args": {"prompt": "a cat"}, "id": "1"}, config)).artifact  # fmt: skip
-    graph = create_image_graph(model, str(tmp_path)).compile()
+    graph = create_image_graph(model, image_store=str(tmp_path)).compile()
     state = await face.call(graph, "invoke", {"messages": [("user", CAT)]}, config)
     answer = state["messages"][-1]
     assert handler.usage_metadata == {MODEL: add_usage(artifact["usage"], answer.usage_metadata)}

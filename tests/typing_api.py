@@ -96,7 +96,7 @@ def agent(model: ChatMistralConversations, store: ImageStore) -> None:
 
 def graph(store: ImageStore) -> None:
     builder = StateGraph(ImageState)
-    builder.add_node("download", ToolFileNode(store, on_error="raise", max_concurrency=4))
+    builder.add_node("download", ToolFileNode(image_store=store, on_error="raise", max_concurrency=4))
     builder.add_edge(START, "download")
     builder.add_edge("download", END)
     builder.compile()

@@ -16,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 
+from langchain_mistral_imagegen import stores
 from langchain_mistral_imagegen._conversations.agents import AgentSettings, ensure_agent
 from langchain_mistral_imagegen._conversations.continuation import Claims
 from langchain_mistral_imagegen._conversations.endpoints import CompletionsEndpoint, ConversationsEndpoint
@@ -165,20 +166,25 @@ class ChatMistralConversations(ModelSettings):
         return await self._async_client.run(self._downloads().fetch(images_of(message)))
 
     def store_images(
-        self, refs: Sequence[ImageRef], store: ImageStore, **options: Unpack[DownloadOptions]
+        self, refs: Sequence[ImageRef], image_store: ImageStore | str, **options: Unpack[DownloadOptions]
     ) -> list[ImageRef | Exception]:
-        """Download pictures straight into an image store, in order; memory does not grow with their size.
+        """Download images straight into an image store, in order; memory does not grow with their size.
+
+        Args:
+            refs: References, such as `images_of` finds them.
+            image_store: A store, a path, or an fsspec URL.
+            options: `max_concurrency`, `max_bytes` (of one image), `name`, `on_bytes`, `inline`.
 
         Returns:
-            For each picture its reference, `stored`, or the error that kept it from being stored.
+            For each image its reference, `stored`, or the error that kept it from being stored.
         """
-        return self._client.run(self._downloads(**options).store(refs, store))
+        return self._client.run(self._downloads(**options).store(refs, stores.image_store(image_store)))
 
     async def astore_images(
-        self, refs: Sequence[ImageRef], store: ImageStore, **options: Unpack[DownloadOptions]
+        self, refs: Sequence[ImageRef], image_store: ImageStore | str, **options: Unpack[DownloadOptions]
     ) -> list[ImageRef | Exception]:
-        """Download pictures straight into an image store; see `store_images`."""
-        return await self._async_client.run(self._downloads(**options).store(refs, store))
+        """Download images straight into an image store; see `store_images`."""
+        return await self._async_client.run(self._downloads(**options).store(refs, stores.image_store(image_store)))
 
     # --- conversations of old ---
 

@@ -18,7 +18,7 @@ def unbound(model: Any) -> Any:
 
 
 def conversations_model(model: Any, user: str) -> ChatMistralConversations:
-    """Return the `ChatMistralConversations` of a `model` argument.
+    """Check a `model` argument, and return it.
 
     Args:
         model: What was passed.
@@ -27,13 +27,12 @@ def conversations_model(model: Any, user: str) -> ChatMistralConversations:
     Raises:
         InvalidInputError: If it is something else, such as another provider's model or a model's name.
     """
-    found = unbound(model)
-    if isinstance(found, ChatMistralConversations):
-        return found
-    if isinstance(found, str):
-        remedy = f"{found!r}; pass ChatMistralConversations(model={found!r})"
-    elif found is ChatMistralConversations:
+    if isinstance(model, ChatMistralConversations):
+        return model
+    if isinstance(model, str):
+        remedy = f"{model!r}; pass ChatMistralConversations(model={model!r})"
+    elif model is ChatMistralConversations:
         remedy = "the class itself; pass an instance, ChatMistralConversations()"
     else:
-        remedy = f"of type {type(found).__name__}; pass a ChatMistralConversations"
+        remedy = f"of type {type(model).__name__}; pass a ChatMistralConversations"
     raise InvalidInputError(f"{user} needs a ChatMistralConversations as its model, but it is {remedy}")

@@ -1,10 +1,11 @@
-"""What the LangGraph nodes have in common: two methods with one job, and the Runnable that LangGraph calls."""
+"""The common base of the LangGraph nodes, and how they read the state."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -20,15 +21,30 @@ Update = dict[str, Any]
 
 
 class GraphNode(Runnable[Any, Update]):
-    """A node with `run` and `arun`; subclasses are dataclasses, and their fields are what is pickled."""
+    """A node with `run` and `arun`, and the Runnable that LangGraph calls.
+
+    Subclasses are frozen dataclasses; a pickle contains their fields.
+    """
+
+    def __new__(cls, *args: Any, **_: Any) -> Self:
+        """Refuse arguments by position, which would end up in the wrong field; a required `model` may stand first."""
+        own: Any = cls  # a dataclass, as soon as there are instances
+        names = [field.name for field in fields(own)]
+        by_position = [field.name for field in fields(own) if not field.kw_only]
+        if len(args) > len(by_position):
+            given = ", ".join(type(arg).__name__ for arg in args)
+            raise TypeError(
+                f"{cls.__name__} was given ({given}) by position; pass {names[0]}=..., {names[1]}=... by name"
+            )
+        return super().__new__(cls)
 
     @abstractmethod
     def run(self, *args: Any, **kwargs: Any) -> Update:
-        """Take the state, and the configuration if wanted as `config`, and return the update of the state."""
+        """Take the state, and `config` if the method has such a parameter, and return the update of the state."""
 
     @abstractmethod
     async def arun(self, *args: Any, **kwargs: Any) -> Update:
-        """Do the same asynchronously."""
+        """Do the same as `run`, asynchronously."""
 
     @property
     @abstractmethod
@@ -36,22 +52,27 @@ class GraphNode(Runnable[Any, Update]):
         """The channels that the node writes, which need a reducer."""
 
     def add_to(self, builder: StateGraph[Any], name: str, **options: Any) -> None:
-        """Add the node to a graph, as `builder.add_node(name, node, **options)` does, if the graph's state fits.
+        """Add the node to a graph, as `builder.add_node(name, node, **options)` does, after a check of the state.
 
-        LangGraph drops what a node returns for a channel that the state does not have, without a word.
+        LangGraph silently drops what a node returns for a channel that the state does not have.
+
+        Args:
+            builder: The graph.
+            name: Name of the node in the graph.
+            options: Passed to `add_node`.
 
         Raises:
             InvalidInputError: If a channel that the node writes is missing, or has no reducer.
         """
         for key in self.channels:
             if isinstance(builder.channels.get(key), LastValue | None):
-                raise InvalidInputError(self.without(key))
+                raise InvalidInputError(self.missing_channel_message(key))
         builder.add_node(name, self, **options)
 
-    def without(self, key: str) -> str:
-        """Say that the state lacks a channel."""
+    def missing_channel_message(self, key: str) -> str:
+        """Return the message of the error for a channel that the state lacks."""
         return (
-            f"The graph's state has no channel {key!r} with a reducer, so what {type(self).__name__} writes would be "
+            f"The graph's state has no channel {key!r} with a reducer, so updates of {type(self).__name__} would be "
             "lost; let the state's class extend `ImageState`, or name another channel"
         )
 
@@ -74,12 +95,12 @@ class GraphNode(Runnable[Any, Update]):
         return await self._acall_with_config(self.arun, input, config)
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was made of the fields is made again where the node is unpickled, from the environment there.
+        # Cached stores and models are made again where the node is unpickled, from the environment there.
         return {name: getattr(self, name) for name in self.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
 def has_whole_state() -> bool:
-    """Tell whether the running node was given a graph's state, and not what a `Send` or a program gave it."""
+    """Return whether the running node received a graph's state, and not what a `Send` or a program passed."""
     try:
         path = get_config().get("metadata", {}).get("langgraph_path", ())
     except RuntimeError:
@@ -88,10 +109,10 @@ def has_whole_state() -> bool:
 
 
 def part_of(state: Any, key: str) -> Any:
-    """Return a part of a state, which may be a mapping or an object."""
+    """Return a channel of a state, which may be a mapping or an object."""
     return state.get(key) if isinstance(state, Mapping) else getattr(state, key, None)
 
 
 def messages_in(state: Any, key: str) -> list[BaseMessage]:
-    """Return the messages of a state; to a node that Temporal runs they come as JSON."""
+    """Return the messages of a state; a node that Temporal runs receives them as JSON."""
     return convert_to_messages(part_of(state, key) or [])

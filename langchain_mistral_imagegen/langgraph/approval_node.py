@@ -1,4 +1,4 @@
-"""`ApprovalNode`: a human sees the prompt before a picture is paid for.
+"""`ApprovalNode`: a human approves the prompt before an image is paid for.
 
 Without code, `compile(interrupt_before=["draw"])` stops in the same place, but cannot change or refuse the prompt.
 """
@@ -15,40 +15,40 @@ from langgraph.types import Command, interrupt
 
 
 class ApprovalRequest(TypedDict):
-    """What the interrupt tells; plain JSON."""
+    """The value of the interrupt; plain JSON."""
 
     kind: str
     """Always `mistral.image.approval`."""
     prompt: str
     error: NotRequired[str]
-    """What was wrong with the last answer."""
+    """Why the last answer was not accepted."""
 
 
 class Approval(TypedDict):
-    """What resumes the graph: `Command(resume={"approve": True})`; `True` and `False` alone will do, too."""
+    """The value that resumes the graph: `Command(resume={"approve": True})`; `True` and `False` work, too."""
 
     approve: bool
     prompt: NotRequired[str]
-    """To be drawn instead."""
+    """Replaces the user's prompt."""
     reason: NotRequired[str]
-    """Why it is refused; the graph's messages tell it."""
+    """Why it is rejected; it becomes part of the answer in the messages."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ApprovalNode:
-    """Interrupts the graph with the user's last message, and goes on as a human decides. It pays nothing.
+    """Interrupts the graph with the user's last message, and continues as a human decides. It pays nothing.
 
-    An answer that is none interrupts again and says why. The node needs a checkpointer, and no edge of its own leads
-    out of it: it goes where the decision says.
+    An answer that cannot be understood interrupts again, with an `error`. The node needs a checkpointer. Add no edge
+    that leads out of it: it goes to the node that the decision selects.
 
     Attributes:
-        approved: Node to go to when the prompt is approved, as it stands or changed.
-        rejected: Node to go to when it is refused; the end, by default.
-        messages_key: Where the state has its messages.
+        approved: Next node when the prompt is approved, changed or unchanged.
+        rejected: Next node when it is rejected; the end, by default.
+        messages_key: Channel of the messages.
 
     Example:
         ```python
-        builder.add_node("approve", ApprovalNode("draw"), destinations=("draw", END))
+        builder.add_node("approve", ApprovalNode(approved="draw"), destinations=("draw", END))
         builder.add_edge(START, "approve")
         ```
     """
@@ -58,43 +58,43 @@ class ApprovalNode:
     messages_key: str = "messages"
 
     def __call__(self, state: Any) -> Command[str]:
-        """Ask, and go on."""
-        asked = _last_question(state[self.messages_key])
-        request = ApprovalRequest(kind="mistral.image.approval", prompt=str(asked.text))
+        """Ask a human, and go to the node that the decision selects."""
+        question = _last_question(state[self.messages_key])
+        request = ApprovalRequest(kind="mistral.image.approval", prompt=str(question.text))
         decision = _read(interrupt(request))
         while isinstance(decision, str):
             decision = _read(interrupt({**request, "error": decision}))
         if not decision["approve"]:
-            refusal = AIMessage(f"No picture was drawn: {decision.get('reason') or 'it was not approved'}.")
+            refusal = AIMessage(f"No image was generated: {decision.get('reason') or 'it was not approved'}.")
             return Command(goto=self.rejected, update={self.messages_key: [refusal]})
         prompt = decision.get("prompt", request["prompt"])
-        changed = [_with_text(asked, prompt)] if prompt != request["prompt"] else []
+        changed = [_with_text(question, prompt)] if prompt != request["prompt"] else []
         return Command(goto=self.approved, update={self.messages_key: changed})
 
 
 def _last_question(messages: Sequence[Any]) -> HumanMessage:
-    asked = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
-    if asked is None:
-        raise ValueError("There is no HumanMessage whose prompt could be approved")
-    return asked
+    question = next((message for message in reversed(messages) if isinstance(message, HumanMessage)), None)
+    if question is None:
+        raise ValueError("There is no HumanMessage whose prompt could be approved; add one before this node")
+    return question
 
 
 def _read(answer: Any) -> Approval | str:
-    """Return a decision, or what is wrong with it."""
+    """Return the decision, or why the answer is not accepted."""
     match answer:
         case bool():
             return Approval(approve=answer)
         case {"approve": bool(approve)}:
             for name in ("prompt", "reason"):
                 if not isinstance(answer.get(name, ""), str) or answer.get(name) == "":
-                    return f"{name!r} must be a text that is not empty; it is {answer[name]!r}"
+                    return f"{name!r} must be a non-empty text; it is {answer[name]!r}"
             given = {name: answer[name] for name in ("prompt", "reason") if name in answer}
             return cast("Approval", {"approve": approve, **given})
     return f'The answer must be true, false, or like {{"approve": true, "prompt": "..."}}; it is {answer!r}'
 
 
 def _with_text(message: HumanMessage, text: str) -> HumanMessage:
-    """Return a message with another text; its id stays, so that it replaces the old one."""
+    """Return a message with another text and the same id, so that it replaces the old one."""
     if isinstance(message.content, str):
         return message.model_copy(update={"content": text})
     others = [block for block in message.content if isinstance(block, Mapping) and block.get("type") != "text"]

@@ -1,10 +1,10 @@
-"""`ConversationNode`: the LangGraph node that pays, once."""
+"""`ConversationNode`: the LangGraph node that pays, once for each answer."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
@@ -18,6 +18,7 @@ from langchain_mistral_imagegen._messages.answers import AnswerContext, to_messa
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+from langchain_mistral_imagegen.chat_models._given import conversations_model, unbound
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     InvalidInputError,
@@ -26,7 +27,7 @@ from langchain_mistral_imagegen.errors import (
     RateLimitError,
     ServerError,
 )
-from langchain_mistral_imagegen.events import ImageEvent, outcome_event, teller
+from langchain_mistral_imagegen.events import ImageEvent, emitter, outcome_event
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.langgraph._node import GraphNode, Update, messages_in
 from langchain_mistral_imagegen.stores import ImageStore, image_store
@@ -34,26 +35,27 @@ from langchain_mistral_imagegen.stores import ImageStore, image_store
 
 @dataclass(frozen=True)
 class ConversationNode(GraphNode):
-    """Has the messages answered, and does not pay again for an answer that a crash or a lost connection swallowed.
+    """Gets an answer to the messages, and does not pay again for an answer that was lost in a crash or on the network.
 
-    Before it asks, it writes an intent into the image store, under a key made of thread, task and history. A retry or
-    a resumed graph finds it, looks for the answer at Mistral and adopts it (without `usage_metadata`, which the history
-    does not have). While an intent is younger than the model's `timeout`, its answer is waited for, because it may
-    still be drawn. A fork or a replay is another task, and asks anew. (A parent node that calls one subgraph twice with
-    the very same messages is the same task, and gets the same picture.) Without a `thread_id` there is no key, and it
-    just asks.
+    Before the request, it writes an intent into the image store, under a key made of thread, task and history. A retry
+    or a resumed graph finds the intent, looks for the answer at Mistral and adopts it (without `usage_metadata`, which
+    Mistral does not store). While an intent is younger than the model's `timeout`, the node waits for the answer,
+    because Mistral may still be generating it. A fork or a replay is another task, and sends a new request. (If a
+    parent node calls one subgraph twice with exactly the same messages, that is the same task, with the same image.)
+    Without a `thread_id` there is no key, and the request is sent at once.
 
-    With `stream_mode="custom"` it tells `mistral.image.generating`, and for each picture `.generated` or `.adopted`.
+    With `stream_mode="custom"` it emits `mistral.image.generating`, and for each image `.generated` or `.adopted`.
 
     Attributes:
-        model: The chat model, also with tools bound; it must keep its conversations (`store=True`).
-        image_store: Where intents are kept, below `_intents/`; all workers on a thread must share it. So are pictures
-            that exist only as a signed URL, which expires after an hour or so; files are left to `ToolFileNode`. By
-            default `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`.
-        messages_key: Where the state has its messages.
-        images_key: Where the state has its references, if it has.
-        reconcile: `"on_resume"` looks for an answer if there is an intent, `"always"` also if there is none (intents
-            may be lost; but a fork in the same words gets its sibling's answer then), `"off"` never, and writes none.
+        model: The chat model, also with tools bound; it must store its conversations (`store=True`).
+        image_store: A store, a path, or an fsspec URL; by default `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`. It
+            contains the intents, below `_intents/`, so all workers on a thread must share it. Images that exist only as
+            a signed URL, which expires after about an hour, are stored here at once; `ToolFileNode` stores the others.
+        messages_key: Channel of the messages.
+        images_key: Channel of the references to images, if the state has one.
+        reconcile: `"on_resume"` looks for an answer if there is an intent, `"always"` also if there is none (useful if
+            intents may be lost; but a fork with the same messages then gets its sibling's answer), `"off"` never, and
+            writes no intents.
 
     Example:
         ```python
@@ -63,6 +65,7 @@ class ConversationNode(GraphNode):
     """
 
     model: Runnable[Any, AIMessage]
+    _: KW_ONLY
     image_store: ImageStore | str | None = None
     messages_key: str = "messages"
     images_key: str = "images"
@@ -71,23 +74,27 @@ class ConversationNode(GraphNode):
     name = "ConversationNode"  # of the run in traces; not a field
 
     def __post_init__(self) -> None:
-        """Check the model.
+        """Check the arguments.
 
         Raises:
-            InvalidInputError: If it keeps no conversations in which an answer could be found.
+            InvalidInputError: If `model` is no `ChatMistralConversations` or stores no conversations in which an answer
+                could be found, or if another argument cannot be used.
         """
-        chat = self._chat
+        chat = self._chat_model
+        image_store(self.image_store)
+        if self.reconcile not in ("on_resume", "always", "off"):
+            raise InvalidInputError(f"reconcile={self.reconcile!r} is not known; use 'on_resume', 'always' or 'off'")
         if self.reconcile != "off" and (not chat.store or chat.transport != "conversations"):
             raise InvalidInputError(
-                "ConversationNode finds a lost answer in its conversation, so the model needs store=True and "
-                "transport='conversations'; reconcile='off' does without"
+                "ConversationNode looks for a lost answer in the conversation, so the model needs store=True and "
+                "transport='conversations'; or pass reconcile='off'"
             )
 
     @staticmethod
     def retry_on(error: Exception) -> bool:
-        """Tell a `RetryPolicy` what to repeat: what may pass, now that nothing is paid twice. Not a day's quota."""
-        passing = (OutcomeUnknownError, RateLimitError, ServerError, APIConnectionError)
-        return isinstance(error, passing) and not isinstance(error, QuotaExceededError)
+        """Return whether a `RetryPolicy` should retry an error: if it is temporary, and no used-up daily quota."""
+        temporary = (OutcomeUnknownError, RateLimitError, ServerError, APIConnectionError)
+        return isinstance(error, temporary) and not isinstance(error, QuotaExceededError)
 
     @property
     def channels(self) -> Sequence[str]:
@@ -97,36 +104,36 @@ class ConversationNode(GraphNode):
     def run(self, state: Mapping[str, Any], config: RunnableConfig) -> Update:
         """Answer the messages and return the update of the state."""
         turn, context, key = self._prepared(state, config)
-        adopted = self._chat.client.run(self._adopted(turn, context, key)) if key else None
+        adopted = self._chat_model.client.run(self._adopted(turn, context, key)) if key else None
         try:
-            answer = adopted or self._asking(key).invoke(turn.messages, config)
+            answer = adopted or self._announced_model(key).invoke(turn.messages, config)
         except Exception as error:
             if key:
-                self._chat.client.run(withdraw(key, self._intents, error))
+                self._chat_model.client.run(withdraw(key, self._intents, error))
             raise
-        outcomes = self._chat.store_images(_brief(answer), self._store)
+        outcomes = self._chat_model.store_images(_without_file(answer), self._store)
         return self._update(answer, outcomes, is_adopted=adopted is not None)
 
     async def arun(self, state: Mapping[str, Any], config: RunnableConfig) -> Update:
         """Answer the messages and return the update of the state."""
         turn, context, key = self._prepared(state, config)
-        adopted = await self._chat.async_client.run(self._adopted(turn, context, key)) if key else None
+        adopted = await self._chat_model.async_client.run(self._adopted(turn, context, key)) if key else None
         try:
-            answer = adopted or await self._asking(key).ainvoke(turn.messages, config)
+            answer = adopted or await self._announced_model(key).ainvoke(turn.messages, config)
         except Exception as error:
             if key:
-                await self._chat.async_client.run(withdraw(key, self._intents, error))
+                await self._chat_model.async_client.run(withdraw(key, self._intents, error))
             raise
-        outcomes = await self._chat.astore_images(_brief(answer), self._store)
+        outcomes = await self._chat_model.astore_images(_without_file(answer), self._store)
         return self._update(answer, outcomes, is_adopted=adopted is not None)
 
     def _prepared(self, state: Mapping[str, Any], config: RunnableConfig) -> tuple[Turn, AnswerContext, str | None]:
-        """Make the turn, and the key of thread, root task, node path and history.
+        """Return the turn, and its key, which is made of thread, root task, node path and history.
 
-        Within a subgraph that its parent retries, only the root task is stable; the inner tasks are new ones, and a
-        number in the path counts the attempts.
+        In a subgraph that its parent retries, only the root task is stable: the inner tasks are new ones, and a number
+        in the path counts the attempts.
         """
-        turn, context = self._chat.prepared(messages_in(state, self.messages_key), self._bound)
+        turn, context = self._chat_model.prepared(messages_in(state, self.messages_key), self._bound)
         place = config.get("configurable", {})
         if self.reconcile == "off" or not place.get("thread_id") or not place.get("checkpoint_ns"):
             return turn, context, None
@@ -136,34 +143,31 @@ class ConversationNode(GraphNode):
         return turn, context, hashlib.sha256(named.encode()).hexdigest()[:32]
 
     def _adopted(self, turn: Turn, context: AnswerContext, key: str) -> Flow[AIMessage | None]:
-        patience = Patience(timeout=self._chat.timeout, always=self.reconcile == "always")
+        patience = Patience(timeout=self._chat_model.timeout, always=self.reconcile == "always")
         found = yield from answer_of(turn, key, self._intents, patience)
         return to_message(found, context) if found else None
 
-    def _asking(self, key: str | None) -> Runnable[Any, AIMessage]:
-        teller()({"type": "mistral.image.generating"})
-        return self.model.bind(conversation_metadata={KEY: key}) if key else self.model
+    def _announced_model(self, key: str | None) -> Runnable[Any, AIMessage]:
+        emitter()({"type": "mistral.image.generating"})
+        if key is None:
+            return self.model
+        return self.model.bind(conversation_metadata={**(self._bound.get("conversation_metadata") or {}), KEY: key})
 
     def _update(self, answer: AIMessage, outcomes: Sequence[ImageRef | Exception], *, is_adopted: bool) -> Update:
-        tell = teller()
+        emit = emitter()
         for ref in images_of(answer):
-            where = {"id": ref["id"], "conversation_id": ref.get("conversation_id", "")}
             kind = "mistral.image.adopted" if is_adopted else "mistral.image.generated"
-            tell(cast("ImageEvent", {"type": kind, **where}))
-        kept = list(map(attempted, _brief(answer), outcomes))
-        for ref in kept:
-            tell(outcome_event(ref))
-        images = {self.images_key: {ref["id"]: ref for ref in kept}} if kept else {}
+            ids = {"id": ref["id"], "conversation_id": ref.get("conversation_id", "")}
+            emit(cast("ImageEvent", {"type": kind, **ids}))
+        stored = list(map(attempted, _without_file(answer), outcomes))
+        for ref in stored:
+            emit(outcome_event(ref))
+        images = {self.images_key: {ref["id"]: ref for ref in stored}} if stored else {}
         return {self.messages_key: [answer], **images}
 
     @property
-    def _chat(self) -> ChatMistralConversations:
-        model = self.model
-        while isinstance(model, RunnableBinding):
-            model = model.bound
-        if not isinstance(model, ChatMistralConversations):
-            raise InvalidInputError(f"ConversationNode needs a ChatMistralConversations; it was given {type(model)}")
-        return model
+    def _chat_model(self) -> ChatMistralConversations:
+        return conversations_model(unbound(self.model), "ConversationNode")
 
     @property
     def _bound(self) -> dict[str, Any]:
@@ -178,6 +182,6 @@ class ConversationNode(GraphNode):
         return image_store(self.image_store)
 
 
-def _brief(answer: AIMessage) -> list[ImageRef]:
-    """Return the pictures that have no file, and are gone when their signed URL expires."""
+def _without_file(answer: AIMessage) -> list[ImageRef]:
+    """Return the images that have no file: they can no longer be fetched when their signed URL expires."""
     return [ref for ref in images_of(answer) if "file_id" not in ref]

@@ -1,4 +1,4 @@
-"""`create_image_graph`: the nodes of this package wired, ready to be extended and compiled."""
+"""`create_image_graph`: a graph of this package's nodes, to extend and compile."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import RetryPolicy
 
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+from langchain_mistral_imagegen.chat_models._given import conversations_model, unbound
 from langchain_mistral_imagegen.langgraph.approval_node import ApprovalNode
 from langchain_mistral_imagegen.langgraph.conversation_node import ConversationNode
 from langchain_mistral_imagegen.langgraph.state import ImageState
@@ -18,53 +19,59 @@ from langchain_mistral_imagegen.langgraph.tool_file_node import ToolFileNode
 from langchain_mistral_imagegen.stores import ImageStore
 
 
-def create_image_graph(  # noqa: PLR0913  # all but two by name
-    model: ChatMistralConversations,
-    image_store: ImageStore | str | None = None,
+def create_image_graph(  # noqa: PLR0913  # all but one by name
+    model: ChatMistralConversations | str,
     *,
+    image_store: ImageStore | str | None = None,
     tools: Sequence[BaseTool | Callable[..., Any]] = (),
     approve: bool = False,
     state_schema: type[Any] = ImageState,
     messages_key: str = "messages",
     images_key: str = "images",
 ) -> StateGraph[Any]:
-    """Wire a graph that draws, stores, and does not pay twice.
+    """Build a graph that generates and stores images, and does not pay twice.
 
-    `START -> approve -> draw -> download -> END`, where `approve` is there if asked for, and `draw` and `tools` take
-    turns while function tools are called.
+    `START -> approve -> draw -> download -> END`. The node `approve` exists only with `approve=True`. While the model
+    calls functions, `draw` and `tools` alternate.
 
     Args:
-        model: Whom to ask.
-        image_store: A store, a path, or an fsspec URL, for pictures and intents.
+        model: The chat model, or the name of a model, such as `mistral-medium-latest`.
+        image_store: A store, a path, or an fsspec URL, for images and intents; by default `generated_images`, or
+            `$MISTRAL_IMAGEGEN_STORE`.
         tools: Functions that the model may call; they run in the node `tools`.
         approve: Whether a human approves each prompt first (needs a checkpointer).
-        state_schema: `ImageState`, a class that extends it, or any with such channels.
-        messages_key: Where that state has its messages.
-        images_key: Where that state has its references.
+        state_schema: `ImageState`, a class that extends it, or any class with the same channels.
+        messages_key: Channel of the messages.
+        images_key: Channel of the references.
 
     Returns:
-        A builder: add to it what you like, then `compile` it, with a checkpointer.
+        A builder: extend it, then `compile` it, with a checkpointer.
 
     Raises:
-        InvalidInputError: If the state has no such channel with a reducer.
+        InvalidInputError: If the state lacks a channel with a reducer, or if `model` or `image_store` cannot be used.
 
     Example:
         ```python
         from langgraph.checkpoint.memory import InMemorySaver
 
-        graph = create_image_graph(model, "memory://pictures").compile(checkpointer=InMemorySaver())
+        graph = create_image_graph(model, image_store="memory://images").compile(checkpointer=InMemorySaver())
         thread = {"configurable": {"thread_id": "1"}}
         state = graph.invoke({"messages": [("user", "Draw a boat.")]}, thread)
         ```
     """
-    asked = model.bind_tools(tools) if tools else model
+    chat_model: Any = ChatMistralConversations(model=model) if isinstance(model, str) else model
+    downloader = conversations_model(unbound(chat_model), "create_image_graph")
     builder: StateGraph[Any] = StateGraph(state_schema)
     policy = RetryPolicy(retry_on=ConversationNode.retry_on)
-    draw = ConversationNode(asked, image_store, messages_key=messages_key, images_key=images_key)
+    with_tools = chat_model.bind_tools(tools) if tools else chat_model
+    draw = ConversationNode(with_tools, image_store=image_store, messages_key=messages_key, images_key=images_key)
     draw.add_to(builder, "draw", retry_policy=policy)
-    ToolFileNode(image_store, model, messages_key=messages_key, images_key=images_key).add_to(builder, "download")
+    download = ToolFileNode(image_store=image_store, model=downloader, messages_key=messages_key, images_key=images_key)
+    download.add_to(builder, "download")
     if approve:
-        builder.add_node("approve", ApprovalNode("draw", messages_key=messages_key), destinations=("draw", END))
+        builder.add_node(
+            "approve", ApprovalNode(approved="draw", messages_key=messages_key), destinations=("draw", END)
+        )
     builder.add_edge(START, "approve" if approve else "draw")
     if tools:
         builder.add_node("tools", ToolNode(tools, messages_key=messages_key))

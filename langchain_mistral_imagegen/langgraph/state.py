@@ -1,4 +1,4 @@
-"""The state of a graph with pictures: messages, and references to the pictures in them."""
+"""The state of a graph with images: messages, and references to the images in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from langchain_mistral_imagegen.images import ImageRef, merge_images
 
 
 class ImageState(MessagesState):
-    """Messages, and the pictures in them: references by id, merged by `merge_images`."""
+    """Messages, and references to the images in them, by id, merged by `merge_images`."""
 
     images: Annotated[dict[str, ImageRef], merge_images]
 
@@ -23,11 +23,11 @@ def _merge_writes(images: dict[str, ImageRef], writes: Sequence[dict[str, ImageR
 
 
 class ImageDeltaState(MessagesState):
-    """`ImageState` for threads with hundreds of pictures: checkpoints keep what a step changed, not all references.
+    """`ImageState` for threads with hundreds of images: a checkpoint contains what a step changed, not all references.
 
     500 turns that each add one reference made a SQLite database of 2.6 MB instead of 170 MB (20 turns: 0.1 and 0.4).
-    It builds on LangGraph's `DeltaChannel`, which is in beta: do not prune such threads with a checkpointer that
-    does not know it. Threads that began with `ImageState` can go on with this one.
+    It uses LangGraph's `DeltaChannel`, which is in beta: do not prune such threads with a checkpointer that does not
+    support it. Threads that began with `ImageState` can continue with this class.
     """
 
     images: Annotated[dict[str, ImageRef], DeltaChannel(_merge_writes)]

@@ -1,4 +1,4 @@
-"""`ToolFileNode`: the LangGraph node that brings the pictures of the messages into the graph's state."""
+"""`ToolFileNode`: the LangGraph node that downloads images and puts references to them into the graph's state."""
 
 from __future__ import annotations
 
@@ -13,42 +13,47 @@ from langgraph.types import Send
 from langchain_mistral_imagegen._downloads import MAX_CONCURRENCY, DownloadOptions, attempted
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
+from langchain_mistral_imagegen.chat_models._given import conversations_model
 from langchain_mistral_imagegen.errors import InvalidInputError
-from langchain_mistral_imagegen.events import Tell, downloading, outcome_event, teller
+from langchain_mistral_imagegen.events import Emit, download_progress, emitter, outcome_event
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.langgraph._node import GraphNode, has_whole_state, messages_in, part_of
 from langchain_mistral_imagegen.stores import ImageStore, image_store
 from langchain_mistral_imagegen.stores._incoming import DEFAULT_MAX_BYTES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ToolFileNode(GraphNode):
-    """Downloads each picture of the messages that is not stored yet, and puts its reference into the state.
+    """Downloads each image of the messages that is not stored yet, and puts its reference into the state.
 
-    Pictures are found in AI messages in every shape they arrive in, and in the artifacts of tool messages. One that
-    fails is marked (`status="failed"`, `error`, `attempts`); the others are stored all the same, and the next run
-    fetches only what is missing. Downloads cost nothing, so the node can be repeated freely.
+    It finds images in AI messages, in all their forms, and in the artifacts of tool messages. An image that fails is
+    marked (`status="failed"`, `error`, `attempts`); the others are stored all the same, and the next run downloads only
+    what is missing. Downloads cost nothing, so the node can be repeated freely.
 
-    With `stream_mode="custom"` it tells how each picture gets on: `mistral.image.download`, `.stored`, `.failed`.
+    With `stream_mode="custom"` it emits `mistral.image.download`, `.stored` and `.failed` for each image.
 
     It is a Runnable for `StateGraph.add_node` (sync and async); `run` and `arun` are the same as methods.
 
     Attributes:
         image_store: A store, a path, or an fsspec URL; by default `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`.
-        model: Whose server and key to use; by default a `ChatMistralConversations` from the environment.
-        messages_key: Where the state has its messages.
-        images_key: Where the state has its references; the channel needs the reducer `merge_images`.
-        on_error: `"mark"` a picture that fails, or `"raise"` its error once its siblings are stored.
-        max_concurrency: Downloads at once.
-        max_bytes: Bytes one picture may have.
-        inline: Whether a reference also gets the picture itself, as `base64`. Only for small graphs whose programs
-            share no storage: every later checkpoint then holds every picture, a third larger than its file; twenty
-            turns with a picture of 1.5 MB each make a database of some 1.6 GB instead of one of 1 MB.
+        model: Downloads the images; by default a `ChatMistralConversations` with the key and the server from the
+            environment.
+        messages_key: Channel of the messages.
+        images_key: Channel of the references; it needs the reducer `merge_images`.
+        on_error: `"mark"` an image that fails, or `"raise"` its error once the others are stored.
+        max_concurrency: Maximum number of simultaneous downloads.
+        max_bytes: Maximum size of one image, in bytes.
+        inline: Whether a reference also contains the image itself, as `base64`. Only for small graphs whose programs
+            share no storage: every later checkpoint then contains every image, a third larger than its file. Twenty
+            turns with an image of 1.5 MB each make a database of about 1.6 GB instead of one of 1 MB.
+
+    Raises:
+        InvalidInputError: If an argument is of the wrong type.
 
     Example:
         ```python
         builder = StateGraph(ImageState)
-        builder.add_node("download", ToolFileNode(image_store="file:///var/pictures"))
+        builder.add_node("download", ToolFileNode(image_store="file:///var/images"))
         ```
     """
 
@@ -63,21 +68,29 @@ class ToolFileNode(GraphNode):
 
     name = "ToolFileNode"  # of the run in traces; not a field
 
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        image_store(self.image_store)
+        if self.model is not None:
+            conversations_model(self.model, "ToolFileNode")
+        if self.on_error not in ("mark", "raise"):
+            raise InvalidInputError(f"on_error={self.on_error!r} is not known; use 'mark' or 'raise'")
+
     def run(self, state: Mapping[str, Any]) -> dict[str, dict[str, ImageRef]]:
         """Download what is missing and return the update of the state.
 
         Raises:
-            InvalidInputError: If the graph's state has no such channel for it.
+            InvalidInputError: If the graph's state has no channel `images_key`.
         """
-        missing, tell = self._missing(state), teller()
-        outcomes = self._chat_model.store_images(missing, self._store, **self._options(tell))
-        return self._update(missing, outcomes, tell)
+        missing, emit = self._missing(state), emitter()
+        outcomes = self._downloader.store_images(missing, self._store, **self._options(emit))
+        return self._update(missing, outcomes, emit)
 
     async def arun(self, state: Mapping[str, Any]) -> dict[str, dict[str, ImageRef]]:
         """Download what is missing and return the update of the state; see `run`."""
-        missing, tell = self._missing(state), teller()
-        outcomes = await self._chat_model.astore_images(missing, self._store, **self._options(tell))
-        return self._update(missing, outcomes, tell)
+        missing, emit = self._missing(state), emitter()
+        outcomes = await self._downloader.astore_images(missing, self._store, **self._options(emit))
+        return self._update(missing, outcomes, emit)
 
     @property
     def channels(self) -> Sequence[str]:
@@ -86,26 +99,26 @@ class ToolFileNode(GraphNode):
 
     def _missing(self, state: Any) -> list[ImageRef]:
         if has_whole_state() and part_of(state, self.images_key) is None:
-            raise InvalidInputError(self.without(self.images_key))
+            raise InvalidInputError(self.missing_channel_message(self.images_key))
         return _not_stored(state, self.messages_key, self.images_key)
 
     def _update(
-        self, asked: Sequence[ImageRef], outcomes: Sequence[ImageRef | Exception], tell: Tell
+        self, missing: Sequence[ImageRef], outcomes: Sequence[ImageRef | Exception], emit: Emit
     ) -> dict[str, dict[str, ImageRef]]:
-        refs = [attempted(ref, outcome) for ref, outcome in zip(asked, outcomes, strict=True)]
+        refs = [attempted(ref, outcome) for ref, outcome in zip(missing, outcomes, strict=True)]
         for ref in refs:
-            tell(outcome_event(ref))
+            emit(outcome_event(ref))
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if errors and self.on_error == "raise":
             raise errors[0]
         return {self.images_key: {ref["id"]: ref for ref in refs}}
 
-    def _options(self, tell: Tell) -> DownloadOptions:
+    def _options(self, emit: Emit) -> DownloadOptions:
         return {
             "max_concurrency": self.max_concurrency,
             "max_bytes": self.max_bytes,
             "inline": self.inline,
-            "on_bytes": downloading(tell),
+            "on_bytes": download_progress(emit),
         }
 
     @cached_property
@@ -113,27 +126,27 @@ class ToolFileNode(GraphNode):
         return image_store(self.image_store)
 
     @cached_property
-    def _chat_model(self) -> ChatMistralConversations:
-        return self.model or ChatMistralConversations()
+    def _downloader(self) -> ChatMistralConversations:
+        return conversations_model(self.model or ChatMistralConversations(), "ToolFileNode")
 
 
 def route_images(
     node: str = "download", *, otherwise: str = END, messages_key: str = "messages", images_key: str = "images"
 ) -> Callable[[Any], list[Send] | str]:
-    """Route each picture to a task of its own, for graphs that want its retries, time-outs or errors apart.
+    """Route each image to a task of its own, so that it has its own retries, time-outs and errors.
 
     Args:
         node: Name of the `ToolFileNode`.
-        otherwise: Where to go if there is nothing to download.
-        messages_key: Where the state has its messages.
-        images_key: Where the state has its references.
+        otherwise: Name of the next node if there is nothing to download.
+        messages_key: Channel of the messages.
+        images_key: Channel of the references.
 
     Returns:
-        A path for `StateGraph.add_conditional_edges`. What it sends is a reference, some hundred bytes.
+        A path for `StateGraph.add_conditional_edges`. It sends references, a few hundred bytes each.
 
     Example:
         ```python
-        builder.add_node("download", ToolFileNode(image_store="file:///var/pictures"))
+        builder.add_node("download", ToolFileNode(image_store="file:///var/images"))
         builder.add_conditional_edges("draw", route_images("download"), ["download", END])
         ```
     """

@@ -74,8 +74,8 @@ class Graphs:
 def turns(server: Address, rounds: int, count: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         graphs = Graphs(server.url(), Path(folder), count)
-        conversation = ConversationNode(graphs.model, f"{folder}/store")
-        download = ToolFileNode(f"{folder}/store", graphs.model)
+        conversation = ConversationNode(graphs.model, image_store=f"{folder}/store")
+        download = ToolFileNode(image_store=f"{folder}/store", model=graphs.model)
         times = interleaved(
             {
                 "by hand": graphs.thread(graphs.draw, graphs.fetch),

@@ -29,7 +29,9 @@ def resident(what: str) -> int:
 
 async def main(url: str, face: str, count: int, size: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        node = ToolFileNode(folder, ChatMistralConversations(base_url=url, api_key="k"), on_error="raise")
+        node = ToolFileNode(
+            image_store=folder, model=ChatMistralConversations(base_url=url, api_key="k"), on_error="raise"
+        )
 
         async def run(asked: dict[str, object]) -> None:
             await node.arun(asked) if face == "arun" else node.run(asked)

@@ -73,7 +73,7 @@ def _turns(server: Address, rounds: int, sizes: Sizes) -> Times:
 def _pictures(server: Address, rounds: int, sizes: Sizes) -> Times:
     def answered(size: int) -> Callable[[], object]:
         model = ours(server.url(pictures=size))
-        node = ToolFileNode(FsspecImageStore("memory://scale"), model)
+        node = ToolFileNode(image_store=FsspecImageStore("memory://scale"), model=model)
 
         def work() -> None:
             for _ in range(_TIMES):

@@ -19,7 +19,7 @@ THREAD = {"configurable": {"thread_id": "1"}}
 @pytest.fixture
 def graph(model):
     builder = StateGraph(ImageState)
-    builder.add_node("approve", ApprovalNode("draw"), destinations=("draw", END))
+    builder.add_node("approve", ApprovalNode(approved="draw"), destinations=("draw", END))
     builder.add_node("draw", lambda state: {"messages": [model.invoke(state["messages"])]})
     builder.add_edge(START, "approve")
     builder.add_edge("draw", END)
@@ -69,7 +69,7 @@ async def test_a_refused_prompt_is_not_drawn(face, graph, sandbox, answer):
     await ask(face, graph)
     done = await resume(face, graph, answer)
     assert sandbox.requests == []
-    assert done["messages"][-1].text.startswith("No picture was drawn: ")
+    assert done["messages"][-1].text.startswith("No image was generated: ")
     assert "__interrupt__" not in done
 
 
@@ -85,3 +85,8 @@ async def test_an_answer_that_is_none_costs_nothing_and_can_be_repeated(face, gr
 async def test_without_a_question_there_is_nothing_to_approve(face, graph):
     with pytest.raises(ValueError, match="no HumanMessage"):
         await face.call(graph, "invoke", {"messages": []}, THREAD)
+
+
+def test_arguments_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        ApprovalNode("draw")

@@ -12,13 +12,21 @@ from pathlib import Path
 
 import pytest
 from killable_graph import graph_of
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy
 from places import SUPPORT
 
-from langchain_mistral_imagegen import ConversationNode, FsspecImageStore, ImageState, create_image_graph, images_of
+from langchain_mistral_imagegen import (
+    ChatMistralConversations,
+    ConversationNode,
+    FsspecImageStore,
+    ImageState,
+    create_image_graph,
+    images_of,
+)
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     ImageStoreError,
@@ -113,7 +121,7 @@ def builder_of(node, **options):
 
 async def test_an_answer_that_got_lost_is_adopted_by_a_retry(face, make_model, sandbox, store):
     """The connection dies while it draws: the retry finds the picture instead of paying for another."""
-    node = ConversationNode(make_model(timeout=0.5, max_retries=0), store)
+    node = ConversationNode(make_model(timeout=0.5, max_retries=0), image_store=store)
     policy = RetryPolicy(retry_on=ConversationNode.retry_on, initial_interval=1.5)
     graph = builder_of(node, retry_policy=policy).compile(checkpointer=InMemorySaver())
     sandbox.behave(Behavior(delay=1.0))
@@ -123,7 +131,7 @@ async def test_an_answer_that_got_lost_is_adopted_by_a_retry(face, make_model, s
 
 
 async def test_a_lost_append_is_adopted_and_continued(face, make_model, sandbox, store):
-    node = ConversationNode(make_model(timeout=0.5, max_retries=0), store)
+    node = ConversationNode(make_model(timeout=0.5, max_retries=0), image_store=store)
     policy = RetryPolicy(retry_on=ConversationNode.retry_on, initial_interval=1.5)
     graph = builder_of(node, retry_policy=policy).compile(checkpointer=InMemorySaver())
     await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
@@ -141,7 +149,9 @@ async def test_a_lost_append_is_adopted_and_continued(face, make_model, sandbox,
 @pytest.mark.parametrize("is_filtered", [True, False])
 async def test_its_own_answer_is_adopted_also_from_a_list_of_all(face, make_model, sandbox, store, is_filtered):
     sandbox.behave(Behavior(on="list", filters_metadata=is_filtered), times=None)
-    graph = builder_of(ConversationNode(make_model(streaming=True), store)).compile(checkpointer=InMemorySaver())
+    graph = builder_of(ConversationNode(make_model(streaming=True), image_store=store)).compile(
+        checkpointer=InMemorySaver()
+    )
     threads = [{"configurable": {"thread_id": name}} for name in "123"]
     for thread in threads:  # all are lost in the middle
         sandbox.behave(Behavior(cut_after=3))
@@ -154,7 +164,7 @@ async def test_its_own_answer_is_adopted_also_from_a_list_of_all(face, make_mode
 
 
 async def test_the_same_in_a_subgraph_whose_parent_retries(face, make_model, sandbox, store):
-    inner = builder_of(ConversationNode(make_model(timeout=0.5, max_retries=0), store)).compile()
+    inner = builder_of(ConversationNode(make_model(timeout=0.5, max_retries=0), image_store=store)).compile()
     policy = RetryPolicy(retry_on=ConversationNode.retry_on, initial_interval=1.5)
     graph = builder_of(inner, retry_policy=policy).compile(checkpointer=InMemorySaver())
     sandbox.behave(Behavior(delay=1.0))
@@ -169,18 +179,18 @@ async def test_an_answer_that_is_still_drawn_is_waited_for(face, make_model, san
     sandbox.behave(Behavior(delay=1.5))
     with pytest.raises(OutcomeUnknownError):
         await face.call(
-            builder_of(ConversationNode(first, store)).compile(checkpointer=saver),
+            builder_of(ConversationNode(first, image_store=store)).compile(checkpointer=saver),
             "invoke",
             {"messages": [CAT]},
             THREAD,
         )
-    graph = builder_of(ConversationNode(second, store)).compile(checkpointer=saver)
+    graph = builder_of(ConversationNode(second, image_store=store)).compile(checkpointer=saver)
     state = await face.call(graph, "invoke", None, THREAD)
     assert len(images_of(state)) == sandbox.paid == 1
 
 
 async def test_what_was_not_carried_out_is_asked_again(face, make_model, sandbox, store):
-    node = ConversationNode(make_model(timeout=2, max_retries=0), store)
+    node = ConversationNode(make_model(timeout=2, max_retries=0), image_store=store)
     graph = builder_of(node).compile(checkpointer=InMemorySaver())
     sandbox.behave(Behavior(status=503))
     with pytest.raises(Exception, match="status 503"):
@@ -190,7 +200,7 @@ async def test_what_was_not_carried_out_is_asked_again(face, make_model, sandbox
 
 
 async def test_a_fork_is_paid_for_and_does_not_mix(face, make_model, sandbox, store):
-    graph = builder_of(ConversationNode(make_model(), store)).compile(checkpointer=InMemorySaver())
+    graph = builder_of(ConversationNode(make_model(), image_store=store)).compile(checkpointer=InMemorySaver())
     await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
     before = graph.get_state(THREAD).config
     blue = await face.call(graph, "invoke", {"messages": [BLUE]}, THREAD)
@@ -201,7 +211,7 @@ async def test_a_fork_is_paid_for_and_does_not_mix(face, make_model, sandbox, st
 
 
 async def test_without_a_checkpointer_it_just_asks(face, make_model, sandbox, store):
-    graph = builder_of(ConversationNode(make_model(), store)).compile()
+    graph = builder_of(ConversationNode(make_model(), image_store=store)).compile()
     state = await face.call(graph, "invoke", {"messages": [CAT]})
     assert len(images_of(state)) == sandbox.paid == 1
     assert not Path(store.root, "_intents").exists()
@@ -211,20 +221,22 @@ async def test_tools_may_be_bound(face, make_model, sandbox, store):
     def add(a: int, b: int) -> int:
         """Add two numbers."""
 
-    graph = builder_of(ConversationNode(make_model().bind_tools([add]), store)).compile(checkpointer=InMemorySaver())
+    graph = builder_of(ConversationNode(make_model().bind_tools([add]), image_store=store)).compile(
+        checkpointer=InMemorySaver()
+    )
     state = await face.call(graph, "invoke", {"messages": [HumanMessage("Use add for 3 and 4.")]}, THREAD)
     assert state["messages"][-1].tool_calls
 
 
 async def test_tokens_are_streamed(face, make_model, store):
-    graph = builder_of(ConversationNode(make_model(), store)).compile(checkpointer=InMemorySaver())
+    graph = builder_of(ConversationNode(make_model(), image_store=store)).compile(checkpointer=InMemorySaver())
     parts = await face.chunks(graph, {"messages": [CAT]}, config=THREAD, stream_mode="messages")
     assert len(parts) > 5
 
 
 async def test_an_intent_that_cannot_be_written_stops_before_anything_is_paid(face, make_model, sandbox, tmp_path):
     (tmp_path / "a file").write_text("in the way")
-    node = ConversationNode(make_model(), str(tmp_path / "a file" / "pictures"))
+    node = ConversationNode(make_model(), image_store=str(tmp_path / "a file" / "pictures"))
     graph = builder_of(node).compile(checkpointer=InMemorySaver())
     with pytest.raises(ImageStoreError, match=r"nothing was asked or paid: .*a file"):
         await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
@@ -233,8 +245,8 @@ async def test_an_intent_that_cannot_be_written_stops_before_anything_is_paid(fa
 
 def test_a_model_that_keeps_nothing_is_refused(make_model, store):
     with pytest.raises(InvalidInputError, match="needs store=True"):
-        ConversationNode(make_model(store=False), store)
-    ConversationNode(make_model(store=False), store, reconcile="off")
+        ConversationNode(make_model(store=False), image_store=store)
+    ConversationNode(make_model(store=False), image_store=store, reconcile="off")
 
 
 def test_what_is_worth_a_retry():
@@ -245,7 +257,7 @@ def test_what_is_worth_a_retry():
 
 
 def test_it_pickles(make_model, store):
-    node = pickle.loads(pickle.dumps(ConversationNode(make_model(), store)))
+    node = pickle.loads(pickle.dumps(ConversationNode(make_model(), image_store=store)))
     assert node.messages_key == "messages"
 
 
@@ -256,7 +268,7 @@ def test_the_program_runs_without_being_killed(tmp_path, sandbox):
 
 @pytest.mark.parametrize("shape", ["url", "markdown"])
 async def test_a_picture_that_is_only_a_url_is_stored_before_it_expires(face, make_model, sandbox, store, shape):
-    builder = create_image_graph(make_model(), store)
+    builder = create_image_graph(make_model(), image_store=store)
     graph = builder.compile(checkpointer=InMemorySaver(), interrupt_after=["draw"])
     sandbox.behave(Behavior(shape=shape, images=2))
     events = await face.chunks(
@@ -271,7 +283,7 @@ async def test_a_picture_that_is_only_a_url_is_stored_before_it_expires(face, ma
 
 
 async def test_one_that_cannot_be_stored_is_marked_and_left_to_the_next_node(face, make_model, sandbox, store):
-    graph = create_image_graph(make_model(), store).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(make_model(), image_store=store).compile(checkpointer=InMemorySaver())
     sandbox.behave(Behavior(shape="url"))
     sandbox.behave(Behavior(on="download", status=404))
     state = await face.call(graph, "invoke", {"messages": [HumanMessage("Draw a cat.")]}, THREAD)
@@ -287,7 +299,7 @@ async def test_one_that_cannot_be_stored_is_marked_and_left_to_the_next_node(fac
 )
 async def test_a_refusal_is_not_waited_for(face, make_model, sandbox, store, refusal):
     sandbox.behave(refusal)
-    graph = create_image_graph(make_model(max_retries=0), store).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(make_model(max_retries=0), image_store=store).compile(checkpointer=InMemorySaver())
     before = time.monotonic()
     state = await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)  # its policy asks again after half a second
     assert time.monotonic() - before < 20
@@ -295,7 +307,36 @@ async def test_a_refusal_is_not_waited_for(face, make_model, sandbox, store, ref
 
 
 async def test_a_connection_that_was_never_made_leaves_no_intent(face, make_model, store):
-    node = ConversationNode(make_model(base_url="http://127.0.0.1:9", max_retries=0), store)
+    node = ConversationNode(make_model(base_url="http://127.0.0.1:9", max_retries=0), image_store=store)
     with pytest.raises(APIConnectionError):
         await face.call(builder_of(node).compile(checkpointer=InMemorySaver()), "invoke", {"messages": [CAT]}, THREAD)
     assert list(Path(store.root, "_intents").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"model": "mistral-medium-latest"}, r"pass ChatMistralConversations\(model='mistral-medium-latest'\)"),
+        ({"model": FakeListChatModel(responses=[])}, "ConversationNode needs .* it is of type FakeListChatModel"),
+        ({"model": ChatMistralConversations}, "the class itself; pass an instance"),
+        ({"image_store": 42}, "image_store=42 is no place for images"),
+        ({"reconcile": "never"}, "reconcile='never' is not known; use 'on_resume', 'always' or 'off'"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_construction(make_model, wrong, words):
+    with pytest.raises(InvalidInputError, match=words):
+        ConversationNode(**{"model": make_model(), **wrong})
+
+
+def test_all_arguments_but_the_model_are_given_by_name(make_model):
+    with pytest.raises(TypeError, match=r"ConversationNode was given \(ChatMistralConversations, str\) by position"):
+        ConversationNode(make_model(), "images")
+
+
+async def test_metadata_that_is_bound_to_the_model_is_kept(face, make_model, sandbox, store):
+    bound = make_model().bind(conversation_metadata={"customer": "acme"})
+    graph = builder_of(ConversationNode(bound, image_store=store)).compile(checkpointer=InMemorySaver())
+    await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
+    (request,) = [request for request in sandbox.requests if request.method == "POST"]
+    assert request.json["metadata"]["customer"] == "acme"
+    assert request.json["metadata"].keys() == {"customer", "langchain_mistral_imagegen_key"}

@@ -12,6 +12,7 @@ from langgraph.graph.message import add_messages
 from langgraph.types import Command
 
 from langchain_mistral_imagegen import FsspecImageStore, ImageRef, ImageState, create_image_graph, merge_images
+from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.sandbox import Behavior
 
 THREAD = {"configurable": {"thread_id": "1"}}
@@ -32,7 +33,7 @@ def store(tmp_path):
 
 
 async def test_it_draws_and_stores(face, model, sandbox, store):
-    graph = create_image_graph(model, store).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=store).compile(checkpointer=InMemorySaver())
     state = await face.call(graph, "invoke", said("Draw a boat."), THREAD)
     state = await face.call(graph, "invoke", said("Make it blue."), THREAD)
     assert [ref["status"] for ref in state["images"].values()] == ["stored", "stored"]
@@ -41,12 +42,12 @@ async def test_it_draws_and_stores(face, model, sandbox, store):
 
 async def test_a_busy_server_is_asked_again(face, model, sandbox, store):
     sandbox.behave(Behavior(status=429))
-    graph = create_image_graph(model, store).compile()
+    graph = create_image_graph(model, image_store=store).compile()
     assert (await face.call(graph, "invoke", said("Draw a boat.")))["images"]
 
 
 async def test_functions_run_in_between(face, model, sandbox, store):
-    graph = create_image_graph(model, store, tools=[add]).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=store, tools=[add]).compile(checkpointer=InMemorySaver())
     state = await face.call(graph, "invoke", said("Use add for 3 and 4."), THREAD)
     assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "ai"]
     assert state["messages"][-1].text == "The result is: 7"
@@ -55,7 +56,7 @@ async def test_functions_run_in_between(face, model, sandbox, store):
 
 
 async def test_a_human_may_approve(face, model, sandbox, store):
-    graph = create_image_graph(model, store, approve=True).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=store, approve=True).compile(checkpointer=InMemorySaver())
     await face.call(graph, "invoke", said("Draw a boat."), THREAD)
     assert sandbox.paid == 0
     state = await face.call(graph, "invoke", Command(resume=True), THREAD)
@@ -64,7 +65,7 @@ async def test_a_human_may_approve(face, model, sandbox, store):
 
 async def test_what_happens_is_told_as_flat_json(face, model, sandbox, store):
     sandbox.behavior = Behavior(images=2, file_size=2_500_000, on="any")
-    graph = create_image_graph(model, store).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=store).compile(checkpointer=InMemorySaver())
     events = await face.chunks(graph, said("Draw a boat."), config=THREAD, stream_mode="custom")
     kinds = [event["type"].removeprefix("mistral.image.") for event in events]
     assert kinds[:3] == ["generating", "generated", "generated"]
@@ -78,7 +79,7 @@ async def test_what_happens_is_told_as_flat_json(face, model, sandbox, store):
 
 async def test_a_failure_is_told_and_marked(face, model, sandbox, store):
     sandbox.behave(Behavior(on="download", status=404))
-    graph = create_image_graph(model, store).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=store).compile(checkpointer=InMemorySaver())
     events = await face.chunks(graph, said("Draw a boat."), config=THREAD, stream_mode="custom")
     assert events[-1]["type"] == "mistral.image.failed"
     assert "ImageUnavailableError" in events[-1]["error"]
@@ -88,7 +89,7 @@ def test_it_can_be_extended(model, store):
     class Titled(ImageState):
         title: str
 
-    builder = create_image_graph(model, store, state_schema=Titled)
+    builder = create_image_graph(model, image_store=store, state_schema=Titled)
     builder.add_node("title", lambda state: {"title": f"{len(state['images'])} picture"})
     builder.edges.discard(("download", END))
     builder.add_edge("download", "title")
@@ -101,7 +102,7 @@ async def test_its_channels_may_have_other_names(face, model, sandbox, store):
         pictures: Annotated[dict[str, ImageRef], merge_images]
 
     keys = {"messages_key": "chat", "images_key": "pictures"}
-    graph = create_image_graph(model, store, tools=[add], approve=True, state_schema=Album, **keys)
+    graph = create_image_graph(model, image_store=store, tools=[add], approve=True, state_schema=Album, **keys)
     graph = graph.compile(checkpointer=InMemorySaver())
     await face.call(graph, "invoke", {"chat": [("user", "Draw a boat.")]}, THREAD)
     await face.call(graph, "invoke", Command(resume=True), THREAD)
@@ -109,3 +110,19 @@ async def test_its_channels_may_have_other_names(face, model, sandbox, store):
     state = await face.call(graph, "invoke", Command(resume=True), THREAD)
     assert state["chat"][-1].text == "The result is: 7"
     assert [ref["status"] for ref in state["pictures"].values()] == ["stored"]
+
+
+async def test_the_name_of_a_model_is_enough(face, sandbox, store, monkeypatch, make_model):
+    monkeypatch.setenv("MISTRAL_API_KEY", "k")
+    monkeypatch.setenv("MISTRAL_BASE_URL", sandbox.url)
+    builder = create_image_graph("mistral-large-latest", image_store=store)
+    state = await face.call(builder.compile(), "invoke", {"messages": [("user", "Draw a cat.")]})
+    assert [ref["status"] for ref in state["images"].values()] == ["stored"]
+    assert sandbox.requests[0].json["model"] == "mistral-large-latest"
+    make_model(builder.nodes["download"].runnable.model)
+
+
+@pytest.mark.parametrize(("wrong", "words"), [({"model": 42}, "of type int"), ({"image_store": 42}, "image_store=42")])
+def test_a_wrong_argument_is_refused(model, wrong, words):
+    with pytest.raises(InvalidInputError, match=words):
+        create_image_graph(**{"model": model, **wrong})

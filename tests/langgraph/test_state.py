@@ -105,7 +105,7 @@ def test_twenty_turns_with_a_picture_each_cost_little(request, tmp_path, sandbox
     thread, seconds = {"configurable": {"thread_id": "1"}}, []
     uri = request.getfixturevalue("postgres") if database is postgres else None
     with database(uri) as saver:
-        graph = create_image_graph(model, str(tmp_path / "pictures")).compile(checkpointer=saver)
+        graph = create_image_graph(model, image_store=str(tmp_path / "pictures")).compile(checkpointer=saver)
         for number in range(TURNS):
             before = time.process_time()
             state = graph.invoke({"messages": [HumanMessage(f"Draw cat number {number}.")]}, thread)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import copy
 import pickle
+from dataclasses import FrozenInstanceError, replace
 from typing import Annotated, Any, TypedDict
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -57,7 +60,7 @@ def asking(prompt: str, key: str = "messages") -> dict[str, Any]:
 @pytest.mark.parametrize("shape", ["tool_file", "url", "markdown"])
 async def test_pictures_end_up_in_the_store_and_references_in_the_state(face, model, sandbox, store, shape):
     sandbox.behave(Behavior(shape=shape, images=3))
-    state = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking(CAT))
+    state = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking(CAT))
     assert len(state["images"]) == 3
     for image_id, ref in state["images"].items():
         assert (ref["id"], ref["status"], ref["mime_type"]) == (image_id, "stored", "image/jpeg")
@@ -67,12 +70,12 @@ async def test_pictures_end_up_in_the_store_and_references_in_the_state(face, mo
 
 
 async def test_text_without_pictures_changes_nothing(face, model, store):
-    state = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking("Hello"))
+    state = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking("Hello"))
     assert state["images"] == {}
 
 
 async def test_a_second_turn_downloads_only_what_is_new(face, model, sandbox, store):
-    graph = graph_of(model, ToolFileNode(store, model), checkpointer=InMemorySaver())
+    graph = graph_of(model, ToolFileNode(image_store=store, model=model), checkpointer=InMemorySaver())
     config = {"configurable": {"thread_id": "1"}}
     await face.call(graph, "invoke", asking(CAT), config)
     state = await face.call(graph, "invoke", asking("Make it blue."), config)
@@ -82,7 +85,7 @@ async def test_a_second_turn_downloads_only_what_is_new(face, model, sandbox, st
 
 def test_state_survives_sqlite(model, store, tmp_path):
     with SqliteSaver.from_conn_string(str(tmp_path / "checkpoints.db")) as saver:
-        graph = graph_of(model, ToolFileNode(store, model), checkpointer=saver)
+        graph = graph_of(model, ToolFileNode(image_store=store, model=model), checkpointer=saver)
         config = {"configurable": {"thread_id": "1"}}
         state = graph.invoke(asking(CAT), config)
         assert graph.get_state(config).values["images"] == state["images"]
@@ -94,7 +97,7 @@ async def test_keys_can_be_renamed(face, model, store):
         chat: Annotated[list[AnyMessage], add_messages]
         pictures: Annotated[dict[str, ImageRef], merge_images]
 
-    node = ToolFileNode(store, model, messages_key="chat", images_key="pictures")
+    node = ToolFileNode(image_store=store, model=model, messages_key="chat", images_key="pictures")
     state = await face.call(graph_of(model, node, Album, "chat"), "invoke", asking(CAT, "chat"))
     assert [ref["status"] for ref in state["pictures"].values()] == ["stored"]
 
@@ -102,7 +105,7 @@ async def test_keys_can_be_renamed(face, model, store):
 async def test_a_failed_picture_is_marked_and_fetched_by_the_next_run(face, model, sandbox, store):
     sandbox.behave(Behavior(images=2))
     sandbox.behave(Behavior(on="download", status=404))
-    node = ToolFileNode(store, model, max_concurrency=1)
+    node = ToolFileNode(image_store=store, model=model, max_concurrency=1)
     state = await face.call(graph_of(model, node), "invoke", asking(CAT))
     failed, stored = sorted(state["images"].values(), key=lambda ref: ref["status"])
     assert (failed["status"], stored["status"]) == ("failed", "stored")
@@ -116,7 +119,7 @@ async def test_a_failed_picture_is_marked_and_fetched_by_the_next_run(face, mode
 
 @pytest.mark.parametrize("shape", ["tool_file", "url"])
 async def test_a_picture_that_expired_is_marked_and_what_is_stored_stays(face, model, sandbox, store, shape):
-    node = ToolFileNode(store, model)
+    node = ToolFileNode(image_store=store, model=model)
     state = await face.call(graph_of(model, node), "invoke", asking(CAT))
     (old,) = state["images"]
     sandbox.behave(Behavior(images=2, shape=shape))
@@ -136,19 +139,19 @@ async def test_a_picture_that_expired_is_marked_and_what_is_stored_stays(face, m
 async def test_an_error_can_be_raised_once_the_others_are_stored(face, model, sandbox, store, tmp_path):
     sandbox.behave(Behavior(images=3))
     sandbox.behave(Behavior(on="download", status=404))
-    node = ToolFileNode(store, model, on_error="raise", max_concurrency=1)
+    node = ToolFileNode(image_store=store, model=model, on_error="raise", max_concurrency=1)
     with pytest.raises(ImageUnavailableError):
         await face.call(graph_of(model, node), "invoke", asking(CAT))
     assert len(list((tmp_path / "pictures").rglob("*.jpg"))) == 2
 
 
 async def test_pictures_that_a_tool_put_into_messages_are_known(face, model, sandbox, store):
-    tool = MistralImageGenerationTool(chat_model=model, image_store=store)
+    tool = MistralImageGenerationTool(model=model, image_store=store)
     artifact = tool.generate("a cat")
     message = ToolMessage("drawn", tool_call_id="c", artifact=artifact)
     remote = {"schema_version": 1, "images": [{**artifact["images"][0], "id": "new", "status": "remote"}]}
     pending = ToolMessage("drawn", tool_call_id="d", artifact=remote)
-    node = ToolFileNode(store, model)
+    node = ToolFileNode(image_store=store, model=model)
     requests = len(sandbox.requests)
     assert await face.call(node, "invoke", {"messages": [message]}) == {"images": {}}
     assert len(sandbox.requests) == requests
@@ -158,7 +161,7 @@ async def test_pictures_that_a_tool_put_into_messages_are_known(face, model, san
 
 async def test_a_file_that_is_no_picture_is_marked_and_not_stored(face, model, sandbox, store, tmp_path):
     sandbox.behave(Behavior(file_bytes=b"<html>not a picture</html>"))
-    state = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking(CAT))
+    state = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking(CAT))
     (ref,) = state["images"].values()
     assert (ref["status"], "is not an image" in ref["error"]) == ("failed", True)
     assert [path for path in (tmp_path / "pictures").rglob("*") if path.is_file()] == []
@@ -166,7 +169,7 @@ async def test_a_file_that_is_no_picture_is_marked_and_not_stored(face, model, s
 
 async def test_a_picture_may_not_be_larger_than_allowed(face, model, sandbox, store):
     sandbox.behave(Behavior(file_size=300_000))
-    node = ToolFileNode(store, model, max_bytes=200_000)
+    node = ToolFileNode(image_store=store, model=model, max_bytes=200_000)
     state = await face.call(graph_of(model, node), "invoke", asking(CAT))
     (ref,) = state["images"].values()
     assert "larger than the 200,000 bytes allowed" in ref["error"]
@@ -174,13 +177,13 @@ async def test_a_picture_may_not_be_larger_than_allowed(face, model, sandbox, st
 
 async def test_many_pictures_are_stored_concurrently_and_in_full(face, model, sandbox, store):
     sandbox.behave(Behavior(images=40))
-    state = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking(CAT))
+    state = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking(CAT))
     assert {ref["status"] for ref in state["images"].values()} == {"stored"}
     assert len({ref["sha256"] for ref in state["images"].values()}) == 40
 
 
 async def test_a_node_can_be_pickled_after_use(face, model, store, make_model):
-    node = ToolFileNode(store, model)
+    node = ToolFileNode(image_store=store, model=model)
     message = model.invoke(CAT)
     await face.call(node, "invoke", {"messages": [message]})
     twin = pickle.loads(pickle.dumps(node))
@@ -190,16 +193,16 @@ async def test_a_node_can_be_pickled_after_use(face, model, store, make_model):
 
 
 def test_run_is_the_plain_function(model, store):
-    update = ToolFileNode(store, model).run({"messages": [model.invoke(CAT)]})
+    update = ToolFileNode(image_store=store, model=model).run({"messages": [model.invoke(CAT)]})
     assert len(update["images"]) == 1
 
 
 def test_the_default_model_comes_from_the_environment(model, sandbox, store, monkeypatch):
     monkeypatch.setenv("MISTRAL_API_KEY", "k")
     monkeypatch.setenv("MISTRAL_BASE_URL", sandbox.url)
-    node = ToolFileNode(store)
+    node = ToolFileNode(image_store=store)
     update = node.run({"messages": [model.invoke(CAT), AIMessage("foreign")]})
-    node._chat_model.close()
+    node._downloader.close()
     assert len(update["images"]) == 1
 
 
@@ -207,7 +210,7 @@ async def test_a_picture_for_each_task_gives_the_same(face, model, sandbox, stor
     def builder_of(path):
         builder = StateGraph(ImageState)
         builder.add_node("draw", lambda state: {"messages": [model.invoke(state["messages"])]})
-        builder.add_node("download", ToolFileNode(store, model))
+        builder.add_node("download", ToolFileNode(image_store=store, model=model))
         builder.add_edge(START, "draw")
         builder.add_conditional_edges("draw", path, ["download", END])
         builder.add_edge("download", END)
@@ -228,7 +231,7 @@ async def test_a_picture_for_each_task_gives_the_same(face, model, sandbox, stor
 
 
 async def test_of_several_tasks_the_one_that_fails_is_repeated(face, model, sandbox, store):
-    node = ToolFileNode(store, model, on_error="raise")
+    node = ToolFileNode(image_store=store, model=model, on_error="raise")
     builder = StateGraph(ImageState)
     builder.add_node("download", node, retry_policy=RetryPolicy(initial_interval=0, retry_on=ImageUnavailableError))
     builder.add_conditional_edges(START, route_images(), ["download", END])
@@ -241,10 +244,12 @@ async def test_of_several_tasks_the_one_that_fails_is_repeated(face, model, sand
 
 
 async def test_a_reference_may_bring_its_picture_along(face, model, store):
-    state = await face.call(graph_of(model, ToolFileNode(store, model, inline=True)), "invoke", asking(CAT))
+    state = await face.call(
+        graph_of(model, ToolFileNode(image_store=store, model=model, inline=True)), "invoke", asking(CAT)
+    )
     (ref,) = state["images"].values()
     assert base64.b64decode(ref["base64"]) == store.get(ref["key"])
-    plain = await face.call(graph_of(model, ToolFileNode(store, model)), "invoke", asking(CAT))
+    plain = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking(CAT))
     assert "base64" not in next(iter(plain["images"].values()))
 
 
@@ -259,33 +264,70 @@ class Overwritten(TypedDict):
 
 @pytest.mark.parametrize("schema", [MessagesState, Plain])
 async def test_a_state_without_the_channel_is_refused(face, model, store, schema):
-    node = ToolFileNode(store, model)
-    with pytest.raises(InvalidInputError, match="no channel 'images' with a reducer, so what ToolFileNode writes"):
+    node = ToolFileNode(image_store=store, model=model)
+    with pytest.raises(
+        InvalidInputError, match="no channel 'images' with a reducer, so updates of ToolFileNode would be lost"
+    ):
         node.add_to(StateGraph(schema), "download")
     with pytest.raises(InvalidInputError, match="no channel 'images'"):
-        create_image_graph(model, store, state_schema=schema)
+        create_image_graph(model, image_store=store, state_schema=schema)
     with pytest.raises(InvalidInputError, match="no channel 'images'"):
         await face.call(graph_of(model, node, schema), "invoke", asking(CAT))
 
 
 def test_messages_without_a_reducer_are_refused(model, store):
-    with pytest.raises(InvalidInputError, match="no channel 'messages' with a reducer, so what ConversationNode"):
-        ConversationNode(model, store).add_to(StateGraph(Overwritten), "draw")
+    with pytest.raises(InvalidInputError, match="no channel 'messages' with a reducer, so updates of ConversationNode"):
+        ConversationNode(model, image_store=store).add_to(StateGraph(Overwritten), "draw")
 
 
 def test_a_node_adds_itself_with_options(model, store):
     builder = StateGraph(ImageState)
-    ToolFileNode(store, model).add_to(builder, "download", metadata={"step": "last"})
+    ToolFileNode(image_store=store, model=model).add_to(builder, "download", metadata={"step": "last"})
     assert builder.nodes["download"].metadata == {"step": "last"}
 
 
 async def test_the_state_may_keep_only_what_has_changed(face, model, sandbox, store):
     saver, thread = InMemorySaver(), {"configurable": {"thread_id": "1"}}
-    older = create_image_graph(model, store).compile(checkpointer=saver)
+    older = create_image_graph(model, image_store=store).compile(checkpointer=saver)
     await face.call(older, "invoke", asking(CAT), thread)
-    graph = create_image_graph(model, store, state_schema=ImageDeltaState).compile(checkpointer=saver)
+    graph = create_image_graph(model, image_store=store, state_schema=ImageDeltaState).compile(checkpointer=saver)
     for prompt in ("Make it blue.", "Make it green."):
         state = await face.call(graph, "invoke", asking(prompt), thread)
     assert [ref["status"] for ref in state["images"].values()] == ["stored"] * 3
     assert graph.get_state(thread).values["images"] == state["images"]
     assert sandbox.paid == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"image_store": 42}, "image_store=42 is no place for images: give a path"),
+        (
+            {"model": "mistral-medium-latest"},
+            r"ToolFileNode needs .* it is 'mistral-medium-latest'; pass ChatMistralConv",
+        ),
+        (
+            {"model": FakeListChatModel(responses=[])},
+            "it is of type FakeListChatModel; pass a ChatMistralConversations",
+        ),
+        ({"on_error": "ignore"}, "on_error='ignore' is not known; use 'mark' or 'raise'"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_construction(wrong, words):
+    with pytest.raises(InvalidInputError, match=words):
+        ToolFileNode(**wrong)
+
+
+def test_arguments_are_given_by_name(model):
+    words = (
+        r"ToolFileNode was given \(ChatMistralConversations, str\) by position; pass image_store=..., model=... by name"
+    )
+    with pytest.raises(TypeError, match=words):
+        ToolFileNode(model, "images")
+
+
+def test_a_copy_and_a_pickle_are_equal_and_nothing_of_it_can_be_set(store):
+    node = ToolFileNode(image_store=store, max_bytes=5)
+    assert pickle.loads(pickle.dumps(node)) == copy.deepcopy(node) == replace(node) == node
+    with pytest.raises(FrozenInstanceError):
+        node.max_bytes = 6

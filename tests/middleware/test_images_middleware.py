@@ -301,7 +301,7 @@ async def test_several_commands_of_one_tool_are_all_looked_at(face, store):
 
 
 async def test_what_the_image_tool_stored_comes_into_the_channel(face, model, store, tmp_path):
-    tools = [MistralImageGenerationTool(chat_model=model, image_store=store), returning([block(RED)])]
+    tools = [MistralImageGenerationTool(model=model, image_store=store), returning([block(RED)])]
     answer = AIMessage(
         "",
         tool_calls=[

@@ -98,7 +98,7 @@ def leftovers(folder: Path) -> list[Path]:
 async def test_the_node_marks_what_a_disk_refuses_and_stores_it_once_it_is_repaired(face, model, sandbox, disk, file):
     sandbox.behave(Behavior(file_bytes=file))
     answer = model.invoke(CAT)
-    node = ToolFileNode(str(disk.folder), model)
+    node = ToolFileNode(image_store=str(disk.folder), model=model)
     disk.break_it()
     (ref,) = (await face.call(node, "invoke", {"messages": [answer]}))["images"].values()
     assert ref["status"] == "failed"
@@ -113,7 +113,7 @@ async def test_the_node_marks_what_a_disk_refuses_and_stores_it_once_it_is_repai
 
 
 async def test_the_tool_says_where_the_paid_picture_is(face, model, sandbox, disk):
-    tool = MistralImageGenerationTool(chat_model=model, image_store=str(disk.folder))
+    tool = MistralImageGenerationTool(model=model, image_store=str(disk.folder))
     disk.break_it()
     with pytest.raises(ImageStoreError) as caught:
         await face.call(tool, "generate", "a cat")
@@ -127,7 +127,7 @@ async def test_the_tool_says_where_the_paid_picture_is(face, model, sandbox, dis
 
 
 async def test_nothing_is_paid_if_the_intent_cannot_be_kept(face, model, sandbox, disk):
-    graph = create_image_graph(model, str(disk.folder)).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=str(disk.folder)).compile(checkpointer=InMemorySaver())
     disk.break_it()
     with pytest.raises(ImageStoreError, match=f"could not be kept in {disk.folder}, so nothing was asked or paid"):
         await face.call(graph, "invoke", {"messages": [HumanMessage(CAT)]}, THREAD)
@@ -141,7 +141,7 @@ async def test_nothing_is_paid_if_the_intent_cannot_be_kept(face, model, sandbox
 @pytest.mark.parametrize("shape", ["tool_file", "url"])
 async def test_a_graph_goes_on_and_the_next_turn_stores_the_rest(face, model, sandbox, small_disk, shape):
     """The disk takes the intent, and not the picture."""
-    graph = create_image_graph(model, str(small_disk)).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=str(small_disk)).compile(checkpointer=InMemorySaver())
     sandbox.behave(Behavior(shape=shape, file_size=LARGE))
     state = await face.call(graph, "invoke", {"messages": [HumanMessage(CAT)]}, THREAD)
     (ref,) = state["images"].values()
@@ -156,23 +156,23 @@ async def test_a_graph_goes_on_and_the_next_turn_stores_the_rest(face, model, sa
 async def test_pictures_that_fit_are_stored_beside_one_that_does_not(face, model, sandbox, small_disk):
     sandbox.behave(Behavior(images=3))
     answer = model.invoke(CAT)
-    node = ToolFileNode(str(small_disk), model, max_concurrency=1)
+    node = ToolFileNode(image_store=str(small_disk), model=model, max_concurrency=1)
     refs = list((await face.call(node, "invoke", {"messages": [answer]}))["images"].values())
     assert [ref["status"] for ref in refs] == ["stored", "stored", "failed"]
     assert list(pictures(small_disk).values()) == [True, True]
 
 
 async def test_the_artifact_names_a_picture_that_could_not_be_stored(face, model, sandbox, tmp_path):
-    tool = MistralImageGenerationTool(chat_model=model, image_store=str(tmp_path))
+    tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path))
     sandbox.behave(Behavior(images=2))
     sandbox.behave(Behavior(on="download", status=404))
     call = {"type": "tool_call", "name": tool.name, "args": {"prompt": "a cat"}, "id": "1"}
     message = await face.call(tool, "invoke", call)
     failed, stored = sorted(message.artifact["images"], key=lambda ref: ref["status"])
     assert (failed["status"], stored["status"]) == ("failed", "stored")
-    assert f"- id {failed['id']}: drawn, but not stored (ImageUnavailableError" in message.content
+    assert f"- id {failed['id']}: generated, but not stored (ImageUnavailableError" in message.content
     assert message.content.startswith("Generated 2 image(s)")
-    update = await face.call(ToolFileNode(str(tmp_path), model), "invoke", {"messages": [message]})
+    update = await face.call(ToolFileNode(image_store=str(tmp_path), model=model), "invoke", {"messages": [message]})
     assert update["images"][failed["id"]]["status"] == "stored"
     assert sandbox.paid == 2
 
@@ -197,7 +197,7 @@ async def test_what_is_deleted_in_the_middle_is_fetched_again(face, model, sandb
     sandbox.behave(Behavior(file_size=400_000))
     answer = model.invoke(CAT)
     sandbox.behave(Behavior(on="download", pace=0.1))
-    node = ToolFileNode(str(folder), model)
+    node = ToolFileNode(image_store=str(folder), model=model)
 
     def delete() -> None:
         while not leftovers(folder):
@@ -221,7 +221,7 @@ async def test_a_disk_without_hard_links_will_do(face, model, tmp_path, monkeypa
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr("os.link", no_links)
-    graph = create_image_graph(model, str(tmp_path)).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=str(tmp_path)).compile(checkpointer=InMemorySaver())
     for _ in range(2):
         state = await face.call(graph, "invoke", {"messages": [HumanMessage(CAT)]}, THREAD)
     assert {ref["status"] for ref in state["images"].values()} == {"stored"}
@@ -284,6 +284,8 @@ async def test_references_in_messages_are_all_that_a_failure_needs(face, model, 
     """A program that starts anew finds the picture of a failed run by the message alone."""
     (tmp_path / "file").write_text("in the way")
     answer = model.invoke(CAT)
-    await face.call(ToolFileNode(str(tmp_path / "file" / "x"), model), "invoke", {"messages": [answer]})
+    await face.call(
+        ToolFileNode(image_store=str(tmp_path / "file" / "x"), model=model), "invoke", {"messages": [answer]}
+    )
     (stored,) = await face.call(model, "store_images", images_of(answer), FsspecImageStore(str(tmp_path / "good")))
     assert stored["status"] == "stored"

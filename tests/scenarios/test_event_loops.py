@@ -25,7 +25,7 @@ def thread(name):
 
 async def test_nothing_blocks_the_event_loop(sandbox_process, tmp_path):
     model = ChatMistralConversations(base_url=sandbox_process, api_key="k")
-    graph = create_image_graph(model, str(tmp_path)).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=str(tmp_path)).compile(checkpointer=InMemorySaver())
     await graph.ainvoke(ASKED, thread("first"))  # what is imported when first needed blocks once
     with blockbuster.blockbuster_ctx("langchain_mistral_imagegen"):
         with pytest.raises(blockbuster.BlockingError):
@@ -40,7 +40,7 @@ async def test_nothing_blocks_the_event_loop(sandbox_process, tmp_path):
 
 def test_one_event_loop_may_follow_another(sandbox, tmp_path):
     model = ChatMistralConversations(base_url=sandbox.url, api_key="k")
-    graph = create_image_graph(model, str(tmp_path)).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=str(tmp_path)).compile(checkpointer=InMemorySaver())
 
     async def turn(prompt):
         state = await graph.ainvoke({"messages": [("user", prompt)]}, thread("1"))
@@ -59,7 +59,9 @@ async def until(condition, running):
 
 
 async def test_a_cancelled_download_leaves_nothing_and_is_taken_up_again(sandbox: Sandbox, make_model, tmp_path):
-    graph = create_image_graph(make_model(), FsspecImageStore(str(tmp_path))).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(make_model(), image_store=FsspecImageStore(str(tmp_path))).compile(
+        checkpointer=InMemorySaver()
+    )
     sandbox.behave(Behavior(images=2, file_size=5_000_000))
     sandbox.behavior = Behavior(on="download", pace=0.05)
 
@@ -81,7 +83,7 @@ async def test_a_cancelled_download_leaves_nothing_and_is_taken_up_again(sandbox
 
 
 async def test_a_cancelled_answer_is_adopted_when_the_graph_goes_on(sandbox: Sandbox, make_model, tmp_path):
-    graph = create_image_graph(make_model(), str(tmp_path)).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(make_model(), image_store=str(tmp_path)).compile(checkpointer=InMemorySaver())
     sandbox.behave(Behavior(delay=1))
     running = asyncio.create_task(graph.ainvoke(ASKED, thread("1")))
     await until(lambda: sandbox.waiting, running)
@@ -101,7 +103,7 @@ def test_a_short_script_ends_without_a_word(sandbox, tmp_path):
             "import asyncio\n"
             "from langchain_mistral_imagegen import ChatMistralConversations, create_image_graph\n"
             f"model = ChatMistralConversations(base_url={sandbox.url!r}, api_key='k')\n"
-            "graph = create_image_graph(model, 'pictures').compile()\n"
+            "graph = create_image_graph(model, image_store='pictures').compile()\n"
             f"print(len(asyncio.run(graph.ainvoke({ASKED!r}))['images']))\n"
         )
         done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)

@@ -75,7 +75,9 @@ async def saver(request, face):
 @pytest.fixture
 def threads(face, make_model, sandbox, saver, tmp_path):
     builder = StateGraph(ImageState)
-    builder.add_node("draw", ConversationNode(make_model(streaming=True, timeout=2), str(tmp_path / "pictures")))
+    builder.add_node(
+        "draw", ConversationNode(make_model(streaming=True, timeout=2), image_store=str(tmp_path / "pictures"))
+    )
     builder.add_edge(START, "draw")
     builder.add_edge("draw", END)
     return Threads(face, builder.compile(checkpointer=saver), sandbox)

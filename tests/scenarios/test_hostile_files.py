@@ -124,7 +124,7 @@ async def test_what_is_no_picture_is_marked_in_bounded_memory_and_its_siblings_a
 ):
     answer, reason = REFUSED[name]
     hostile.answers = {"/v1/files/bad/content": answer, "/v1/files/good/content": Answer([JPEG])}
-    node = ToolFileNode(store, victim, max_bytes=4 * MEGABYTE)
+    node = ToolFileNode(image_store=store, model=victim, max_bytes=4 * MEGABYTE)
     update = {}
 
     async def run() -> None:
@@ -165,7 +165,9 @@ async def test_of_a_picture_only_the_header_is_read(face, hostile, victim, store
     images = {}
 
     async def run() -> None:
-        images.update((await face.call(ToolFileNode(store, victim), "invoke", answer_with(file("f"))))["images"])
+        images.update(
+            (await face.call(ToolFileNode(image_store=store, model=victim), "invoke", answer_with(file("f"))))["images"]
+        )
 
     assert await peak(run()) < 16 * MEGABYTE
     ref = images["f"]
@@ -181,7 +183,7 @@ NAMES = [
 async def test_a_file_s_name_is_never_a_path(face, hostile, victim, store):
     blocks = [file(f"f{number}", name) for number, name in enumerate(NAMES)]
     hostile.answers = {f"/v1/files/f{number}/content": Answer([JPEG]) for number in range(len(NAMES))}
-    update = await face.call(ToolFileNode(store, victim), "invoke", answer_with(*blocks))
+    update = await face.call(ToolFileNode(image_store=store, model=victim), "invoke", answer_with(*blocks))
     assert {ref["status"] for ref in update["images"].values()} == {"stored"}
     assert [ref["file_name"] for ref in update["images"].values()] == NAMES
     assert written(store) == [f"pictures/{update['images']['f0']['key']}"]
@@ -209,7 +211,7 @@ IDS = [
 
 @pytest.mark.parametrize("file_id", IDS)
 async def test_an_id_names_one_resource_whatever_is_in_it(face, hostile, victim, store, file_id):
-    update = await face.call(ToolFileNode(store, victim), "invoke", answer_with(file(file_id)))
+    update = await face.call(ToolFileNode(image_store=store, model=victim), "invoke", answer_with(file(file_id)))
     assert update["images"][file_id]["error"].startswith("ImageUnavailableError")
     (path,) = hostile.asked
     assert [unquote(segment) for segment in path.split("/")] == ["", "v1", "files", file_id, "content"]
@@ -219,7 +221,7 @@ async def test_an_id_names_one_resource_whatever_is_in_it(face, hostile, victim,
 async def test_dots_are_no_id(face, hostile, victim, store, file_id):
     hostile.answers = {"/v1/files/good/content": Answer([JPEG])}
     state = answer_with(file(file_id), file("good"))
-    update = await face.call(ToolFileNode(store, victim), "invoke", state)
+    update = await face.call(ToolFileNode(image_store=store, model=victim), "invoke", state)
     assert update["images"][file_id]["error"].startswith(f"InvalidInputError: {file_id!r} is not an id")
     assert update["images"]["good"]["status"] == "stored"
     assert hostile.asked == ["/v1/files/good/content"]
@@ -315,7 +317,7 @@ async def test_a_given_client_does_not_follow_redirects_either(face, hostile, ma
     }
     model = make_model(base_url=hostile.url, **clients)
     hostile.answers = {"/v1/files/f/content": Answer(status=307, headers={"location": f"{sandbox.url}/v1/files"})}
-    update = await face.call(ToolFileNode(store, model), "invoke", answer_with(file("f")))
+    update = await face.call(ToolFileNode(image_store=store, model=model), "invoke", answer_with(file("f")))
     assert "status 307" in update["images"]["f"]["error"]
     assert sandbox.requests == []
     clients["http_client"].close()
@@ -329,7 +331,7 @@ async def test_a_signed_url_s_redirect_is_not_followed_and_no_key_is_sent(face, 
     redirect = Answer(status=302, headers={"location": f"{sandbox.url}/v1/files"})
     hostile.answers = {"/v1/conversations": Answer([body]), "/picture.jpg": redirect}
     answer = await face.call(victim, "invoke", "x")
-    update = await face.call(ToolFileNode(store, victim), "invoke", {"messages": [answer]})
+    update = await face.call(ToolFileNode(image_store=store, model=victim), "invoke", {"messages": [answer]})
     assert update["images"]["m"]["status"] == "failed"
     assert "SECRET" not in repr(update)
     assert hostile.asked == ["/v1/conversations", "/picture.jpg?sig=SECRET"]

@@ -93,7 +93,7 @@ def test_a_picture_is_drawn_once_told_and_served(sandbox, tmp_path):
 
 async def drawn(model, folder, cancel_after: float | None = None):
     """Draw where blocking calls on the event loop are errors, as in the development server."""
-    graph = create_image_graph(model, str(folder)).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(model, image_store=str(folder)).compile(checkpointer=InMemorySaver())
     with blockbuster_ctx():
         async with asyncio.timeout(cancel_after):
             return await graph.ainvoke(QUESTION, THREAD)

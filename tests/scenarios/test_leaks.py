@@ -80,7 +80,7 @@ CALLS = {
 async def world(sandbox, make_model, tmp_path):
     answer = await make_model().ainvoke("Draw a cat.")
     model, store = make_model(), FsspecImageStore(str(tmp_path))
-    tool = MistralImageGenerationTool(chat_model=model, image_store=store)
+    tool = MistralImageGenerationTool(model=model, image_store=store)
     return SimpleNamespace(model=model, store=store, tool=tool, answer=answer, refs=images_of(answer))
 
 

@@ -224,7 +224,7 @@ async def structuring(world):
 
 
 async def using_the_tool(world):
-    tool = MistralImageGenerationTool(chat_model=world.model, image_store=world.store)
+    tool = MistralImageGenerationTool(model=world.model, image_store=world.store)
     call = {"type": "tool_call", "name": tool.name, "args": {"prompt": "an orange cat"}, "id": "1"}
     return [await world.call(tool, "invoke", call), tool]
 
@@ -233,7 +233,7 @@ async def running_a_graph(world):
     """With checkpoints in a file, by whose bytes it is judged."""
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-    path, builder = str(world.folder / "checkpoints.db"), create_image_graph(world.model, world.store)
+    path, builder = str(world.folder / "checkpoints.db"), create_image_graph(world.model, image_store=world.store)
     asked = {"messages": [HumanMessage(CAT)]}
     if world.face.is_async:
         async with AsyncSqliteSaver.from_conn_string(path) as saver:
@@ -243,7 +243,7 @@ async def running_a_graph(world):
 
 
 async def streaming_a_graph(world):
-    graph = create_image_graph(world.model, world.store).compile(checkpointer=InMemorySaver())
+    graph = create_image_graph(world.model, image_store=world.store).compile(checkpointer=InMemorySaver())
     modes = ["values", "updates", "custom", "messages", "debug"]
     return await world.face.chunks(graph, {"messages": [HumanMessage(CAT)]}, config=THREAD, stream_mode=modes)
 
@@ -262,7 +262,7 @@ async def using_the_api(world):
 
 async def tracing_pictures(world):
     """With the store at a public URL, which is none of the secrets."""
-    graph = create_image_graph(world.model, world.store).compile()
+    graph = create_image_graph(world.model, image_store=world.store).compile()
     tracer = ImageTracer(public_url="https://example.com/images")
     return [await world.call(graph, "invoke", {"messages": [HumanMessage(CAT)]}, {"callbacks": [tracer]})]
 
@@ -293,7 +293,7 @@ OPERATIONS = [
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_nothing_leaks_when_all_goes_well(world, langsmith, log, spans, capfd, tmp_path, operation, shape):
     world.sandbox.behavior = Behavior(shape=shape, on="any", images=2)
-    results = [*await operation(world), world.model, ToolFileNode(world.store, world.model)]
+    results = [*await operation(world), world.model, ToolFileNode(image_store=world.store, model=world.model)]
     traced = langsmith.traced()
     shown = [way for result in results for way in ways_to_show(result)]
     wanted = canaries(world.sandbox)
@@ -334,7 +334,7 @@ FAILURES = {
 
 
 async def storing(world):
-    node = ToolFileNode(world.store, world.model)
+    node = ToolFileNode(image_store=world.store, model=world.model)
     return [await world.call(node, "invoke", {"messages": [await world.call(world.model, "invoke", CAT)]})]
 
 
@@ -362,7 +362,7 @@ async def test_nothing_leaks_when_it_fails(world, langsmith, log, spans, capfd, 
 
 async def test_nothing_leaks_when_nobody_answers_or_the_disk_refuses(world, langsmith, log, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    tool = MistralImageGenerationTool(chat_model=world.model, image_store=str(tmp_path / "file" / "below"))
+    tool = MistralImageGenerationTool(model=world.model, image_store=str(tmp_path / "file" / "below"))
     world.sandbox.behavior = Behavior(shape="url")
     refused = await caught(world.call(tool, "generate", "an orange cat"))
     unheard = await caught(world.call(world.make_model(base_url="http://127.0.0.1:9"), "invoke", CAT))

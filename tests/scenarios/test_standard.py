@@ -76,7 +76,7 @@ async def closed(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Close what the suites open, on the event loop that it belongs to."""
     made = [request.getfixturevalue(name) for name in ("model", "tool") if name in request.fixturenames]
     yield
-    for model in (one.chat_model if isinstance(one, MistralImageGenerationTool) else one for one in made):
+    for model in (one.model if isinstance(one, MistralImageGenerationTool) else one for one in made):
         model.close()
         await model.aclose()
 
@@ -138,7 +138,7 @@ class ToolParameters:
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
         model = ChatMistralConversations(base_url=Server.url, api_key=Server.key)
-        return {"chat_model": model, "image_store": "memory://standard"}
+        return {"model": model, "image_store": "memory://standard"}
 
 
 class TestToolUnit(ToolParameters, ToolsUnitTests):

@@ -77,8 +77,8 @@ def store(tmp_path):
 def worker(request, face, model, store):
     method = "arun" if face.is_async else "run"
     builder = StateGraph(ImageState)
-    builder.add_node("draw", getattr(ConversationNode(model, store), method), metadata=IN_ACTIVITY)
-    builder.add_node("download", getattr(ToolFileNode(store, model), method), metadata=IN_ACTIVITY)
+    builder.add_node("draw", getattr(ConversationNode(model, image_store=store), method), metadata=IN_ACTIVITY)
+    builder.add_node("download", getattr(ToolFileNode(image_store=store, model=model), method), metadata=IN_ACTIVITY)
     builder.add_edge(START, "draw")
     builder.add_edge("draw", "download")
     builder.add_edge("download", END)
@@ -112,4 +112,4 @@ async def test_an_activity_that_is_retried_pays_once(worker, sandbox):
 
 def test_the_wired_graph_is_not_for_temporal(model, store):
     with pytest.raises(ValueError, match="retry_policy"):
-        LangGraphPlugin(graphs={"images": create_image_graph(model, store)})
+        LangGraphPlugin(graphs={"images": create_image_graph(model, image_store=store)})

@@ -26,6 +26,6 @@ async def store(model, answers, folder) -> list:
 
 
 async def store_by_nodes(model, answers, folder) -> list:
-    node = ToolFileNode(FsspecImageStore(str(folder)), model)
+    node = ToolFileNode(image_store=FsspecImageStore(str(folder)), model=model)
     updates = await asyncio.gather(*(node.ainvoke({"messages": [answer]}) for answer in answers))
     return [(ref["id"], ref["status"]) for update in updates for ref in update["images"].values()]

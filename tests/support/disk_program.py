@@ -32,9 +32,11 @@ def main(url: str, folder: str, how: str) -> None:
     model = ChatMistralConversations(base_url=url, api_key="k", max_retries=0)
     answer = model.invoke([HumanMessage("Draw a boat.")])
     with tempfile.TemporaryDirectory() as elsewhere:  # imports what is needed, while all files can be read
-        ToolFileNode(elsewhere, model).run({"messages": [answer]})
+        ToolFileNode(image_store=elsewhere, model=model).run({"messages": [answer]})
     restrict(how)
-    print(json.dumps(list(ToolFileNode(folder, model).run({"messages": [answer]})["images"].values())))
+    print(
+        json.dumps(list(ToolFileNode(image_store=folder, model=model).run({"messages": [answer]})["images"].values()))
+    )
 
 
 if __name__ == "__main__":

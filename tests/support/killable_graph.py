@@ -51,8 +51,8 @@ def graph_of(url: str, folder: Path, moment: str, checkpointer: Any, **settings:
     draw = DyingNode if moment == "after the call" else ConversationNode
     download = DyingDownload if moment == "before the download" else ToolFileNode
     builder = StateGraph(ImageState)
-    builder.add_node("draw", draw(model, store))
-    builder.add_node("download", download(store, model))
+    builder.add_node("draw", draw(model, image_store=store))
+    builder.add_node("download", download(image_store=store, model=model))
     builder.add_edge(START, "draw")
     builder.add_edge("draw", "download")
     builder.add_edge("download", END)
