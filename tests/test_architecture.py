@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +121,27 @@ def test_importing_the_package_imports_nothing_heavy():
 def test_the_chat_model_needs_no_langgraph_storage_or_server():
     heavy = {"langgraph", "fsspec", "PIL", "starlette", "mistralai", "langchain"}
     assert not loaded_by(f"from {NAME} import ChatMistralConversations") & heavy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "statement", "reason"),
+    [
+        ("images", "from langchain_mistral_imagegen.chat_models import ChatMistralConversations", "Imports point down"),
+        ("sandbox/behavior", "from langchain_mistral_imagegen import errors", "Imports point down"),
+        ("sandbox/behavior", "import httpx", "The sandbox stands alone"),
+        ("_protocol/entries", "import httpx", "The protocol knows"),
+        ("a_new_module", "", "Imports point down"),
+    ],
+)
+def test_a_broken_contract_is_noticed(module, statement, reason, tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / NAME, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    source = tmp_path / NAME / f"{module}.py"
+    text = source.read_text() if source.exists() else '"""New."""\n'
+    source.write_text(f"{text}\n{statement}\n")
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert reason in done.stdout

@@ -74,6 +74,7 @@ def test_every_recipe_is_tested_and_in_the_index():
     assert sorted(re.findall(r"^- \[(.+)\]\(\1\): .+", index, re.MULTILINE)) == sorted(RUN_BY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", SAID)
 def test_a_recipe_runs_and_leaves_pictures(recipe, tmp_path):
     if recipe == "postgres_workers":
@@ -83,6 +84,7 @@ def test_a_recipe_runs_and_leaves_pictures(recipe, tmp_path):
     assert len(list(tmp_path.rglob("*.jpg"))) == PICTURES[recipe]
 
 
+@pytest.mark.slow
 def test_workers_without_a_job_go_home(postgres, monkeypatch, tmp_path):
     """As on a second run, where nothing comes that the first worker could be killed at."""
     monkeypatch.setenv("POSTGRES_URI", postgres)
@@ -93,6 +95,7 @@ def test_workers_without_a_job_go_home(postgres, monkeypatch, tmp_path):
     assert list(tmp_path.rglob("*.jpg")) == []
 
 
+@pytest.mark.slow
 def test_pictures_go_into_a_bucket(s3_server, monkeypatch):
     fsspec.filesystem("s3", **s3_server).mkdir(bucket := f"bucket-{secrets.token_hex(8)}")
     monkeypatch.setenv("MISTRAL_IMAGEGEN_STORE", f"s3://{bucket}/pictures")
@@ -128,6 +131,7 @@ def test_the_tests_of_the_recipe_pass(pytester, monkeypatch):
     done.assert_outcomes(passed=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_a_notebook_runs_and_shows_pictures(notebook, monkeypatch, tmp_path):
     for folder in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):

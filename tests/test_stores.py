@@ -247,6 +247,7 @@ def test_a_writer_killed_in_the_middle_leaves_no_visible_key(tmp_path, at):
     assert (visible(store), len(list(store.all_keys()))) == ([], 1)
 
 
+@pytest.mark.slow
 def test_nor_in_an_object_store(s3_store, s3_server, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     client = boto3.client("s3", endpoint_url=s3_server["endpoint_url"], region_name="us-east-1",

@@ -170,6 +170,7 @@ print(model.ensure_agent("Painter").agent_id)
 """
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_share_one_agent(sandbox, monkeypatch):
     monkeypatch.setenv("MISTRAL_API_KEY", "k")
     monkeypatch.setenv("MISTRAL_BASE_URL", sandbox.url)

@@ -98,6 +98,7 @@ def trial(folder: Path, durability: str, moment: str) -> tuple[int, int, str, in
         return killed, sandbox.paid, said.strip(), len(list(folder.rglob("*.jpg")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["sync", "async"])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_three_pictures_wanted_three_paid_three_stored(tmp_path, moment, durability):
@@ -119,6 +120,7 @@ def builder_of(node, **options):
     return builder
 
 
+@pytest.mark.slow
 async def test_an_answer_that_got_lost_is_adopted_by_a_retry(face, make_model, sandbox, store):
     """The connection dies while it draws: the retry finds the picture instead of paying for another."""
     node = ConversationNode(make_model(timeout=0.5, max_retries=0), image_store=store)
@@ -130,6 +132,7 @@ async def test_an_answer_that_got_lost_is_adopted_by_a_retry(face, make_model, s
     assert state["messages"][-1].text.startswith("Here is your image")
 
 
+@pytest.mark.slow
 async def test_a_lost_append_is_adopted_and_continued(face, make_model, sandbox, store):
     node = ConversationNode(make_model(timeout=0.5, max_retries=0), image_store=store)
     policy = RetryPolicy(retry_on=ConversationNode.retry_on, initial_interval=1.5)
@@ -163,6 +166,7 @@ async def test_its_own_answer_is_adopted_also_from_a_list_of_all(face, make_mode
     assert sandbox.paid == 3
 
 
+@pytest.mark.slow
 async def test_the_same_in_a_subgraph_whose_parent_retries(face, make_model, sandbox, store):
     inner = builder_of(ConversationNode(make_model(timeout=0.5, max_retries=0), image_store=store)).compile()
     policy = RetryPolicy(retry_on=ConversationNode.retry_on, initial_interval=1.5)
@@ -172,6 +176,7 @@ async def test_the_same_in_a_subgraph_whose_parent_retries(face, make_model, san
     assert len(images_of(state)) == sandbox.paid == 1
 
 
+@pytest.mark.slow
 async def test_an_answer_that_is_still_drawn_is_waited_for(face, make_model, sandbox, store):
     """Another worker takes over while the first request is still being carried out."""
     first, second = make_model(timeout=0.3, max_retries=0), make_model(timeout=20, max_retries=0)
@@ -189,6 +194,7 @@ async def test_an_answer_that_is_still_drawn_is_waited_for(face, make_model, san
     assert len(images_of(state)) == sandbox.paid == 1
 
 
+@pytest.mark.slow
 async def test_what_was_not_carried_out_is_asked_again(face, make_model, sandbox, store):
     node = ConversationNode(make_model(timeout=2, max_retries=0), image_store=store)
     graph = builder_of(node).compile(checkpointer=InMemorySaver())

@@ -13,6 +13,7 @@ from places import TESTS
 BENCHMARKS = TESTS / "benchmarks"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("curl") or sys.platform != "linux", reason="they need curl and Linux")
 def test_the_command_measures_every_row(tmp_path):
     results = tmp_path / "results.json"

@@ -240,6 +240,7 @@ def outcome(process: subprocess.Popen[str]) -> list[dict[str, str]]:
     return json.loads(said)
 
 
+@pytest.mark.slow
 def test_processes_that_store_the_same_picture_at_once_store_it_once(sandbox, tmp_path):
     sandbox.behave(Behavior(on="download", pace=0.2), times=None)
     sandbox.behave(Behavior(file_size=300_000), times=None)

@@ -68,6 +68,7 @@ def environment_of(sandbox) -> dict[str, str]:
     return {**ours, **offline, "MISTRAL_BASE_URL": sandbox.url, "MISTRAL_API_KEY": "k"}
 
 
+@pytest.mark.slow
 def test_a_picture_is_drawn_once_told_and_served(sandbox, tmp_path):
     folder, environment = tmp_path / "recipe", environment_of(sandbox)
     shutil.copytree(RECIPE, folder)

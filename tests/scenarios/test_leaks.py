@@ -103,6 +103,7 @@ async def test_cancelling_closes_the_socket_at_once_and_leaves_nothing(sandbox, 
     await until(lambda: connections(sandbox) <= before + idle)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["restart", "write"])
 async def test_cancelling_while_a_thread_is_at_the_disk_leaves_no_file(sandbox, world, tmp_path, monkeypatch, moment):
     from langchain_mistral_imagegen.stores._incoming import IncomingImage
@@ -236,6 +237,7 @@ def traced():
     tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_five_hundred_turns_leave_nothing(sandbox_process, tmp_path, traced):
     turns = Turns(sandbox_process, tmp_path)
     for _ in range(3):
@@ -249,6 +251,7 @@ def test_five_hundred_turns_leave_nothing(sandbox_process, tmp_path, traced):
     turns.close()
 
 
+@pytest.mark.slow
 async def test_five_hundred_async_turns_leave_nothing(sandbox_process, tmp_path, traced):
     turns = Turns(sandbox_process, tmp_path)
     for _ in range(3):

@@ -43,6 +43,7 @@ def paid(url: str) -> int:
     return len(httpx.get(f"{url}/v1/conversations", params=query, headers={"authorization": "Bearer k"}).json())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_thousand_conversations_at_once(sandbox_process, make, grown, size):
     async with make(default_headers=DELAYED) as model:
@@ -52,6 +53,7 @@ async def test_a_thousand_conversations_at_once(sandbox_process, make, grown, si
     assert grown() < 30 + size * 0.06
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 async def test_a_thousand_downloads_at_once_and_from_a_thousand_nodes(make, grown, tmp_path, size):
     async with make() as model:
@@ -63,6 +65,7 @@ async def test_a_thousand_downloads_at_once_and_from_a_thousand_nodes(make, grow
     assert grown() < 40 + size * 0.1
 
 
+@pytest.mark.slow
 def test_two_hundred_threads(sandbox_process, make, grown):
     with make(default_headers=DELAYED) as model:
         answers = model.batch(prompts(600), {"max_concurrency": 200})
@@ -71,6 +74,7 @@ def test_two_hundred_threads(sandbox_process, make, grown):
     assert grown() < 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["async", "threads"])
 def test_more_at_once_than_the_process_may_have_files_wait(sandbox_process, tmp_path, how):
     command = [sys.executable, str(SUPPORT / "few_files.py"), sandbox_process, how, str(tmp_path)]

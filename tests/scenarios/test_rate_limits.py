@@ -35,6 +35,7 @@ def sandbox():
         yield running
 
 
+@pytest.mark.slow
 async def test_fifty_pictures_with_ten_a_minute_are_all_drawn_and_paid_once(face, make_model, sandbox, short_minutes):
     """Four at a time: each minute at most these four are refused, and then they wait."""
     config = RunnableConfig(max_concurrency=4)

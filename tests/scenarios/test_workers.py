@@ -50,6 +50,7 @@ def first_in(sandbox: Sandbox, moment: str) -> Any:
     return next((request for request in sandbox.requests if request.path.endswith("/content")), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["in the call", "in the download"])
 @pytest.mark.parametrize("program", ["postgres_workers", "async_worker"])
 @pytest.mark.parametrize("attempt", range(2))
