@@ -14,9 +14,11 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from langchain_mistral_imagegen._http.body import Body, check_encoding, goes_into_sink, response, stays_open
+from langchain_mistral_imagegen._http.departure import check_deadline, this_moment, tracing
 from langchain_mistral_imagegen._http.pools import AsyncConnections
 from langchain_mistral_imagegen._http.secrecy import redact_http_logs, translated_errors, without_locals
 from langchain_mistral_imagegen._http.settings import Settings
+from langchain_mistral_imagegen._protocol.deadlines import Now
 from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Failed, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink
 from langchain_mistral_imagegen._protocol.sse import EventStreamDecoder
@@ -73,6 +75,8 @@ class AsyncClient:
                 return await self._send(effect)
             case Failed(request, attempt, error):
                 return self._settings.retry.delay(request, attempt, error)
+            case Now():
+                return this_moment()
             case Pause(seconds):
                 return await asyncio.sleep(seconds)
             case Blocking(call):
@@ -84,7 +88,9 @@ class AsyncClient:
         with translated_errors(request):
             async with AsyncExitStack() as opened:
                 http = await opened.enter_async_context(self._connections.client())
-                raw = await http.send(self._settings.build(http, request), stream=True, follow_redirects=False)
+                built = self._settings.build(http, request, tracing(request, is_async=True))
+                check_deadline(request)
+                raw = await http.send(built, stream=True, follow_redirects=False)
                 opened.push_async_callback(raw.aclose)
                 if stays_open(request, raw):
                     return _OpenResponse(**vars(response(request, raw)), raw=raw, opened=opened.pop_all())

@@ -57,7 +57,9 @@ class Settings:
             raise ImageUnavailableError(f"The image's URL leads to {url.host!r}, which is not a host of Mistral's")
         return url
 
-    def build(self, client: httpx.Client | httpx.AsyncClient, request: Request) -> httpx.Request:
+    def build(
+        self, client: httpx.Client | httpx.AsyncClient, request: Request, extensions: dict[str, Any] | None = None
+    ) -> httpx.Request:
         """Make the HTTP library's request."""
         content = _content(request)
         headers = {"user-agent": f"langchain-mistral-imagegen/{__version__}", **request.headers}
@@ -67,7 +69,9 @@ class Settings:
         if content is not None:
             headers["content-type"] = "application/json"
         url = self.url(request)
-        return client.build_request(request.method, url, headers=headers, content=content, timeout=self._timeouts)
+        return client.build_request(
+            request.method, url, headers=headers, content=content, timeout=self._timeouts, extensions=extensions
+        )
 
     @functools.cached_property
     def _timeouts(self) -> httpx.Timeout:

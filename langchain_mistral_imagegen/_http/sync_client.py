@@ -14,9 +14,11 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from langchain_mistral_imagegen._http.body import Body, check_encoding, goes_into_sink, response, stays_open
+from langchain_mistral_imagegen._http.departure import check_deadline, this_moment, tracing
 from langchain_mistral_imagegen._http.pools import Connections
 from langchain_mistral_imagegen._http.secrecy import redact_http_logs, translated_errors, without_locals
 from langchain_mistral_imagegen._http.settings import Settings
+from langchain_mistral_imagegen._protocol.deadlines import Now
 from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Failed, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink
 from langchain_mistral_imagegen._protocol.sse import EventStreamDecoder
@@ -126,6 +128,8 @@ class _Driver:
                 return self._send(effect)
             case Failed(request, attempt, error):
                 return self.settings.retry.delay(request, attempt, error)
+            case Now():
+                return this_moment()
             case Pause(seconds):
                 return time.sleep(seconds)
             case Blocking(call):
@@ -136,7 +140,9 @@ class _Driver:
     def _send(self, request: Request) -> Response:
         with translated_errors(request), ExitStack() as opened:
             http = opened.enter_context(self.connections.client())
-            raw = http.send(self.settings.build(http, request), stream=True, follow_redirects=False)
+            built = self.settings.build(http, request, tracing(request, is_async=False))
+            check_deadline(request)
+            raw = http.send(built, stream=True, follow_redirects=False)
             opened.callback(raw.close)
             if stays_open(request, raw):
                 return _OpenResponse(**vars(response(request, raw)), raw=raw, opened=opened.pop_all())

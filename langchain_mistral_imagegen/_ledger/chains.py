@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from langchain_mistral_imagegen._ledger.decision import Head
-from langchain_mistral_imagegen._ledger.records import Asking, Record, read_record, write_record
+from langchain_mistral_imagegen._ledger.records import Asking, Record, See, read_record, write_record
 from langchain_mistral_imagegen.errors import ImageStoreError
 from langchain_mistral_imagegen.stores._ledger_files import LedgerFiles
 
@@ -43,7 +43,7 @@ class Ledger:
     def create(self, key: str, number: int, record: Record) -> bool:
         """Create a record, unless its number is taken, and tell whether it was created by this very call.
 
-        An `Asking` is on the disk when this returns. The others need not be: losing one costs a wait or a look.
+        An `Asking` or a `See` is on the disk when this returns; to lose one of the others costs a wait or a look.
 
         Raises:
             ImageStoreError: If it cannot be written. A request must not leave then.
@@ -52,7 +52,7 @@ class Ledger:
         failure: OSError = FileExistsError(place)
         for _ in range(_ATTEMPTS):
             try:
-                self.files.create(place, data, synced=isinstance(record, Asking))
+                self.files.create(place, data, synced=isinstance(record, Asking | See))
             except OSError as error:  # also FileExistsError: a client library may have repeated its own success
                 failure = error
                 with suppress(OSError):

@@ -1,7 +1,7 @@
 """Operations of more than one step, each written once, for both clients.
 
-A flow is a generator: it yields the next effect (`Request`, `Failed`, `Pause`, `Blocking`, `Together`), is sent its
-result, and returns its own. The clients of `_http` perform the effects, in a thread or on an event loop.
+A flow is a generator: it yields the next effect (`Request`, `Failed`, `Pause`, `Blocking`, `Together`, `Now`), is sent
+its result, and returns its own. The clients of `_http` perform the effects, in a thread or on an event loop.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
 
 from langchain_mistral_imagegen._protocol import requests
+from langchain_mistral_imagegen._protocol.deadlines import Moment, Now
 from langchain_mistral_imagegen._protocol.entries import ConversationHistory, read_response
 from langchain_mistral_imagegen._protocol.failures import raise_for_status
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink, ignore_progress
@@ -69,7 +70,7 @@ class Together:
     limit: int
 
 
-Effect: TypeAlias = Request | Failed | Pause | Blocking | Together
+Effect: TypeAlias = Request | Failed | Pause | Blocking | Together | Now
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -179,6 +180,11 @@ def _unavailable(ref: ImageRef, reason: str) -> ImageUnavailableError:
 def together(flows: Sequence[Flow[T]], limit: int) -> Flow[list[T | Exception]]:
     """Run flows at the same time and return results and errors in order."""
     return cast("list[T | Exception]", (yield Together(flows, limit)))
+
+
+def now() -> Flow[Moment]:
+    """Return this moment."""
+    return cast("Moment", (yield Now()))
 
 
 def blocking(call: Callable[[], T]) -> Flow[T]:

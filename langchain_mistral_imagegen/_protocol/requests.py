@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
+from langchain_mistral_imagegen._protocol.deadlines import Deadline
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 
@@ -39,6 +40,7 @@ class Request:
         sink: Where the body of a success goes, instead of into memory.
         stream: Whether the body of a success is left open, to be read event by event.
         on_bytes: Called with the number of bytes received so far while a body goes into a sink.
+        deadline: Until when its headers may leave; later it must not be sent.
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -51,6 +53,7 @@ class Request:
     stream: bool = False
     sink: Sink | None = None
     on_bytes: Callable[[int], None] = ignore_progress
+    deadline: Deadline | None = None
 
     @property
     def once(self) -> bool:
