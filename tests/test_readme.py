@@ -1,4 +1,4 @@
-"""The README's code runs, and its commands are the ones CI runs."""
+"""README and guides: their code runs, their links lead somewhere, and their tables are complete."""
 
 from __future__ import annotations
 
@@ -7,68 +7,72 @@ import shlex
 from typing import Any
 
 import pytest
+from documents import GUIDES, PAGES, fences, guide
 from langchain_core.language_models import BaseChatModel
-from places import ROOT
+from places import COOKBOOK, README
 
-from langchain_mistral_imagegen import MistralImageGenerationTool
+from langchain_mistral_imagegen import ChatMistralConversations, MistralImageGenerationTool
 from langchain_mistral_imagegen.chat_models._settings import ModelSettings
 from langchain_mistral_imagegen.sandbox import Sandbox
 
 pytest_plugins = ["pytester"]
 
-README = (ROOT / "README.md").read_text()
+CODE = [
+    pytest.param(code, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, code in enumerate(fences(page, "python"))
+]
+STORING = (".save(", "tool.generate", "ToolFileNode(", "ImagesMiddleware(", "create_image_graph(")
 
 
-def fences(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.parametrize("code", fences("python"), ids=range(len(fences("python"))))
+@pytest.mark.parametrize("code", CODE)
 def test_python_code_runs(code, sandbox, monkeypatch, tmp_path):
     monkeypatch.setenv("MISTRAL_API_KEY", "k")
     monkeypatch.setenv("MISTRAL_BASE_URL", sandbox.url)
     names: dict[str, Any] = {}
-    exec(compile(code, "README.md", "exec"), names)  # noqa: S102  # that is the test
+    exec(compile(code, "page", "exec"), names)  # noqa: S102  # that is the test
     assert sandbox.paid > 0 or isinstance(names.get("sandbox"), Sandbox)
-    assert bool(list(tmp_path.rglob("*.jpg"))) == any(
-        word in code
-        for word in (".save(", "tool.generate", "ToolFileNode(", "ImagesMiddleware(", "create_image_graph(model")
-    )
-    for name in ("model", "tool"):
-        if name in names:
-            made = names[name]
-            (made.model if isinstance(made, MistralImageGenerationTool) else made).close()
+    assert bool(list(tmp_path.rglob("*.jpg"))) == any(word in code for word in STORING)
+    for made in names.values():
+        if isinstance(made, MistralImageGenerationTool):
+            made = made.model  # noqa: PLW2901  # what holds the connections
+        if isinstance(made, ChatMistralConversations):
+            made.close()
+
+
+def test_the_first_example_needs_no_key(tmp_path):
+    exec(compile(fences(README, "python")[0], "README.md", "exec"), {})  # noqa: S102  # that is the test
+    assert (tmp_path / "cat.jpg").read_bytes().startswith(b"\xff\xd8\xff")
 
 
 def test_the_tests_of_an_app_pass(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the plugin is there once, installed or not
-    (code,) = fences("python test_poster.py")
+    (code,) = fences(guide("testing"), "python test_poster.py")
     pytester.makepyfile(test_poster=code)
     done = pytester.runpytest_subprocess("-p", "langchain_mistral_imagegen.pytest_plugin", "-W", "error", timeout=60)
     done.assert_outcomes(passed=2)
 
 
 def test_the_commands_set_up_everything_in_one_line():
-    first, tests = fences("sh")
+    first, tests = fences(README, "sh")
     assert first.startswith("python3 -m venv .venv && .venv/bin/pip install -e '.[cli]' && .venv/bin/mistral-imagegen ")
     assert tests == "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest\n"
 
 
-def test_the_table_of_settings_is_complete_and_tells_the_defaults():
-    table = README.partition("\n## Settings\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (`.+?) \| (.+?) \|", table, re.MULTILINE)
+def test_the_table_of_settings_is_complete_and_has_the_defaults():
+    rows = re.findall(r"^\| (`.+?) \| (.+?) \|", guide("settings").read_text(), re.MULTILINE)
     own = ModelSettings.model_fields.keys() - BaseChatModel.model_fields.keys()
     assert {name for names, _ in rows for name in re.findall(r"`(\w+)`", names)} == own
-    defaults = {names.strip("`"): default.strip("`") for names, default in rows if names.count("`") == 2}
-    told = {
+    written = {names.strip("`"): default.strip("`") for names, default in rows if names.count("`") == 2}
+    defaults = {
         name: str(ModelSettings.model_fields[name].default)
         for name in ("timeout", "max_retries", "continuation", "transport")
     }
-    assert {**told, "timeout": "300"} == {name: defaults[name] for name in told}
+    assert {**defaults, "timeout": "300"} == {name: written[name] for name in defaults}
 
 
 def test_the_console_commands_run(command, sandbox, tmp_path):
-    (console,) = fences("console")
+    (console,) = fences(guide("command"), "console")
     (tmp_path / "prompts.txt").write_text("Draw a cat.\nDraw a dog.\n")
     for line in console.splitlines():
         conversations = list(sandbox.conversations.by_id) or [""]
@@ -81,6 +85,18 @@ def test_the_console_commands_run(command, sandbox, tmp_path):
     assert len(list((tmp_path / "again").glob("*.jpg"))) == 1
 
 
-def test_links_lead_to_files():
-    for target in re.findall(r"\]\((?!http|#)([^)]+)\)|src=\"([^\"]+)\"", README):
-        assert (ROOT / (target[0] or target[1])).exists()
+@pytest.mark.parametrize("page", [*PAGES, COOKBOOK / "README.md"], ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_links_lead_to_files_and_headings(page):
+    for target in re.findall(r"\]\((?!http)([^)]+)\)|src=\"([^\"]+)\"", page.read_text()):
+        path, _, heading = (target[0] or target[1]).partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        titles = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE) if heading else []
+        assert not heading or heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_pages_are_short_and_in_the_index():
+    assert README.read_text().count("\n") <= 200
+    assert [page.name for page in GUIDES if page.read_text().count("\n") >= 150] == []
+    index = (COOKBOOK / "README.md").read_text()
+    assert [page.name for page in GUIDES if f"(guides/{page.name})" not in index] == []

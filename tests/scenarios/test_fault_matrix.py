@@ -1,6 +1,6 @@
 """Every operation under every fault, on real sockets: what is repeated, which error comes, what was paid, what is found.
 
-The table below is the expectation, and the one in the README is made of it.
+The table below is the expectation, and the one in the guide is made of it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import socket
 from typing import NamedTuple
 
 import pytest
+from documents import guide
 from faults import FaultyProxy
 from langchain_core.messages import HumanMessage
-from places import README
 
 from langchain_mistral_imagegen import api, errors, images_of
 from langchain_mistral_imagegen._protocol.retry import RetryPolicy
@@ -206,7 +206,7 @@ def said(outcome: Outcome) -> str:
 
 
 def drawn() -> str:
-    """Return the table of the README."""
+    """Return the table of the guide."""
     rows = ["| fault | asks for money | reads, downloads | makes an agent |", "| --- | --- | --- | --- |"]
     same: dict[tuple[Outcome, ...], list[str]] = {}
     for fault, outcomes in TABLE.items():
@@ -216,6 +216,6 @@ def drawn() -> str:
 
 
 def test_the_readme_has_this_table():
-    shown = re.search(r"<!-- faults -->\n(.*?)\n<!-- /faults -->", README.read_text(), re.DOTALL)
+    shown = re.search(r"<!-- faults -->\n(.*?)\n<!-- /faults -->", guide("errors").read_text(), re.DOTALL)
     assert shown, drawn()
     assert shown[1] == drawn()
