@@ -76,7 +76,7 @@ def test_replies_and_faults_are_scripted(passes):
         from langchain_mistral_imagegen.errors import OutcomeUnknownError
         from langchain_mistral_imagegen.sandbox import Behavior
 
-        def test_words_instead_of_a_picture(mistral_sandbox):
+        def test_words_instead_of_an_image(mistral_sandbox):
             mistral_sandbox.behave(Behavior(shape="text", text="I would rather not."))
             answer = ask("Draw a wolf.")
             assert (answer.text, images_of(answer), mistral_sandbox.paid) == ("I would rather not.", [], 0)

@@ -1,4 +1,4 @@
-"""How the sandbox behaves: knobs to answer in every shape the real server was seen to answer in, and to misbehave."""
+"""How the sandbox behaves: knobs for every observed shape of an answer, and for faults."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Behavior:
     `x-sandbox-behavior`, or set for one conversation as JSON text in its `metadata["sandbox"]`.
 
     Attributes:
-        on: Which requests it is for, when queued; `converse` is start, append and restart.
-        shape: How a picture comes back: as a `tool_file` chunk, only as a `url` in the tool's result, as a `markdown`
+        on: Which requests a queued behavior is for; `converse` is start, append and restart.
+        shape: How an image comes back: as a `tool_file` chunk, only as a `url` in the tool's result, as a `markdown`
             link in the text, or not at all (`text`).
-        images: Pictures in one answer.
-        tool_timeouts: Failed attempts of the tool before the first picture.
-        text: What to say, instead of what the rules say.
+        images: Images in one answer.
+        tool_timeouts: Failed attempts of the tool before the first image.
+        text: Text of the answer, instead of what the rules give.
         outputs: Output entries to answer with, as they are.
         events: A body to stream, as it is.
         status: HTTP status to answer with instead.
         body: Its body: JSON, or a string for plain text; by default what Mistral was seen to send.
         headers: Further headers of the response.
-        quota: Answer that the picture tool's quota of the minute or the day is used up.
+        quota: Answer that the image tool's quota of the minute or the day is used up.
         delay: Seconds before the answer.
         pace: Seconds between two events, or between two 64 KiB pieces of a download.
         error_after: End a stream with `conversation.response.error` after this many events.
@@ -39,10 +39,10 @@ class Behavior:
         thinking: Add reasoning.
         reference: Add a cited source.
         expired: Signed URLs are refused as expired.
-        file_bytes: Bytes of every picture, instead of a drawing.
+        file_bytes: Bytes of every image, instead of a drawing.
         file_size: Pad drawings to this many bytes.
         restart_inclusive: Whether a restarted conversation keeps the entry it is restarted from.
-        filters_metadata: Whether the list of conversations heeds the metadata it is asked for; without, it has all.
+        filters_metadata: Whether the list of conversations applies the metadata filter of the request.
     """
 
     on: Operation = "converse"
@@ -81,5 +81,5 @@ class Behavior:
         knobs = json.loads(text)
         names = {knob.name for knob in fields(cls)}
         if not isinstance(knobs, dict) or not knobs.keys() <= names:
-            raise ValueError(f"{text!r} must be a JSON object with names out of {sorted(names)}")
+            raise ValueError(f"{text!r} must be a JSON object with names among {sorted(names)}")
         return cls(**knobs)

@@ -5,31 +5,29 @@ from __future__ import annotations
 import asyncio
 import copy
 import functools
-import json
 import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
-from starlette.requests import Request
 
-from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
+from langchain_mistral_imagegen.sandbox.behavior import Behavior
 from langchain_mistral_imagegen.sandbox.records.agents import Agents
 from langchain_mistral_imagegen.sandbox.records.conversations import Conversations
 from langchain_mistral_imagegen.sandbox.records.files import Files
 from langchain_mistral_imagegen.sandbox.records.quota import Quota
+from langchain_mistral_imagegen.sandbox.records.state import RecordedRequest, State
 from langchain_mistral_imagegen.sandbox.routes.app import Api
-from langchain_mistral_imagegen.sandbox.routes.reading import said_last
+from langchain_mistral_imagegen.sandbox.routes.reading import last_user_text
 
 
 class _Server(uvicorn.Server):
-    """Stops when it is told; the original looks every tenth of a second, and tests stop many servers."""
+    """Stops at once; the original looks every tenth of a second, and tests stop many servers."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -43,13 +41,13 @@ class _Server(uvicorn.Server):
             self._wake()
 
     async def main_loop(self) -> None:
-        """Serve until told to stop."""
-        told, loop = asyncio.Event(), asyncio.get_running_loop()
-        self._wake = functools.partial(loop.call_soon_threadsafe, told.set)
-        while not (self._stopping.is_set() or told.is_set()):
+        """Serve until `stop` is called."""
+        stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._wake = functools.partial(loop.call_soon_threadsafe, stopped.set)
+        while not (self._stopping.is_set() or stopped.is_set()):
             await self.on_tick(0)  # renews the header `date`
             with suppress(TimeoutError):
-                await asyncio.wait_for(told.wait(), timeout=1)
+                await asyncio.wait_for(stopped.wait(), timeout=1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  # closed by `Sandbox`
         """Drop all connections."""
@@ -60,29 +58,15 @@ class _Server(uvicorn.Server):
         await asyncio.sleep(0)
 
 
-@dataclass(frozen=True)
-class RecordedRequest:
-    """A request to the sandbox."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    """Names in lower case; the value of `authorization` is `***`."""
-    json: Any
-    status: int
-    """HTTP status of the answer, or 0 while there is none."""
-
-
 class Sandbox:
     """Mistral's API on `127.0.0.1`, for as long as the `with` block lasts; `async with` works too.
 
     Args:
         port: Port; a free one by default.
         api_key: The only key that is accepted; any by default.
-        behavior: How it behaves, unless told otherwise for a request.
-        images_per_minute: Quota of the picture tool.
-        images_per_day: Quota of the picture tool.
+        behavior: Behavior for requests without one of their own.
+        images_per_minute: Quota of the image tool.
+        images_per_day: Quota of the image tool.
         clock: Seconds since the epoch, for quotas and the expiry of URLs.
 
     Example:
@@ -107,16 +91,9 @@ class Sandbox:
         images_per_day: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.api_key = api_key
-        self.behavior = behavior or Behavior()
-        self.agents = Agents()
-        self.files = Files("", clock)
-        self.conversations = Conversations(self.agents, self.files, Quota(images_per_minute, images_per_day, clock))
-        self.requests: list[RecordedRequest] = []
-        self.waiting: list[RecordedRequest] = []
+        quota = Quota(images_per_minute, images_per_day, clock)
+        self._state = State(quota=quota, clock=clock, api_key=api_key, behavior=behavior or Behavior())
         self._port = port
-        self._queue: list[tuple[Behavior, int | None]] = []
-        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -124,21 +101,55 @@ class Sandbox:
         return self.files.base_url
 
     @property
+    def behavior(self) -> Behavior:
+        """Behavior for requests without one of their own; it can be set."""
+        return self._state.behavior
+
+    @behavior.setter
+    def behavior(self, behavior: Behavior) -> None:
+        self._state.behavior = behavior
+
+    @property
+    def agents(self) -> Agents:
+        """All agents."""
+        return self._state.agents
+
+    @property
+    def conversations(self) -> Conversations:
+        """All conversations that are stored."""
+        return self._state.conversations
+
+    @property
+    def files(self) -> Files:
+        """All files."""
+        return self._state.files
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """Requests that were answered, in the order of their answers."""
+        return self._state.log.answered
+
+    @property
+    def waiting(self) -> list[RecordedRequest]:
+        """Requests that are not answered yet."""
+        return self._state.log.waiting
+
+    @property
     def paid(self) -> int:
-        """Pictures generated so far: what the real API would have billed."""
-        return self.conversations.paid
+        """Images generated so far: what the real API would have billed."""
+        return self._state.paid
 
     @property
     def prompts(self) -> list[str]:
-        """What the user said last in each request for an answer so far; repeated requests repeat it."""
-        said = [said_last(request.json) for request in self.requests]
-        return [text for text in said if text is not None]
+        """The user's last text in each request for an answer so far; repeated requests repeat it."""
+        texts = [last_user_text(request.json) for request in self.requests]
+        return [text for text in texts if text is not None]
 
     def entries(self, conversation_id: str) -> list[dict[str, Any]]:
-        """Return a copy of what the server holds of a conversation.
+        """Return a copy of the entries of a conversation.
 
         Raises:
-            KeyError: If it is not kept.
+            KeyError: If it is not stored.
         """
         return copy.deepcopy(self.conversations.by_id[conversation_id].entries)
 
@@ -150,53 +161,17 @@ class Sandbox:
         """Queue a behavior for the next requests of its kind.
 
         Args:
-            behavior: How to behave; `behavior.on` says for which requests.
+            behavior: The behavior; `behavior.on` selects the requests.
             times: For how many of them; `None` for all from now on.
         """
-        with self._lock:
-            self._queue.append((behavior, times))
-
-    def next_behavior(self, operation: Operation) -> Behavior | None:
-        """Take the next queued behavior for an operation."""
-        with self._lock:
-            for place, (behavior, times) in enumerate(self._queue):
-                if behavior.on not in {operation, "any"}:
-                    continue
-                if times is not None:
-                    self._queue[place : place + 1] = [(behavior, times - 1)] if times > 1 else []
-                return behavior
-        return None
-
-    @contextmanager
-    def receive(self, request: Request, body: bytes) -> Iterator[Callable[[int], None]]:
-        """Remember a request: in `waiting`, and, once the function that this yields is given its status, in `requests`.
-
-        Args:
-            request: What has arrived.
-            body: Its body.
-        """
-        received = self._recorded(request, body)
-        self.waiting.append(received)
-        try:
-            yield lambda status: self.requests.append(replace(received, status=status))
-        finally:
-            self.waiting.remove(received)
-
-    def _recorded(self, request: Request, body: bytes) -> RecordedRequest:
-        headers = {**request.headers, **({"authorization": "***"} if "authorization" in request.headers else {})}
-        try:
-            content = json.loads(body) if body else None
-        except ValueError:
-            content = None
-        query = dict(request.query_params)
-        return RecordedRequest(request.method, request.url.path, query, headers, content, status=0)
+        self._state.queue.add(behavior, times)
 
     def __enter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", self._port), backlog=2048)
         self.files.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         # Quiet on purpose: cutting a connection is something it is asked to do.
         config = uvicorn.Config(
-            Api(self).app(),
+            Api(self._state).app(),
             log_config=None,
             log_level=logging.CRITICAL + 1,
             access_log=False,

@@ -33,7 +33,7 @@ def url_of(answer):
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "text"),
     [
         ({"size": "1024x1024"}, 422, "extra_forbidden"),
         ({"inputs": []}, 422, "inputs is required"),
@@ -53,9 +53,9 @@ def url_of(answer):
         ({"model": None, "agent_id": "ag_1", "tools": None}, 404, "3000"),
     ],
 )
-def test_bad_requests_are_refused_as_mistral_refuses_them(http, sandbox, body, status, said):
+def test_bad_requests_are_refused_as_mistral_refuses_them(http, sandbox, body, status, text):
     response = start(http, **body)
-    assert (response.status_code, said in response.text) == (status, True)
+    assert (response.status_code, text in response.text) == (status, True)
     assert sandbox.paid == 0
 
 
@@ -121,7 +121,7 @@ def test_failed_attempts_are_entries_and_count_as_calls(http, sandbox):
     assert sandbox.paid == 1
 
 
-def test_quotas_count_pictures_and_say_what_is_left():
+def test_quotas_count_images_and_say_what_is_left():
     time = [1_000_000.0]
     with Sandbox(images_per_minute=2, images_per_day=3, clock=lambda: time[0]) as sandbox:
         http = httpx.Client(base_url=sandbox.url, headers={"authorization": "Bearer k"})
@@ -207,8 +207,8 @@ def test_a_restart_can_exclude_its_entry(http, sandbox):
 
 def colours(http, prompt):
     file_id = start(http, inputs=prompt).json()["outputs"][-1]["content"][-1]["file_id"]
-    picture = Image.open(io.BytesIO(http.get(f"/v1/files/{file_id}/content").content)).crop((400, 180, 660, 640))
-    return picture.resize((1, 1)).getpixel((0, 0))
+    image = Image.open(io.BytesIO(http.get(f"/v1/files/{file_id}/content").content)).crop((400, 180, 660, 640))
+    return image.resize((1, 1)).getpixel((0, 0))
 
 
 @pytest.mark.parametrize(
@@ -261,8 +261,8 @@ def test_it_stops_at_once_even_while_an_answer_is_pending():
 def test_the_command_prints_how_to_use_it_and_stops_on_ctrl_c():
     command = [sys.executable, "-m", "langchain_mistral_imagegen.sandbox", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        said = process.stdout.readline() + process.stdout.readline()
-        url = re.search(r"MISTRAL_BASE_URL=(\S+)", said)[1]
+        output = process.stdout.readline() + process.stdout.readline()
+        url = re.search(r"MISTRAL_BASE_URL=(\S+)", output)[1]
         assert httpx.get(f"{url}/v1/agents").status_code == 401
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=10)

@@ -56,7 +56,7 @@ def test_changed_expiry_breaks_the_signature(url):
     assert httpx.get(later).status_code == 403
 
 
-def test_file_and_blob_are_the_same_picture(start, http):
+def test_file_and_blob_are_the_same_image(start, http):
     execution, message = start().json()["outputs"]
     content = http.get(f"/v1/files/{message['content'][-1]['file_id']}/content").content
     assert httpx.get(json.loads(execution["info"]["result"])["url"]).content == content

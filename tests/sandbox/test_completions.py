@@ -30,19 +30,19 @@ def post(sandbox: Sandbox, **body) -> httpx.Response:
     return httpx.post(f"{sandbox.url}/v1/chat/completions", json=body, headers={"authorization": "Bearer k"})
 
 
-def test_a_picture_comes_as_several_messages_with_a_url(chat, sandbox):
+def test_an_image_comes_as_several_messages_with_a_url(chat, sandbox):
     answer = chat.complete(model="mistral-medium-latest", messages=CAT, tools=IMAGE)
     (choice,) = answer.choices
     assert (answer.object, choice.message, choice.finish_reason) == ("chat.multi_completion", None, "stop")
-    asked, result, said = choice.messages
-    assert asked.tool_calls[0].function.name == "generate_image"
+    call, result, reply = choice.messages
+    assert call.tool_calls[0].function.name == "generate_image"
     assert "/blob/" in result.content
-    url = said.content[-1].image_url
+    url = reply.content[-1].image_url
     assert httpx.get(url).content[:3] == b"\xff\xd8\xff"
     assert (sandbox.paid, answer.usage.prompt_tokens + answer.usage.completion_tokens) == (1, answer.usage.total_tokens)
 
 
-def test_a_stream_tells_the_same_and_repeats_its_last_message(chat):
+def test_a_stream_has_the_same_and_repeats_its_last_message(chat):
     chunks = [event.data for event in chat.stream(model="mistral-medium-latest", messages=CAT, tools=IMAGE)]
     deltas = [chunk.choices[0].delta for chunk in chunks]
     assert [delta.tool_calls[0].function.name for delta in deltas if delta.tool_calls] == ["generate_image"]
@@ -69,7 +69,7 @@ def test_functions_are_called_and_answered(chat):
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "text"),
     [
         ({"model": "m"}, 422, "messages"),
         ({"model": "m", "messages": CAT, "inputs": "x"}, 422, "extra_forbidden"),
@@ -92,9 +92,9 @@ def test_functions_are_called_and_answered(chat):
         ),
     ],
 )
-def test_what_the_real_server_refuses_is_refused(sandbox, body, status, said):
+def test_what_the_real_server_refuses_is_refused(sandbox, body, status, text):
     response = post(sandbox, **body)
-    assert (response.status_code, said in response.text) == (status, True)
+    assert (response.status_code, text in response.text) == (status, True)
 
 
 def test_nothing_is_stored(sandbox):

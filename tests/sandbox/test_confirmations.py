@@ -22,7 +22,7 @@ def test_conversation_goes_on_after_a_confirmation(http, confirmation):
     assert http.post(path, json={"inputs": "Hello!"}).status_code == 200
 
 
-def test_call_still_waits_when_its_picture_was_refused():
+def test_call_still_waits_when_its_image_was_refused():
     """A quota hit while carrying out an allowed call must not lose the call."""
     now = [0.0]
     with (

@@ -5,11 +5,11 @@ import io
 import pytest
 from PIL import Image
 
-from langchain_mistral_imagegen.sandbox.records.images import draw_picture, padded
+from langchain_mistral_imagegen.sandbox.records.images import draw_image, padded
 
 
 def pixels(prompt):
-    image = Image.open(io.BytesIO(draw_picture(prompt))).convert("RGB").crop((0, 100, 1024, 700)).resize((128, 75))
+    image = Image.open(io.BytesIO(draw_image(prompt))).convert("RGB").crop((0, 100, 1024, 700)).resize((128, 75))
     return list(zip(*(band.tobytes() for band in image.split()), strict=True))
 
 
@@ -22,8 +22,8 @@ def is_orange(red, green, blue):
     return red > 200 and 100 < green < 180 and blue < 100
 
 
-def test_picture_is_a_jpeg_of_1024_by_768():
-    image = Image.open(io.BytesIO(draw_picture("anything")))
+def test_image_is_a_jpeg_of_1024_by_768():
+    image = Image.open(io.BytesIO(draw_image("anything")))
     assert (image.format, image.size) == ("JPEG", (1024, 768))
 
 
@@ -43,7 +43,7 @@ def test_night_is_dark():
 
 
 @pytest.mark.parametrize("subject", ["cat", "dog", "house", "tree", "sun", "mountain", "flower", "boat", "office"])
-def test_subject_changes_the_picture(subject):
+def test_subject_changes_the_image(subject):
     assert pixels(f"a {subject}") != pixels("")
 
 
@@ -53,18 +53,18 @@ def test_word_that_only_begins_like_a_subject_is_abstract(prompt):
 
 
 def test_same_prompt_gives_the_same_bytes():
-    first = draw_picture("quantum feelings")
-    draw_picture.cache_clear()
-    assert draw_picture("quantum feelings") == first
-    assert draw_picture("other feelings") != first
+    first = draw_image("quantum feelings")
+    draw_image.cache_clear()
+    assert draw_image("quantum feelings") == first
+    assert draw_image("other feelings") != first
 
 
 @pytest.mark.parametrize("prompt", ["", "x" * 5000, "猫", "\x00\n\t", "🐱 " * 40])
 def test_any_prompt_can_be_drawn(prompt):
-    assert draw_picture(prompt).startswith(b"\xff\xd8\xff")
+    assert draw_image(prompt).startswith(b"\xff\xd8\xff")
 
 
-def test_padded_picture_has_the_size_and_still_opens():
-    data = padded(draw_picture("a cat"), 300_000)
+def test_padded_image_has_the_size_and_still_opens():
+    data = padded(draw_image("a cat"), 300_000)
     assert len(data) == 300_000
     Image.open(io.BytesIO(data)).load()

@@ -1,4 +1,4 @@
-"""Knobs whose effect is more than a status: what is said, when, and for which requests."""
+"""Knobs whose effect is more than a status: what is answered, when, and for which requests."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from mistralai.client import Mistral
 
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
-PICTURES = [{"type": "image_generation"}]
+IMAGES = [{"type": "image_generation"}]
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def start(http):
     """Start a conversation with knobs in its header."""
 
     def starting(inputs="Draw a cat.", *, stream=False, **knobs):
-        body = {"model": "m", "tools": PICTURES, "inputs": inputs, "stream": stream}
+        body = {"model": "m", "tools": IMAGES, "inputs": inputs, "stream": stream}
         return http.post("/v1/conversations", json=body, headers=behavior(**knobs))
 
     return starting
@@ -27,12 +27,12 @@ def behavior(**knobs):
     return {"x-sandbox-behavior": json.dumps(knobs)}
 
 
-def said(response):
+def content_of(response):
     return response.json()["outputs"][-1]["content"]
 
 
 def file_of(response):
-    return next(chunk["file_id"] for chunk in said(response) if chunk["type"] == "tool_file")
+    return next(chunk["file_id"] for chunk in content_of(response) if chunk["type"] == "tool_file")
 
 
 def events(response):
@@ -40,12 +40,12 @@ def events(response):
 
 
 def test_text_draws_nothing_though_asked(start, sandbox):
-    assert isinstance(said(start(shape="text")), str)
+    assert isinstance(content_of(start(shape="text")), str)
     assert sandbox.paid == 0
 
 
 def test_several_images_are_numbered_and_paid(start, sandbox):
-    chunks = [chunk for chunk in said(start(images=3)) if chunk["type"] == "tool_file"]
+    chunks = [chunk for chunk in content_of(start(images=3)) if chunk["type"] == "tool_file"]
     assert [chunk["file_name"] for chunk in chunks] == [f"image_generated_{n}" for n in range(3)]
     assert sandbox.paid == 3
 
@@ -101,7 +101,7 @@ def test_cut_download_has_exactly_so_many_bytes(start, http, cut_after):
 def test_unknown_adds_an_entry_a_chunk_a_field_and_an_event(start):
     answer = start(unknown=True)
     assert answer.json()["outputs"][0]["type"] == "dream.sequence"
-    assert said(answer)[-1]["type"] == "hologram"
+    assert content_of(answer)[-1]["type"] == "hologram"
     assert "novelty" in answer.json()
     assert "weather.changed" in [event["type"] for event in events(start(stream=True, unknown=True))]
 
@@ -111,7 +111,7 @@ def test_further_chunks_are_parsed_by_the_official_sdk(sandbox, knob, chunk):
     with httpx.Client() as bare:
         client = Mistral(api_key="k", server_url=sandbox.url, client=bare)
         response = client.beta.conversations.start(
-            model="m", tools=PICTURES, inputs="Draw a cat.", http_headers=behavior(**{knob: True})
+            model="m", tools=IMAGES, inputs="Draw a cat.", http_headers=behavior(**{knob: True})
         )
     assert chunk in [one.type for one in response.outputs[-1].content]
 
@@ -157,4 +157,4 @@ def test_behavior_of_the_whole_sandbox_is_the_default():
     with Sandbox(behavior=Behavior(text="Always this.")) as running:
         body = {"model": "m", "inputs": "Hello!"}
         response = httpx.post(f"{running.url}/v1/conversations", json=body, headers={"Authorization": "Bearer k"})
-    assert said(response) == "Always this."
+    assert content_of(response) == "Always this."

@@ -9,7 +9,7 @@ from langchain_mistral_imagegen.sandbox import Sandbox
 
 MODEL = {"model": "mistral-medium-latest"}
 ADD = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
-PICTURES = {"type": "image_generation"}
+IMAGES = {"type": "image_generation"}
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,10 @@ def start(http):
         ({**MODEL, "completion_args": {"tool_choice": "always"}}, ["body", "completion_args", "tool_choice"]),
         ({**MODEL, "completion_args": {"tool_choice": {"type": "function"}}}, ["body", "completion_args", "tool_choice"]),
         ({**MODEL, "completion_args": {"seed": 1}}, ["body", "completion_args", "seed"]),
-        ({**MODEL, "completion_args": {"tool_choice": "required"}, "tools": [PICTURES]},
+        ({**MODEL, "completion_args": {"tool_choice": "required"}, "tools": [IMAGES]},
          ["body", "completion_args", "tool_choice"]),
         ({**MODEL, "tools": [{"type": "web_search"}, {"type": "web_search_premium"}]}, ["body", "tools"]),
-        ({**MODEL, "tools": [{**PICTURES, "size": "1024x1024"}]}, ["body", "tools", 0, "image_generation", "size"]),
+        ({**MODEL, "tools": [{**IMAGES, "size": "1024x1024"}]}, ["body", "tools", 0, "image_generation", "size"]),
         ({**MODEL, "tools": [{"type": "time_machine"}]}, ["body", "tools", 0]),
         ({**MODEL, "tools": "image_generation"}, ["body", "tools"]),
         ({**MODEL, "inputs": [{"role": "system", "content": "Hi"}]}, ["body", "inputs", 0, "role"]),
@@ -81,8 +81,8 @@ def test_body_that_is_not_an_object_is_a_422(http, content):
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"model": "codestral-latest", "tools": [PICTURES]}, 3004),
-        ({"model": "ministral-8b-latest", "tools": [PICTURES]}, 3004),
+        ({"model": "codestral-latest", "tools": [IMAGES]}, 3004),
+        ({"model": "ministral-8b-latest", "tools": [IMAGES]}, 3004),
         ({"model": "codestral-latest",
           "inputs": [{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png;base64,AA=="}]}]},
          3051),
@@ -94,7 +94,7 @@ def test_model_that_cannot_is_a_400(http, fields, code):
     assert response.json()["object"] == "Error"
 
 
-@pytest.mark.parametrize("fields", [{"completion_args": {"temperature": 0.1}}, {"tools": [PICTURES]}])
+@pytest.mark.parametrize("fields", [{"completion_args": {"temperature": 0.1}}, {"tools": [IMAGES]}])
 def test_agent_owns_its_settings(http, fields):
     agent = http.post("/v1/agents", json={**MODEL, "name": "Painter"}).json()
     response = http.post("/v1/conversations", json={"inputs": "Hi", "agent_id": agent["id"], **fields})
@@ -201,7 +201,7 @@ def test_nothing_is_kept_of_a_refused_append(http, start, sandbox):
 
 def test_success_has_the_recorded_headers():
     with Sandbox() as fresh:
-        body = {**MODEL, "tools": [PICTURES], "inputs": "Draw a cat."}
+        body = {**MODEL, "tools": [IMAGES], "inputs": "Draw a cat."}
         headers = httpx.post(f"{fresh.url}/v1/conversations", json=body, headers={"Authorization": "Bearer k"}).headers
     assert headers["content-type"] == "application/json"
     assert headers["mistral-correlation-id"] == headers["x-kong-request-id"]

@@ -9,7 +9,7 @@ import pytest
 from langchain_mistral_imagegen.sandbox import Sandbox
 
 MODEL = {"model": "mistral-medium-latest"}
-PICTURES = [{"type": "image_generation"}]
+IMAGES = [{"type": "image_generation"}]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
@@ -49,8 +49,8 @@ def function(name, parameters, description=""):
         ("Dibuja un gato.", "un gato"),
     ],
 )
-def test_picture_is_drawn_from_what_was_asked(answer, inputs, prompt):
-    execution, message = answer(inputs, tools=PICTURES)
+def test_image_is_drawn_from_what_was_asked(answer, inputs, prompt):
+    execution, message = answer(inputs, tools=IMAGES)
     assert execution["function"] == "generate_image"
     assert json.loads(execution["arguments"]) == {"prompt": prompt}
     assert message["content"][0]["text"].strip() == f"Here is your image: {prompt}."
@@ -60,7 +60,7 @@ def test_picture_is_drawn_from_what_was_asked(answer, inputs, prompt):
     "inputs", ["Hello!", "What can you do?", "Tell me a joke, without a picture.", "[Picture: a cat (id 1)]"]
 )
 def test_nothing_is_drawn_unasked(answer, inputs):
-    (message,) = answer(inputs, tools=PICTURES)
+    (message,) = answer(inputs, tools=IMAGES)
     assert len(message["content"].split()) > 3
 
 
@@ -69,7 +69,7 @@ def test_nothing_is_drawn_without_the_tool(answer):
 
 
 def test_refinements_pile_up(http):
-    first = http.post("/v1/conversations", json={**MODEL, "inputs": "Draw a cat.", "tools": PICTURES}).json()
+    first = http.post("/v1/conversations", json={**MODEL, "inputs": "Draw a cat.", "tools": IMAGES}).json()
     path = f"/v1/conversations/{first['conversation_id']}"
     http.post(path, json={"inputs": "Make it blue."})
     last = http.post(path, json={"inputs": "Add a hat."}).json()
@@ -159,15 +159,15 @@ def test_stop_and_max_tokens_shorten_the_answer(answer):
 
 
 def test_name_is_remembered_from_the_inputs(answer):
-    said = [{"role": "user", "content": "My name is Bob."}, {"role": "assistant", "content": "Hello Bob!"},
+    inputs = [{"role": "user", "content": "My name is Bob."}, {"role": "assistant", "content": "Hello Bob!"},
             {"role": "user", "content": "What is my name?"}]  # fmt: skip
-    assert "Bob" in answer(said)[0]["content"]
+    assert "Bob" in answer(inputs)[0]["content"]
 
 
 def test_image_in_the_inputs_is_acknowledged(answer):
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-    said = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]}]
-    assert "image" in answer(said)[0]["content"]
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    inputs = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, image]}]
+    assert "image" in answer(inputs)[0]["content"]
 
 
 def test_usage_without_a_connector_has_no_connector_keys(http):

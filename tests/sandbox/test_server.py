@@ -15,7 +15,7 @@ import pytest
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
 KEY = {"Authorization": "Bearer secret"}
-PICTURE = {"model": "m", "tools": [{"type": "image_generation"}], "inputs": "Draw a cat."}
+DRAW = {"model": "m", "tools": [{"type": "image_generation"}], "inputs": "Draw a cat."}
 
 
 def post(sandbox, body, **headers):
@@ -41,7 +41,7 @@ def test_block_ends_at_once_despite_open_connections_and_a_hanging_answer():
         with Sandbox(behavior=Behavior(delay=60)) as running:
             idle.get(f"{running.url}/v1/nothing")
             silent.connect(("127.0.0.1", int(running.url.rpartition(":")[2])))
-            body = json.dumps(PICTURE).encode()
+            body = json.dumps(DRAW).encode()
             head = (
                 f"POST /v1/conversations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\nContent-Length: {len(body)}"
             )
@@ -54,7 +54,7 @@ def test_block_ends_at_once_despite_a_hanging_stream():
     with httpx.Client() as client, Sandbox() as running:
         headers = {**KEY, "x-sandbox-behavior": '{"pace": 60}'}
         request = client.build_request(
-            "POST", f"{running.url}/v1/conversations", json=PICTURE | {"stream": True}, headers=headers
+            "POST", f"{running.url}/v1/conversations", json=DRAW | {"stream": True}, headers=headers
         )
         response = client.send(request, stream=True)
         assert response.status_code == 200
@@ -88,19 +88,19 @@ def test_unknown_routes_are_recorded_too(sandbox):
 def test_quota_of_the_minute_recovers():
     now = [0.0]
     with Sandbox(images_per_minute=2, clock=lambda: now[0]) as running:
-        first, second, refused = (post(running, PICTURE) for _ in range(3))
+        first, second, refused = (post(running, DRAW) for _ in range(3))
         assert first.headers["X-Ratelimit-Limit-Image-Generation-Minute"] == "2"
         assert second.headers["X-Ratelimit-Remaining-Image-Generation-Minute"] == "0"
         assert (refused.status_code, refused.json()) == (429, {"detail": "image_generation rate limit reached."})
         assert refused.headers["X-Ratelimit-Limit-Image-Generation-Minute"] == "2"
         assert running.paid == 2
         now[0] += 61
-        assert post(running, PICTURE).status_code == 200
+        assert post(running, DRAW).status_code == 200
 
 
-def test_refused_picture_leaves_no_trace_in_the_conversation():
+def test_refused_image_leaves_no_trace_in_the_conversation():
     with Sandbox(images_per_minute=1) as running:
-        first = post(running, PICTURE).json()
+        first = post(running, DRAW).json()
         path = f"{running.url}/v1/conversations/{first['conversation_id']}"
         assert httpx.post(path, json={"inputs": "Draw a dog."}, headers=KEY).status_code == 429
         assert len(running.entries(first["conversation_id"])) == 3
@@ -117,9 +117,9 @@ def test_entries_of_an_unknown_conversation_are_a_key_error(sandbox):
         sandbox.entries("conv_unknown")
 
 
-async def test_many_pictures_at_once_are_all_counted(sandbox):
+async def test_many_images_at_once_are_all_counted(sandbox):
     async with httpx.AsyncClient(headers=KEY, timeout=30) as client:
-        requests = [client.post(f"{sandbox.url}/v1/conversations", json=PICTURE | {"inputs": f"Draw {n} cats."})
+        requests = [client.post(f"{sandbox.url}/v1/conversations", json=DRAW | {"inputs": f"Draw {n} cats."})
                     for n in range(40)]  # fmt: skip
         answers = await asyncio.gather(*requests)
     assert {answer.status_code for answer in answers} == {200}
@@ -128,10 +128,10 @@ async def test_many_pictures_at_once_are_all_counted(sandbox):
 
 def test_client_that_hangs_up_makes_no_noise(sandbox, capfd):
     with httpx.Client(headers=KEY) as client:
-        request = client.build_request("POST", f"{sandbox.url}/v1/conversations", json=PICTURE | {"stream": True},
+        request = client.build_request("POST", f"{sandbox.url}/v1/conversations", json=DRAW | {"stream": True},
                                        headers={"x-sandbox-behavior": '{"pace": 0.01}'})  # fmt: skip
         client.send(request, stream=True).close()
-        cut = {**PICTURE, "stream": True}
+        cut = {**DRAW, "stream": True}
         with pytest.raises(httpx.RemoteProtocolError):
             client.post(f"{sandbox.url}/v1/conversations", json=cut, headers={"x-sandbox-behavior": '{"cut_after": 1}'})
         assert client.get(f"{sandbox.url}/v1/files").status_code == 200
@@ -148,7 +148,7 @@ def test_client_that_hangs_up_makes_no_noise(sandbox, capfd):
 def test_malformed_requests_are_no_prompts(body):
     with Sandbox() as sandbox:
         assert post(sandbox, body).status_code == 422
-        post(sandbox, {**PICTURE, "inputs": [{"role": "user", "content": [1, {"type": "text", "text": "Draw."}]}]})
+        post(sandbox, {**DRAW, "inputs": [{"role": "user", "content": [1, {"type": "text", "text": "Draw."}]}]})
         assert sandbox.prompts == ["Draw."]
 
 

@@ -7,7 +7,7 @@ import pytest
 from mistralai.client import Mistral
 
 MODEL = "mistral-medium-latest"
-PICTURES = [{"type": "image_generation"}]
+IMAGES = [{"type": "image_generation"}]
 ADD = {"type": "function", "function": {"name": "add", "description": "Add two numbers.", "parameters": {
     "type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a", "b"]}}}  # fmt: skip
 
@@ -24,9 +24,7 @@ def start(http):
     """Start a conversation; keyword arguments are fields of the request."""
 
     def starting(**fields):
-        return http.post(
-            "/v1/conversations", json={"model": MODEL, "tools": PICTURES, "inputs": "Draw a cat.", **fields}
-        )
+        return http.post("/v1/conversations", json={"model": MODEL, "tools": IMAGES, "inputs": "Draw a cat.", **fields})
 
     return starting
 
@@ -59,7 +57,7 @@ def outputs_without_streaming(response):
 
 
 @pytest.mark.parametrize(
-    ("inputs", "tools"), [("Draw a cat in a house.", PICTURES), ("Hello there!", []), ("What is 3 + 4? add", [ADD])]
+    ("inputs", "tools"), [("Draw a cat in a house.", IMAGES), ("Hello there!", []), ("What is 3 + 4? add", [ADD])]
 )
 def test_stream_says_what_a_plain_answer_says(client, inputs, tools):
     with client.beta.conversations.start_stream(model=MODEL, tools=tools, inputs=inputs) as stream:
@@ -69,7 +67,7 @@ def test_stream_says_what_a_plain_answer_says(client, inputs, tools):
 
 
 def test_events_come_in_the_recorded_order(client):
-    with client.beta.conversations.start_stream(model=MODEL, tools=PICTURES, inputs="Draw a cat.") as stream:
+    with client.beta.conversations.start_stream(model=MODEL, tools=IMAGES, inputs="Draw a cat.") as stream:
         names = [event.event for event in stream]
     runs = [name for place, name in enumerate(names) if not place or names[place - 1] != name]
     assert runs == [
@@ -82,7 +80,7 @@ def test_events_come_in_the_recorded_order(client):
 
 def test_streamed_conversation_is_kept_appended_and_restarted(client, sandbox):
     conversations = client.beta.conversations
-    with conversations.start_stream(model=MODEL, tools=PICTURES, inputs="Draw a cat.") as stream:
+    with conversations.start_stream(model=MODEL, tools=IMAGES, inputs="Draw a cat.") as stream:
         conversation_id = next(iter(stream)).data.conversation_id
         list(stream)
     with conversations.append_stream(conversation_id=conversation_id, inputs="Hello!") as stream:
@@ -116,7 +114,7 @@ def test_first_arguments_of_a_tool_are_empty(start):
 
 
 def test_handoff_streams_two_events(client):
-    painter = client.beta.agents.create(model=MODEL, name="Painter", tools=PICTURES)
+    painter = client.beta.agents.create(model=MODEL, name="Painter", tools=IMAGES)
     desk = client.beta.agents.create(model=MODEL, name="Desk", handoffs=[painter.id])
     with client.beta.conversations.start_stream(
         agent_id=desk.id, inputs="Ask the Painter for a cat picture."

@@ -45,13 +45,13 @@ from langchain_mistral_imagegen import (
 )
 from langchain_mistral_imagegen.errors import MissingAPIKeyError, MistralImagegenError
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
-from langchain_mistral_imagegen.sandbox.records.images import draw_picture
+from langchain_mistral_imagegen.sandbox.records.images import draw_image
 from langchain_mistral_imagegen.tracing import ImageTracer
 
 KEY = "canary-4f1d9b"
 HEADER = "canary-of-a-gateway"
 SIGNATURE = "canary-of-an-url"
-HEAD = draw_picture("any")[:60]  # all pictures of the sandbox begin alike
+HEAD = draw_image("any")[:60]  # all pictures of the sandbox begin alike
 PICTURE = [HEAD, base64.b64encode(HEAD), repr(HEAD)[2:-1].encode()]
 CAT = "Generate an orange cat in an office."
 THREAD = {"configurable": {"thread_id": "1"}}

@@ -1,4 +1,4 @@
-"""Conversations: what was said in them, and what answering adds."""
+"""Conversations and their entries."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from langchain_mistral_imagegen.sandbox.behavior import Behavior
 from langchain_mistral_imagegen.sandbox.records import ids
-from langchain_mistral_imagegen.sandbox.records.agents import Agents
-from langchain_mistral_imagegen.sandbox.records.files import Files
 from langchain_mistral_imagegen.sandbox.records.problems import not_found
-from langchain_mistral_imagegen.sandbox.records.quota import Quota
-from langchain_mistral_imagegen.sandbox.replies.answering import Speaker
-from langchain_mistral_imagegen.sandbox.replies.responder import Step, text_of
+from langchain_mistral_imagegen.sandbox.records.steps import Step
 
 Json = dict[str, Any]
 
@@ -37,10 +32,10 @@ class Conversation:
     def as_json(self) -> Json:
         """Return Mistral's conversation object."""
         kept = {name: self.settings.get(name) for name in ("name", "description", "metadata")}
-        whom = ("agent_id", "agent_version") if self.settings.get("agent_id") else (
+        named = ("agent_id", "agent_version") if self.settings.get("agent_id") else (
             "model", "instructions", "tools", "completion_args", "guardrails",
         )  # fmt: skip
-        chosen = {name: self.settings[name] for name in whom if self.settings.get(name) is not None}
+        chosen = {name: self.settings[name] for name in named if self.settings.get(name) is not None}
         times = {"created_at": self.created_at, "updated_at": self.updated_at}
         return {"object": "conversation", "id": self.id, **times, **kept, **chosen}
 
@@ -48,8 +43,8 @@ class Conversation:
         """Return a copy to answer in, so that a refusal in the middle leaves no trace."""
         return replace(self, entries=list(self.entries), pending=dict(self.pending))
 
-    def listen(self, entries: Sequence[Json]) -> None:
-        """Keep what was said."""
+    def add_inputs(self, entries: Sequence[Json]) -> None:
+        """Add the inputs of a request."""
         for entry in entries:
             stamped = {"created_at": ids.now(), "id": ids.new_id("msg"), **entry}
             if stamped["type"] == "message.input":
@@ -59,19 +54,22 @@ class Conversation:
 
 @dataclass
 class Conversations:
-    """All conversations, and what it takes to answer."""
+    """All conversations that are stored."""
 
-    agents: Agents
-    files: Files
-    quota: Quota
     by_id: dict[str, Conversation] = field(default_factory=dict)
-    paid: int = 0
 
     def get(self, conversation_id: str) -> Conversation:
         """Return a conversation that is kept."""
         if conversation_id not in self.by_id:
             raise not_found("Conversation", conversation_id)
         return self.by_id[conversation_id]
+
+    def keep(self, conversation: Conversation, *, store: bool) -> None:
+        """Store an answered conversation, or remove it."""
+        if store:
+            self.by_id[conversation.id] = conversation
+        else:
+            self.by_id.pop(conversation.id, None)
 
     def find(self, metadata: Json | None) -> list[Json]:
         """Return the conversations whose metadata has these items."""
@@ -88,43 +86,6 @@ class Conversations:
         new.entries = [dict(entry) for entry in old.entries[: places[0] + inclusive]]
         return new
 
-    def answer(self, conversation: Conversation, said: Json, behavior: Behavior) -> Json:
-        """Answer a request and return Mistral's conversation response.
-
-        Args:
-            conversation: A draft, to which `said`'s inputs were added.
-            said: The request's body.
-            behavior: How to.
-        """
-        before = len(conversation.entries)
-        speaker = Speaker(self, conversation, said, behavior)
-        outputs = speaker.outputs()
-        conversation.entries += [dict(entry) for entry in outputs]
-        conversation.updated_at = ids.now()
-        if said.get("store") is not False:
-            self.by_id[conversation.id] = conversation
-        else:
-            self.by_id.pop(conversation.id, None)
-        usage = _usage(conversation.entries[:before], outputs)
-        extra = {"novelty": "a field nobody knows yet"} if behavior.unknown else {}
-        return {
-            "object": "conversation.response", "conversation_id": conversation.id, "outputs": outputs, "usage": usage,
-            "guardrails": None, **extra,
-        }  # fmt: skip
-
 
 def _has(metadata: Json | None, wanted: Json | None) -> bool:
     return (wanted or {}).items() <= (metadata or {}).items()
-
-
-def _usage(said: Sequence[Json], outputs: Sequence[Json]) -> Json:
-    tools: dict[str, int] = {}
-    for entry in outputs:
-        if entry["type"] == "tool.execution":
-            tools[entry["name"]] = tools.get(entry["name"], 0) + 1
-    usage = {
-        "prompt_tokens": 20 + sum(len(text_of(entry).split()) for entry in said),
-        "completion_tokens": 10 + sum(len(text_of(entry).split()) for entry in outputs),
-    }
-    connectors = {"connector_tokens": 69 * sum(tools.values()), "connectors": tools} if tools else {}
-    return {**usage, "total_tokens": sum(usage.values()) + 69 * sum(tools.values()), **connectors}

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from langchain_mistral_imagegen.sandbox.behavior import Behavior
 from langchain_mistral_imagegen.sandbox.records import ids
-from langchain_mistral_imagegen.sandbox.records.images import draw_picture, padded
+from langchain_mistral_imagegen.sandbox.records.images import draw_image, padded
 from langchain_mistral_imagegen.sandbox.records.problems import Problem
 
 _AZURE_REFUSAL = (
@@ -36,7 +36,7 @@ class StoredFile:
     created_at: int = field(default_factory=lambda: int(time.time()))
 
     def as_json(self) -> dict[str, Any]:
-        """Return Mistral's file object; what it says of generated files was never recorded, so this is a guess."""
+        """Return Mistral's file object; its values for generated files are a guess: no recording has one."""
         return {
             "id": self.id, "object": "file", "bytes": len(self.read()), "created_at": self.created_at,
             "filename": self.name, "purpose": self.purpose, "sample_type": self.sample_type, "source": self.source,
@@ -59,13 +59,13 @@ class Files:
     by_id: dict[str, StoredFile] = field(default_factory=dict)
     blobs: dict[str, tuple[Callable[[], bytes], dict[str, str], float]] = field(default_factory=dict)
 
-    def add_picture(self, prompt: str, number: int, behavior: Behavior) -> StoredFile:
-        """Keep a generated picture; labelled png although its bytes are JPEG, as the real ones are."""
+    def add_image(self, prompt: str, number: int, behavior: Behavior) -> StoredFile:
+        """Keep a generated image; labelled png although its bytes are JPEG, as the real ones are."""
 
         def read() -> bytes:
             if behavior.file_bytes is not None:
                 return behavior.file_bytes
-            return padded(draw_picture(prompt), behavior.file_size or 0)
+            return padded(draw_image(prompt), behavior.file_size or 0)
 
         file = StoredFile(ids.file_id(), f"image_generated_{number}", read)
         self.by_id[file.id] = file

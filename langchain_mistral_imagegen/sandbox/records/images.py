@@ -1,4 +1,4 @@
-"""Draws placeholder pictures from prompts: the words decide what is on them, and in which colours."""
+"""Draws placeholder images from prompts: the words decide what is on them, and in which colours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from PIL import Image, ImageDraw, ImageFont
 
 SIZE = (1024, 768)
-_LONGEST_CAPTION = 120  # characters; measuring a longer text would take longer than drawing the picture
+_LONGEST_CAPTION = 120  # characters; measuring a longer text would take longer than drawing the image
 Color = tuple[int, int, int]
 Draw = ImageDraw.ImageDraw
 
@@ -161,7 +161,7 @@ def _caption(draw: Draw, prompt: str) -> None:
 
 
 @functools.lru_cache(maxsize=256)
-def draw_picture(prompt: str) -> bytes:
+def draw_image(prompt: str) -> bytes:
     """Draw a prompt as a JPEG of 1024 x 768 pixels; the same prompt gives the same bytes."""
     image = Image.new("RGB", SIZE)
     draw = ImageDraw.Draw(image)

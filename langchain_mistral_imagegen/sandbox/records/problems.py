@@ -34,7 +34,7 @@ def unprocessable(
 
 
 def quota_exceeded(period: str, headers: Mapping[str, str] | None = None) -> Problem:
-    """Make the 429 of the picture tool, whose headers tell which quota is used up."""
+    """Make the 429 of the image tool, whose headers show which quota is used up."""
     headers = headers or {
         "x-ratelimit-limit-image-generation-minute": "10",
         "x-ratelimit-remaining-image-generation-minute": "0",

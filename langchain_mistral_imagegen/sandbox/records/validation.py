@@ -138,7 +138,7 @@ def check_function_results(entries: list[Body], inputs: list[Body]) -> None:
 
 
 def check_image_inputs(entries: list[Body], model: str) -> None:
-    """Refuse pictures in the inputs of a model that cannot see."""
+    """Refuse images in the inputs of a model without vision."""
     contents = [entry["content"] for entry in entries if isinstance(entry.get("content"), list)]
     is_shown = any(chunk.get("type") == "image_url" for content in contents for chunk in content)
     if is_shown and model.startswith(_NO_IMAGE_INPUT):

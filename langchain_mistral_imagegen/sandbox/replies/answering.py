@@ -3,47 +3,74 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from langchain_mistral_imagegen.sandbox.behavior import Behavior
 from langchain_mistral_imagegen.sandbox.records import ids
+from langchain_mistral_imagegen.sandbox.records.conversations import Conversation
 from langchain_mistral_imagegen.sandbox.records.problems import invalid_request
-from langchain_mistral_imagegen.sandbox.replies.responder import (
-    CallFunction,
-    DrawPicture,
-    HandOver,
-    Say,
-    Search,
-    Step,
-    Turn,
-    respond,
-)
-
-if TYPE_CHECKING:
-    from langchain_mistral_imagegen.sandbox.records.conversations import Conversation, Conversations
+from langchain_mistral_imagegen.sandbox.records.state import State
+from langchain_mistral_imagegen.sandbox.records.steps import CallFunction, DrawImage, HandOver, Say, Search, Step
+from langchain_mistral_imagegen.sandbox.replies.responder import Question, respond, text_of
 
 Json = dict[str, Any]
 _TIMED_OUT = "Tool call timed out. Please try again."
 
 
-class Speaker:
+def answer(state: State, conversation: Conversation, body: Json, behavior: Behavior) -> Json:
+    """Answer a request and return Mistral's conversation response.
+
+    Args:
+        state: What the sandbox keeps; a conversation is added to it unless `store` is false.
+        conversation: A draft that ends with the inputs of the request.
+        body: The request's body.
+        behavior: How to answer.
+    """
+    before = len(conversation.entries)
+    outputs = _Answer(state, conversation, body, behavior).outputs()
+    conversation.entries += [dict(entry) for entry in outputs]
+    conversation.updated_at = ids.now()
+    state.conversations.keep(conversation, store=body.get("store") is not False)
+    usage = _usage(conversation.entries[:before], outputs)
+    extra = {"novelty": "a field nobody knows yet"} if behavior.unknown else {}
+    return {
+        "object": "conversation.response", "conversation_id": conversation.id, "outputs": outputs, "usage": usage,
+        "guardrails": None, **extra,
+    }  # fmt: skip
+
+
+def _usage(inputs: Sequence[Json], outputs: Sequence[Json]) -> Json:
+    tools: dict[str, int] = {}
+    for entry in outputs:
+        if entry["type"] == "tool.execution":
+            tools[entry["name"]] = tools.get(entry["name"], 0) + 1
+    usage = {
+        "prompt_tokens": 20 + sum(len(text_of(entry).split()) for entry in inputs),
+        "completion_tokens": 10 + sum(len(text_of(entry).split()) for entry in outputs),
+    }
+    connectors = {"connector_tokens": 69 * sum(tools.values()), "connectors": tools} if tools else {}
+    return {**usage, "total_tokens": sum(usage.values()) + 69 * sum(tools.values()), **connectors}
+
+
+class _Answer:
     """Carries out the steps of one answer."""
 
-    def __init__(self, world: Conversations, conversation: Conversation, said: Json, behavior: Behavior) -> None:
-        self._world = world
+    def __init__(self, state: State, conversation: Conversation, body: Json, behavior: Behavior) -> None:
+        self._state = state
         self._conversation = conversation
-        self._said = said
+        self._body = body
         self._behavior = behavior
         self._outputs: list[Json] = []
         self._chunks: list[Json] = []
         self._links: list[str] = []
-        self._asked: set[str] = set()
+        self._agents_asked: set[str] = set()
 
     def outputs(self) -> list[Json]:
         """Return the output entries."""
         if self._behavior.outputs is not None:
             return [self._stamp({"object": "entry", **entry}, "msg") for entry in self._behavior.outputs]
-        for step in self._confirmed() if self._said.get("tool_confirmations") else self._decide():
+        for step in self._confirmed() if self._body.get("tool_confirmations") else self._decide():
             self._carry_out(step)
         if self._behavior.unknown:
             self._outputs.insert(0, self._stamp({"object": "entry", "type": "dream.sequence", "depth": 3}, "dream"))
@@ -56,27 +83,27 @@ class Speaker:
         settings = self._conversation.settings
         if not settings.get("agent_id"):
             return settings
-        return self._world.agents.version(settings["agent_id"], settings.get("agent_version"))
+        return self._state.agents.version(settings["agent_id"], settings.get("agent_version"))
 
     def _decide(self) -> list[Step]:
         settings = self._settings
         handoffs = {
-            one: self._world.agents.get(one).as_json()["name"]
+            one: self._state.agents.get(one).as_json()["name"]
             for one in settings.get("handoffs") or ()
-            if one not in self._asked  # two agents may name each other
+            if one not in self._agents_asked  # two agents may name each other
         }
-        args = {**(settings.get("completion_args") or {}), **(self._said.get("completion_args") or {})}
-        turn = Turn(
+        args = {**(settings.get("completion_args") or {}), **(self._body.get("completion_args") or {})}
+        question = Question(
             entries=self._conversation.entries,
             tools=settings.get("tools") or [],
             completion_args=args,
             handoffs=handoffs,
         )
-        return respond(turn)
+        return respond(question)
 
     def _confirmed(self) -> list[Step]:
         steps: list[Step] = []
-        for confirmation in self._said["tool_confirmations"]:
+        for confirmation in self._body["tool_confirmations"]:
             step = self._conversation.pending.pop(confirmation["tool_call_id"], None)
             if step is None:
                 raise invalid_request(f"No pending tool call {confirmation['tool_call_id']!r}.", 3001)
@@ -87,13 +114,13 @@ class Speaker:
 
     def _carry_out(self, step: Step) -> None:
         name = _tool_name(step)
-        if name and self._needs_confirmation(name) and not self._said.get("tool_confirmations"):
+        if name and self._needs_confirmation(name) and not self._body.get("tool_confirmations"):
             self._conversation.pending[call_id := ids.tool_call_id()] = step
             self._add("fc", type="function.call", tool_call_id=call_id, name=name, arguments=_arguments(step),
                       confirmation_status="pending")  # fmt: skip
             return
         match step:
-            case DrawPicture(prompt):
+            case DrawImage(prompt):
                 self._draw(prompt)
             case Search(tool, query):
                 self._execute(tool, tool, {"query": query}, json.dumps({"0": {"url": "https://example.com"}}))
@@ -109,14 +136,14 @@ class Speaker:
         behavior = self._behavior
         if behavior.shape == "text":
             return
-        self._world.quota.take(behavior.images)
+        self._state.quota.take(behavior.images)
         for _ in range(behavior.tool_timeouts):
             self._execute("image_generation", "generate_image", {"prompt": prompt}, _TIMED_OUT)
         for number in range(behavior.images):
             shown = prompt if behavior.images == 1 else f"{prompt} ({number + 1})"
-            file = self._world.files.add_picture(shown, number, behavior)
-            url = self._world.files.sign(file, -1 if behavior.expired else 3600)
-            self._world.paid += 1
+            file = self._state.files.add_image(shown, number, behavior)
+            url = self._state.files.sign(file, -1 if behavior.expired else 3600)
+            self._state.paid += 1
             if behavior.shape == "markdown":
                 self._links.append(f"\n\n![{shown}]({url})")
             else:
@@ -125,7 +152,7 @@ class Speaker:
                 self._chunks.append({"type": "tool_file", "tool": "image_generation", "file_id": file.id,
                                      "file_name": file.name, "file_type": "png"})  # fmt: skip
             else:
-                del self._world.files.by_id[file.id]
+                del self._state.files.by_id[file.id]
 
     def _execute(self, tool: str, function: str, arguments: Json, result: str) -> None:
         if self._behavior.documentation:
@@ -135,12 +162,12 @@ class Speaker:
                   function=function, info={"result": result})  # fmt: skip
 
     def _hand_over(self, agent_id: str) -> None:
-        old, new = self._settings, self._world.agents.get(agent_id).as_json()
+        old, new = self._settings, self._state.agents.get(agent_id).as_json()
         self._add("handoff", type="agent.handoff", previous_agent_id=old["id"], previous_agent_name=old["name"],
                   next_agent_id=new["id"], next_agent_name=new["name"])  # fmt: skip
         self._conversation.settings = {**self._conversation.settings, "agent_id": agent_id, "agent_version": None}
-        self._asked |= {old["id"], new["id"]}
-        if self._said.get("handoff_execution") != "client":
+        self._agents_asked |= {old["id"], new["id"]}
+        if self._body.get("handoff_execution") != "client":
             for step in self._decide():
                 self._carry_out(step)
 
@@ -151,7 +178,7 @@ class Speaker:
         if behavior.thinking:
             thought = {"type": "text", "text": "The user wants an answer. I shall give one."}
             before.append({"type": "thinking", "thinking": [thought], "closed": True})
-        after = [] if self._speaks_json else list(self._chunks)
+        after = [] if self._is_json else list(self._chunks)
         if behavior.reference:
             after.insert(0, {"type": "tool_reference", "tool": "web_search", "title": "An example",
                              "url": "https://example.com", "favicon": None, "description": "About it"})  # fmt: skip
@@ -161,9 +188,9 @@ class Speaker:
         self._add("msg", type="message.output", role="assistant", content=content)
 
     @property
-    def _speaks_json(self) -> bool:
+    def _is_json(self) -> bool:
         """Whether JSON is asked for; the chunks that refer to files are left out then."""
-        args = {**(self._settings.get("completion_args") or {}), **(self._said.get("completion_args") or {})}
+        args = {**(self._settings.get("completion_args") or {}), **(self._body.get("completion_args") or {})}
         return bool((args.get("response_format") or {}).get("type", "text") != "text")
 
     def _needs_confirmation(self, name: str) -> bool:
@@ -180,13 +207,13 @@ class Speaker:
         settings = self._settings
         times = {"created_at": ids.now(), "completed_at": ids.now()}
         agent = {"agent_id": settings["id"]} if self._conversation.settings.get("agent_id") else {}
-        speaker = {} if entry["type"] == "agent.handoff" else {"model": settings["model"], **agent}
-        return {**times, **speaker, "id": ids.new_id(prefix), **entry}
+        author = {} if entry["type"] == "agent.handoff" else {"model": settings["model"], **agent}
+        return {**times, **author, "id": ids.new_id(prefix), **entry}
 
 
 def _tool_name(step: Step) -> str | None:
     match step:
-        case DrawPicture():
+        case DrawImage():
             return "image_generation"
         case Search(tool, _):
             return tool
@@ -197,7 +224,7 @@ def _tool_name(step: Step) -> str | None:
 
 def _arguments(step: Step) -> str:
     match step:
-        case DrawPicture(prompt):
+        case DrawImage(prompt):
             return json.dumps({"prompt": prompt}, ensure_ascii=False)
         case CallFunction(_, arguments):
             return json.dumps(arguments, ensure_ascii=False)
@@ -207,4 +234,4 @@ def _arguments(step: Step) -> str:
 def _as_confirmed(step: Step, *, allowed: bool) -> list[Step]:
     if not allowed:
         return [Say("The tool was not allowed to run.")]
-    return [step, Say(f"Here is your image: {step.prompt}.")] if isinstance(step, DrawPicture) else [step]
+    return [step, Say(f"Here is your image: {step.prompt}.")] if isinstance(step, DrawImage) else [step]

@@ -1,6 +1,6 @@
-"""Chat completions: their messages as entries, and what was answered as their messages.
+"""Convert the messages of chat completions to entries, and output entries to messages.
 
-Built-in tools answer with `chat.multi_completion`: all messages of the chain, pictures as signed URLs, nothing stored.
+Built-in tools answer with `chat.multi_completion`: all messages of the chain, images as signed URLs, nothing stored.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _call(call_id: str, name: str, entry: Json, *, built_in: bool) -> Json:
 
 
 def _content(content: Any, urls: list[str]) -> Any:
-    """Return content in which files, which are unknown here, are pictures by URL."""
+    """Return content in which files, which are unknown here, are images by URL."""
     if isinstance(content, str):
         return content
     waiting = iter(urls)

@@ -8,58 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from langchain_mistral_imagegen.sandbox.records.steps import CallFunction, DrawImage, HandOver, Say, Search, Step
 from langchain_mistral_imagegen.sandbox.replies.schema_values import SchemaValues
 
 Entry = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Say:
-    """Say a text."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class DrawPicture:
-    """Run the picture tool."""
-
-    prompt: str
-
-
-@dataclass(frozen=True)
-class Search:
-    """Run a web search."""
-
-    tool: str
-    query: str
-
-
-@dataclass(frozen=True)
-class CallFunction:
-    """Ask the client to run a function."""
-
-    name: str
-    arguments: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class HandOver:
-    """Pass the conversation to another agent."""
-
-    agent_id: str
-
-
-Step = Say | DrawPicture | Search | CallFunction | HandOver
-
-
 @dataclass(frozen=True, kw_only=True)
-class Turn:
-    """What there is to decide on.
+class Question:
+    """All that an answer depends on.
 
     Attributes:
-        entries: The conversation so far, with what was just said.
-        tools: Tools of the request or the agent.
+        entries: The conversation so far, ending with the latest inputs.
+        tools: Tools of the question or the agent.
         completion_args: As sent.
         handoffs: Names by id of the agents that this one may hand over to.
     """
@@ -70,8 +31,8 @@ class Turn:
     handoffs: dict[str, str] = field(default_factory=dict)
 
     @property
-    def said(self) -> str:
-        """What the user said last; the caption of a picture, such as "[Picture (id 1)]", asks for nothing."""
+    def text(self) -> str:
+        """The user's last text, without captions of images such as "[Image (id 1)]"."""
         users = [entry for entry in self.entries if entry["type"] == "message.input" and entry["role"] == "user"]
         return _CAPTION.sub("", text_of(users[-1])) if users else ""
 
@@ -81,19 +42,19 @@ class Turn:
         return {tool["function"]["name"]: tool["function"] for tool in self.tools if tool["type"] == "function"}
 
     def has(self, tool: str) -> bool:
-        """Tell whether a built-in tool is there."""
+        """Return whether there is a built-in tool."""
         return any(one["type"] == tool for one in self.tools)
 
 
 _CAPTION = re.compile(r"\[(?:Image|Picture)\b[^\]]*\]")
-_PICTURE = re.compile(
+_IMAGE = re.compile(
     r"\b(?:pictures?|images?|photos?|illustrations?|drawings?|paintings?|sketch|dessins?|bild(?:er)?|imagen)\b"
     r"|\b(?:draw|paint|illustrate|dessine|peins|zeichne|male|dibuja|pinta)\b"
     r"|^(?:please )?(?:generate|g[eé]n[eè]re|erzeuge|genera)\b",
     re.IGNORECASE,
 )
 _REFINEMENT = re.compile(r"^(?:now\b|make it\b|add\b|with\b|and now\b|change\b|again\b|another\b)", re.IGNORECASE)
-_NO_PICTURE = re.compile(
+_NO_IMAGE = re.compile(
     r"\b(?:no|without an?y?|don't|do not|not) (?:an? )?(?:picture|image|draw|generate)", re.IGNORECASE
 )
 _GIST = re.compile(
@@ -106,15 +67,15 @@ _GIST = re.compile(
 )
 
 
-def respond(turn: Turn) -> list[Step]:
+def respond(question: Question) -> list[Step]:
     """Decide what to do."""
-    if turn.entries and turn.entries[-1]["type"] == "function.result":
-        results = [entry for entry in _since_last_user(turn.entries) if entry["type"] == "function.result"]
-        return [_say(turn, "The result is: " + "; ".join(str(entry["result"]) for entry in results))]
+    if question.entries and question.entries[-1]["type"] == "function.result":
+        results = [entry for entry in _since_last_user(question.entries) if entry["type"] == "function.result"]
+        return [_say(question, "The result is: " + "; ".join(str(entry["result"]) for entry in results))]
     for decide in (_hand_over, _call, _fill, _draw, _search):
-        if steps := decide(turn):
+        if steps := decide(question):
             return steps
-    return [_say(turn, _chat(turn))]
+    return [_say(question, _chat(question))]
 
 
 def text_of(entry: Entry) -> str:
@@ -128,21 +89,21 @@ def _since_last_user(entries: Sequence[Entry]) -> Sequence[Entry]:
     return entries[spoken[-1] :] if spoken else entries
 
 
-def _hand_over(turn: Turn) -> list[Step]:
-    wanted = re.search(r"\bhand (?:it )?(?:off|over)\b|\bask the\b", turn.said, re.IGNORECASE)
-    named = [one for one, name in turn.handoffs.items() if name.lower() in turn.said.lower()]
-    chosen = named or (list(turn.handoffs)[:1] if wanted else [])
+def _hand_over(question: Question) -> list[Step]:
+    wanted = re.search(r"\bhand (?:it )?(?:off|over)\b|\bask the\b", question.text, re.IGNORECASE)
+    named = [one for one, name in question.handoffs.items() if name.lower() in question.text.lower()]
+    chosen = named or (list(question.handoffs)[:1] if wanted else [])
     return [HandOver(chosen[0])] if chosen else []
 
 
-def _call(turn: Turn) -> list[Step]:
-    choice = turn.completion_args.get("tool_choice", "auto")
-    if choice == "none" or not turn.functions:
+def _call(question: Question) -> list[Step]:
+    choice = question.completion_args.get("tool_choice", "auto")
+    if choice == "none" or not question.functions:
         return []
-    wanted = [name for name, function in turn.functions.items() if _is_about(turn.said, name, function)]
+    wanted = [name for name, function in question.functions.items() if _is_about(question.text, name, function)]
     if not wanted and choice in {"any", "required"}:
-        wanted = list(turn.functions)[:1]
-    return [step for name in wanted for step in _calls(turn, name)]
+        wanted = list(question.functions)[:1]
+    return [step for name in wanted for step in _calls(question, name)]
 
 
 def _is_about(text: str, name: str, function: dict[str, Any]) -> bool:
@@ -152,77 +113,79 @@ def _is_about(text: str, name: str, function: dict[str, Any]) -> bool:
     return name.lower() in text.lower() or bool(named & words) or len(described & words) > 1
 
 
-def _calls(turn: Turn, name: str) -> list[Step]:
+def _calls(question: Question, name: str) -> list[Step]:
     """Call once, or for each name in "in Paris and London" where the function takes one string."""
-    schema = turn.functions[name].get("parameters") or {}
+    schema = question.functions[name].get("parameters") or {}
     properties = schema.get("properties", {})
-    places = re.search(r"\b([A-Z]\w+)((?:, [A-Z]\w+)*) and ([A-Z]\w+)", turn.said)
+    places = re.search(r"\b([A-Z]\w+)((?:, [A-Z]\w+)*) and ([A-Z]\w+)", question.text)
     if places and len(properties) == 1 and next(iter(properties.values())).get("type") == "string":
         found = re.findall(r"[A-Z]\w+", places[0])
         return [CallFunction(name, {next(iter(properties)): place}) for place in found]
-    return [CallFunction(name, SchemaValues(turn.said).value({"type": "object", **schema}))]
+    return [CallFunction(name, SchemaValues(question.text).value({"type": "object", **schema}))]
 
 
-def _fill(turn: Turn) -> list[Step]:
-    wanted = turn.completion_args.get("response_format") or {}
-    drawn = [step for step in _draw(turn) if isinstance(step, DrawPicture)]
+def _fill(question: Question) -> list[Step]:
+    wanted = question.completion_args.get("response_format") or {}
+    drawn = [step for step in _draw(question) if isinstance(step, DrawImage)]
     match wanted.get("type"):
         case "json_schema":
             schema = wanted["json_schema"]["schema"]
-            return [*drawn, Say(json.dumps(SchemaValues(turn.said).value(schema), ensure_ascii=False))]
+            return [*drawn, Say(json.dumps(SchemaValues(question.text).value(schema), ensure_ascii=False))]
         case "json_object":
-            keys = re.findall(r"['\"`](\w+)['\"`]", turn.said) or ["answer"]
-            return [*drawn, Say(json.dumps(dict.fromkeys(keys, _chat(turn)), ensure_ascii=False))]
+            keys = re.findall(r"['\"`](\w+)['\"`]", question.text) or ["answer"]
+            return [*drawn, Say(json.dumps(dict.fromkeys(keys, _chat(question)), ensure_ascii=False))]
     return []
 
 
-def _draw(turn: Turn) -> list[Step]:
-    if not turn.has("image_generation") or _NO_PICTURE.search(turn.said):
+def _draw(question: Question) -> list[Step]:
+    if not question.has("image_generation") or _NO_IMAGE.search(question.text):
         return []
-    before = [json.loads(e["arguments"])["prompt"] for e in turn.entries if _is_drawing(e)]
-    if before and _REFINEMENT.search(turn.said.strip()):
-        change = re.sub(r"^(?:and )?now\b,?\s*|^make it\s*", "", turn.said.strip(), flags=re.IGNORECASE).rstrip(".!?")
+    before = [json.loads(e["arguments"])["prompt"] for e in question.entries if _drew_image(e)]
+    if before and _REFINEMENT.search(question.text.strip()):
+        change = re.sub(r"^(?:and )?now\b,?\s*|^make it\s*", "", question.text.strip(), flags=re.IGNORECASE).rstrip(
+            ".!?"
+        )
         prompt = f"{before[-1]}, {change}"
-    elif _PICTURE.search(turn.said):
-        prompt = _GIST.sub("", turn.said.strip()).rstrip(".!?") or turn.said
+    elif _IMAGE.search(question.text):
+        prompt = _GIST.sub("", question.text.strip()).rstrip(".!?") or question.text
     else:
         return []
-    return [DrawPicture(prompt), _say(turn, f"Here is your image: {prompt}.")]
+    return [DrawImage(prompt), _say(question, f"Here is your image: {prompt}.")]
 
 
-def _is_drawing(entry: Entry) -> bool:
-    """Tell whether an entry is a picture that was drawn, here or in a conversation that is told again."""
+def _drew_image(entry: Entry) -> bool:
+    """Return whether an entry drew an image, here or in a replayed conversation."""
     is_tool = entry["type"] == "tool.execution" and entry["name"] == "image_generation"
-    is_told = entry["type"] == "function.call" and entry["name"] == "generate_image"
-    return bool((is_tool or is_told) and entry.get("arguments"))
+    is_replayed = entry["type"] == "function.call" and entry["name"] == "generate_image"
+    return bool((is_tool or is_replayed) and entry.get("arguments"))
 
 
-def _search(turn: Turn) -> list[Step]:
-    tool = next((one["type"] for one in turn.tools if one["type"].startswith("web_search")), None)
-    if not tool or not re.search(r"\b(?:search|look up|news|latest)\b", turn.said, re.IGNORECASE):
+def _search(question: Question) -> list[Step]:
+    tool = next((one["type"] for one in question.tools if one["type"].startswith("web_search")), None)
+    if not tool or not re.search(r"\b(?:search|look up|news|latest)\b", question.text, re.IGNORECASE):
         return []
-    return [Search(tool, turn.said), _say(turn, "I found one page about it.")]
+    return [Search(tool, question.text), _say(question, "I found one page about it.")]
 
 
-def _say(turn: Turn, text: str) -> Say:
-    """Say a text, cut as `stop` and `max_tokens` ask."""
-    stop = turn.completion_args.get("stop") or []
+def _say(question: Question, text: str) -> Say:
+    """Answer with a text, cut as `stop` and `max_tokens` ask."""
+    stop = question.completion_args.get("stop") or []
     for mark in [stop] if isinstance(stop, str) else stop:
         text = text.partition(mark)[0]
     words = re.findall(r"\S+\s*", text)
-    return Say("".join(words[: turn.completion_args.get("max_tokens") or len(words)]))
+    return Say("".join(words[: question.completion_args.get("max_tokens") or len(words)]))
 
 
-def _chat(turn: Turn) -> str:
-    if re.search(r"\bmy name\b.*\?|\bwho am i\b", turn.said, re.IGNORECASE):
-        told = [re.search(r"\b(?:my name is|i am|i'm) (\w+)", text_of(e), re.IGNORECASE) for e in turn.entries]
-        names = [found[1] for found in told if found]
-        return f"Your name is {names[-1]}." if names else "You have not told me your name yet."
-    if any(_has_image(entry) for entry in turn.entries[-1:]):
+def _chat(question: Question) -> str:
+    if re.search(r"\bmy name\b.*\?|\bwho am i\b", question.text, re.IGNORECASE):
+        matches = [re.search(r"\b(?:my name is|i am|i'm) (\w+)", text_of(e), re.IGNORECASE) for e in question.entries]
+        names = [found[1] for found in matches if found]
+        return f"Your name is {names[-1]}." if names else "I do not know your name yet."
+    if any(_has_image(entry) for entry in question.entries[-1:]):
         return "I see an image in your message, and I can describe it: it is a picture."
-    if re.match(r"\W*(?:hello|hi|hey|bonjour|salut|hallo|hola)\b", turn.said, re.IGNORECASE):
+    if re.match(r"\W*(?:hello|hi|hey|bonjour|salut|hallo|hola)\b", question.text, re.IGNORECASE):
         return "Hello! How can I help you today?"
-    return f"This is the sandbox. You said: {turn.said.strip() or 'nothing'}"
+    return f"This is the sandbox. You said: {question.text.strip() or 'nothing'}"
 
 
 def _has_image(entry: Entry) -> bool:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from langchain_mistral_imagegen.sandbox.behavior import Behavior
+from langchain_mistral_imagegen.sandbox.records.agents import Agents
 from langchain_mistral_imagegen.sandbox.routes.reading import (
     Json,
     Table,
@@ -18,15 +17,12 @@ from langchain_mistral_imagegen.sandbox.routes.reading import (
     required,
 )
 
-if TYPE_CHECKING:
-    from langchain_mistral_imagegen.sandbox.server import Sandbox
-
 
 class AgentRoutes:
     """Agents, their versions and aliases."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._agents = sandbox.agents
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
 
     def table(self) -> Table:
         """Return the routes."""

@@ -1,10 +1,11 @@
-"""The HTTP side: who may ask, how to behave, and what is recorded; the routes are in the modules beside it."""
+"""The ASGI application: authorization, behavior and the log of requests, around the routes of the other modules."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,39 +15,36 @@ from starlette.routing import Route
 from langchain_mistral_imagegen.sandbox.behavior import Behavior, Operation
 from langchain_mistral_imagegen.sandbox.records import ids
 from langchain_mistral_imagegen.sandbox.records.problems import Problem, typical
+from langchain_mistral_imagegen.sandbox.records.state import RecordedRequest, State
 from langchain_mistral_imagegen.sandbox.routes.agents import AgentRoutes
 from langchain_mistral_imagegen.sandbox.routes.completions import CompletionRoutes
 from langchain_mistral_imagegen.sandbox.routes.conversations import ConversationRoutes
 from langchain_mistral_imagegen.sandbox.routes.files import FileRoutes
 from langchain_mistral_imagegen.sandbox.routes.reading import Handler, misbehave, read_behavior
 
-if TYPE_CHECKING:
-    from langchain_mistral_imagegen.sandbox.server import Sandbox
-
 
 class Api:
     """The endpoints.
 
     Args:
-        sandbox: Holds the state, the queue of behaviors and the record of requests.
+        state: What the sandbox keeps.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        groups = [kind(self._sandbox) for kind in (ConversationRoutes, CompletionRoutes, AgentRoutes, FileRoutes)]
-        routes = [
-            Route(path, self._endpoint(on, handler), methods=[method])
-            for group in groups
-            for method, path, on, handler in group.table()
-        ]
+        state = self._state
+        conversations, completions = ConversationRoutes(state), CompletionRoutes(state)
+        agents, files = AgentRoutes(state.agents), FileRoutes(state.files)
+        table = [*conversations.table(), *completions.table(), *agents.table(), *files.table()]
+        routes = [Route(path, self._endpoint(on, handler), methods=[method]) for method, path, on, handler in table]
         return Starlette(routes=routes, exception_handlers={404: self._no_route, 405: self._no_route})
 
     def _endpoint(self, operation: Operation, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            with self._sandbox.receive(request, await request.body()) as record:
+            with self._state.log.receive(await _recorded(request)) as record:
                 try:
                     self._authorize(request)
                     behavior = self._behavior(request, operation)
@@ -62,7 +60,7 @@ class Api:
         return endpoint
 
     async def _no_route(self, request: Request, _: Exception) -> Response:
-        with self._sandbox.receive(request, await request.body()) as record:
+        with self._state.log.receive(await _recorded(request)) as record:
             record(404)
         body = {"message": "no Route matched with those values", "request_id": ids.new_id("")[1:]}
         return JSONResponse(body, 404)
@@ -76,21 +74,34 @@ class Api:
         key = given.removeprefix("Bearer ").strip()
         if not given.startswith("Bearer ") or not key:
             raise typical(401)
-        if self._sandbox.api_key not in {None, key}:
+        if self._state.api_key not in {None, key}:
             raise Problem(401, {"detail": "Invalid API Key"})
 
     def _behavior(self, request: Request, operation: Operation) -> Behavior:
         if header := request.headers.get("x-sandbox-behavior"):
             return read_behavior(header)
-        queued = self._sandbox.next_behavior(operation)
+        queued = self._state.queue.take(operation)
         if queued:
             return queued
-        kept = self._sandbox.conversations.by_id.get(request.path_params.get("id", ""))
+        kept = self._state.conversations.by_id.get(request.path_params.get("id", ""))
         metadata = (kept.settings.get("metadata") or {}) if kept else {}
-        usual = self._sandbox.behavior
+        usual = self._state.behavior
         if "sandbox" in metadata:
             return read_behavior(metadata["sandbox"])
         return usual if usual.on in {operation, "any"} else Behavior()
+
+
+async def _recorded(request: Request) -> RecordedRequest:
+    headers = {**request.headers, **({"authorization": "***"} if "authorization" in request.headers else {})}
+    content = _json_or_none(await request.body())
+    return RecordedRequest(request.method, request.url.path, dict(request.query_params), headers, content, status=0)
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return None
 
 
 def _problem(problem: Problem) -> Response:

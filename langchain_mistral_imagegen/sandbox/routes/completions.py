@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from langchain_mistral_imagegen.sandbox.behavior import Behavior
 from langchain_mistral_imagegen.sandbox.records import ids
 from langchain_mistral_imagegen.sandbox.records.conversations import Conversation
+from langchain_mistral_imagegen.sandbox.records.state import State
+from langchain_mistral_imagegen.sandbox.replies import answering
 from langchain_mistral_imagegen.sandbox.replies.chat_messages import (
     ARGUMENTS,
     check_completion,
@@ -23,15 +25,12 @@ from langchain_mistral_imagegen.sandbox.replies.chat_messages import (
 )
 from langchain_mistral_imagegen.sandbox.routes.reading import ConnectionCut, Json, Table, read_json
 
-if TYPE_CHECKING:
-    from langchain_mistral_imagegen.sandbox.server import Sandbox
-
 
 class CompletionRoutes:
     """Answer without storing anything."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._conversations = sandbox.conversations
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     def table(self) -> Table:
         """Return the routes."""
@@ -44,12 +43,13 @@ class CompletionRoutes:
         conversation = Conversation({"model": body["model"], "tools": body.get("tools") or []})
         conversation.entries = entries_of(body["messages"])
         args = {name: body[name] for name in ARGUMENTS & body.keys()}
-        answer = self._conversations.answer(conversation, {"store": False, "completion_args": args}, behavior)
+        settings = {"store": False, "completion_args": args}
+        answer = answering.answer(self._state, conversation, settings, behavior)
         messages, usage = messages_of(answer["outputs"]), _usage(answer["usage"])
         if body.get("stream"):
             chunks = list(_chunks(body["model"], messages, usage))
             return StreamingResponse(_stream(chunks, behavior), media_type="text/event-stream; charset=utf-8")
-        return JSONResponse(_completion(body["model"], messages, usage), headers=self._conversations.quota.headers())
+        return JSONResponse(_completion(body["model"], messages, usage), headers=self._state.quota.headers())
 
 
 def _usage(usage: Json) -> Json:

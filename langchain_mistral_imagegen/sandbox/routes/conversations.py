@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -13,6 +12,7 @@ from langchain_mistral_imagegen.sandbox.behavior import Behavior
 from langchain_mistral_imagegen.sandbox.records import ids
 from langchain_mistral_imagegen.sandbox.records.conversations import Conversation
 from langchain_mistral_imagegen.sandbox.records.problems import Problem, typical, unprocessable
+from langchain_mistral_imagegen.sandbox.records.state import State
 from langchain_mistral_imagegen.sandbox.records.validation import (
     APPEND_KEYS,
     RESTART_KEYS,
@@ -24,6 +24,7 @@ from langchain_mistral_imagegen.sandbox.records.validation import (
     check_keys,
     check_start,
 )
+from langchain_mistral_imagegen.sandbox.replies import answering
 from langchain_mistral_imagegen.sandbox.routes import streaming
 from langchain_mistral_imagegen.sandbox.routes.reading import (
     ConnectionCut,
@@ -36,16 +37,13 @@ from langchain_mistral_imagegen.sandbox.routes.reading import (
     read_json,
 )
 
-if TYPE_CHECKING:
-    from langchain_mistral_imagegen.sandbox.server import Sandbox
-
 
 class ConversationRoutes:
-    """Start, append, restart, and read what was said."""
+    """Start, append, restart, and read their entries."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._agents = sandbox.agents
-        self._conversations = sandbox.conversations
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._conversations = state.conversations
 
     def table(self) -> Table:
         """Return the routes."""
@@ -65,7 +63,7 @@ class ConversationRoutes:
         body = await read_json(request)
         check_start(body)
         if body.get("agent_id"):
-            self._agents.version(body["agent_id"], body.get("agent_version"))
+            self._state.agents.version(body["agent_id"], body.get("agent_version"))
         if "sandbox" in (body.get("metadata") or {}):
             behavior = read_behavior(body["metadata"]["sandbox"])
             misbehave(behavior)
@@ -100,8 +98,8 @@ class ConversationRoutes:
             check_function_results(conversation.entries, inputs)
         check_image_inputs(inputs, str(conversation.settings.get("model") or ""))
         conversation = conversation.draft()
-        conversation.listen(inputs)
-        response = self._conversations.answer(conversation, body, behavior)
+        conversation.add_inputs(inputs)
+        response = answering.answer(self._state, conversation, body, behavior)
         if not body.get("stream"):
             return JSONResponse(response, headers=self._headers())
         events = self._stream(list(streaming.events_of(response, behavior)), behavior)
@@ -130,7 +128,7 @@ class ConversationRoutes:
             "x-kong-request-id": correlation,
             "x-ratelimit-limit-tokens-minute": "2000000",
             "x-ratelimit-remaining-tokens-minute": "1999000",
-            **self._conversations.quota.headers(),
+            **self._state.quota.headers(),
         }
 
     async def list_conversations(self, request: Request, behavior: Behavior) -> Response:

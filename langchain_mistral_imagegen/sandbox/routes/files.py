@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from langchain_mistral_imagegen.sandbox.behavior import Behavior
-from langchain_mistral_imagegen.sandbox.records.files import refusal
+from langchain_mistral_imagegen.sandbox.records.files import Files, refusal
 from langchain_mistral_imagegen.sandbox.records.problems import unprocessable
 from langchain_mistral_imagegen.sandbox.routes.reading import ConnectionCut, Table, number, page
-
-if TYPE_CHECKING:
-    from langchain_mistral_imagegen.sandbox.server import Sandbox
-
 
 _PIECE = 64 * 1024
 _LONGEST_EXPIRY = 168  # hours
@@ -25,8 +20,8 @@ _LONGEST_EXPIRY = 168  # hours
 class FileRoutes:
     """Upload, read, sign and delete files."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._files = sandbox.files
+    def __init__(self, files: Files) -> None:
+        self._files = files
 
     def table(self) -> Table:
         """Return the routes."""
@@ -61,7 +56,7 @@ class FileRoutes:
         return JSONResponse({"object": "list", "data": described, "total": total})
 
     async def get_file(self, request: Request, _: Behavior) -> Response:
-        """Return what is known of a file."""
+        """Return the description of a file."""
         described = await asyncio.to_thread(self._files.get(request.path_params["id"]).as_json)
         return JSONResponse({**described, "deleted": False})
 
@@ -77,7 +72,7 @@ class FileRoutes:
         return JSONResponse({"url": self._files.sign(self._files.get(request.path_params["id"]), hours * 3600)})
 
     async def content(self, request: Request, behavior: Behavior) -> Response:
-        """Send the bytes of a file, without saying how many."""
+        """Send the bytes of a file, without `content-length`."""
         data = await asyncio.to_thread(self._files.get(request.path_params["id"]).read)
         return StreamingResponse(_body(data, behavior), media_type="application/octet-stream")
 

@@ -1,4 +1,4 @@
-"""What the routes read of requests."""
+"""Read requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 Item = TypeVar("Item")
 Handler = Callable[[Request, Behavior], Awaitable[Response]]
 Table = list[tuple[str, str, Operation, Handler]]
-"""Method, path, what a queued behavior calls it, and who answers."""
+"""Method, path, operation, and handler."""
 
 
 class ConnectionCut(Exception):  # noqa: N818  # not an error: it is what was asked for
@@ -34,17 +34,17 @@ def misbehave(behavior: Behavior) -> None:
         raise Problem(behavior.status, body, behavior.headers)
 
 
-def said_last(body: Any) -> str | None:
+def last_user_text(body: Any) -> str | None:
     """Return the text of a body's last message from the user, or `None` if it has none."""
     match body:
         case {"inputs": str(text)}:
             return text
         case {"inputs": [*entries]} | {"messages": [*entries]}:
-            return next((_text(entry["content"]) for entry in reversed(entries) if _is_said(entry)), None)
+            return next((_text(entry["content"]) for entry in reversed(entries) if _is_user_message(entry)), None)
     return None
 
 
-def _is_said(entry: Any) -> bool:
+def _is_user_message(entry: Any) -> bool:
     return isinstance(entry, dict) and entry.get("role") == "user" and isinstance(entry.get("content"), str | list)
 
 
@@ -83,7 +83,7 @@ def metadata_filter(request: Request) -> Json | None:
 
 
 def page(request: Request, items: list[Item], size: int, most: int | None = None) -> list[Item]:
-    """Return the page that is asked for, of `size` items unless said otherwise, but of `most` at most."""
+    """Return the page that is asked for, of `size` items by default and `most` at most."""
     size = number(request, "page_size", size, least=1, most=most)
     start = number(request, "page", 0) * size
     return items[start : start + size]
