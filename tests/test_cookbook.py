@@ -13,7 +13,7 @@ import nbformat
 import postgres_workers
 import psycopg
 import pytest
-from places import COOKBOOK
+from places import COOKBOOK, stored_images
 
 pytest_plugins = ["pytester"]
 
@@ -81,7 +81,7 @@ def test_a_recipe_runs_and_leaves_pictures(recipe, tmp_path):
         pytest.importorskip("pgserver", reason="it has wheels for Python 3.11 and 3.12 only")
     told = run(recipe)
     assert [said for said in SAID[recipe] if said not in told] == []
-    assert len(list(tmp_path.rglob("*.jpg"))) == PICTURES[recipe]
+    assert len(stored_images(tmp_path)) == PICTURES[recipe]
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy
-from places import SUPPORT
+from places import SUPPORT, stored_images
 
 from langchain_mistral_imagegen import (
     ChatMistralConversations,
@@ -95,7 +95,7 @@ def trial(folder: Path, durability: str, moment: str) -> tuple[int, int, str, in
         killed = kill_once(sandbox, folder, durability, moment)
         said, errors = (again := run(sandbox, folder, durability)).communicate(timeout=120)
         assert again.returncode == 0, errors
-        return killed, sandbox.paid, said.strip(), len(list(folder.rglob("*.jpg")))
+        return killed, sandbox.paid, said.strip(), len(stored_images(folder))
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import postgres_workers
 import psycopg
 import pytest
 from langgraph.checkpoint.postgres import PostgresSaver
-from places import COOKBOOK, SUPPORT
+from places import COOKBOOK, SUPPORT, stored_images
 
 from langchain_mistral_imagegen import create_image_graph
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
@@ -67,7 +67,7 @@ def test_each_picture_is_paid_for_once(postgres, sandbox, make_model, moment, pr
 
     wait_for(lambda: not sandbox.waiting)  # what the killed worker has asked for is drawn all the same
     store = Path("generated_images")
-    assert (sandbox.paid, len(list(store.rglob("*.jpg")))) == (6, 6)
+    assert (sandbox.paid, len(stored_images(store))) == (6, 6)
     with psycopg.connect(postgres) as queue, PostgresSaver.from_conn_string(postgres) as saver:
         assert queue.execute("SELECT count(*) FROM picture_jobs WHERE done").fetchone() == (6,)
         graph = create_image_graph(make_model()).compile(checkpointer=saver)
