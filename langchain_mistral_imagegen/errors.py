@@ -33,8 +33,9 @@ of this package and of the HTTP library), because error trackers send them. To d
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from langchain_core.exceptions import (
     ModelAPIError,
@@ -51,9 +52,6 @@ from langchain_core.tools import ToolException
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
-
-
-T = TypeVar("T")
 
 
 class MistralImagegenError(Exception):
@@ -145,58 +143,46 @@ class APITimeoutError(APIConnectionError, ModelTimeoutError):
     """No response arrived in time."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LostAnswer:
+    """How an answer that did not arrive can be found at Mistral, by any `ChatMistralConversations`: plain strings.
+
+    Attributes:
+        key: Key in the metadata of the conversation, if one was started or restarted.
+        model: Name of the model, or id of the agent.
+        fingerprint: Digest of the history that is answered.
+        conversation_id: The conversation that the turn was appended to, if it was.
+        head: Id of the last entry before the turn.
+        inputs: Digests of the entries that were appended.
+    """
+
+    key: str
+    model: str
+    fingerprint: str = ""
+    conversation_id: str | None = None
+    head: str | None = None
+    inputs: Sequence[str] = ()
+
+
 class OutcomeUnknownError(MistralImagegenError, ModelError, RuntimeError):
     """A request that costs money, or makes an agent, may have been processed, but no complete response arrived.
 
     A 408 or 5xx from a proxy or gateway in front of Mistral (one without Mistral's own `code`) proves nothing either;
     that error is the `__cause__`. The request was not retried, to avoid paying twice or making a duplicate. By default,
     neither LangChain's retry middleware (`is_retryable` is false) nor LangGraph's policies (no retry for a
-    `RuntimeError`) retry it. `reconcile` looks for the answer.
+    `RuntimeError`) retry it. `ChatMistralConversations.reconcile` looks for the
+    answer.
 
     Attributes:
         conversation_id: The conversation, if known. Its history on the server has the answer, if there is one.
+        lost: How the answer can be found; `None` if Mistral stores nothing in which it could be.
     """
 
     def __init__(self, message: str, *, conversation_id: str | None = None) -> None:
         where = f"; look at conversation {conversation_id!r}" if conversation_id else ""
         super().__init__(f"{message}{where}")
         self.conversation_id = conversation_id
-        self._find: Callable[[float], AIMessage | None] | None = None
-        self._afind: Callable[[float], Awaitable[AIMessage | None]] | None = None
-
-    def reconcile(self, wait: float = 0.0) -> AIMessage | None:
-        """Look for the answer on the server, to avoid paying for it again.
-
-        Args:
-            wait: Seconds to keep looking; the image may still be being generated.
-
-        Returns:
-            The answer, or `None` if there is none (yet). It has no `usage_metadata`, which Mistral does not keep.
-
-        Raises:
-            InvalidInputError: If there is no stored conversation to look in: the model has `store=False` or
-                `transport="completions"`, the request was not a chat model's, or the error was unpickled.
-        """
-        return self._findable(self._find)(wait)
-
-    async def areconcile(self, wait: float = 0.0) -> AIMessage | None:
-        """Look for the answer on the server; see `reconcile`."""
-        return await self._findable(self._afind)(wait)
-
-    def may_be_found(
-        self, find: Callable[[float], AIMessage | None], afind: Callable[[float], Awaitable[AIMessage | None]]
-    ) -> None:
-        """Set how to look for the answer."""
-        self._find, self._afind = find, afind
-
-    def _findable(self, find: Callable[[float], T] | None) -> Callable[[float], T]:
-        if find is None:
-            raise InvalidInputError(f"There is no stored conversation in which the answer could be found: {self}")
-        return find
-
-    def __reduce__(self) -> tuple[object, ...]:
-        state = {**self.__dict__, "_find": None, "_afind": None}
-        return type(self), self.args, state
+        self.lost: LostAnswer | None = None
 
 
 class StreamInterruptedError(OutcomeUnknownError):

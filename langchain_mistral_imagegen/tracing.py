@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tracers import LangChainTracer, Run
 
-from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER
+from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.costs import PRICES, Prices, estimate_cost
 from langchain_mistral_imagegen.errors import InvalidInputError

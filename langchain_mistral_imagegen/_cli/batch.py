@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage
 
 from langchain_mistral_imagegen._cli.batch_report import BatchReport, batch_report
 from langchain_mistral_imagegen._cli.exit_codes import DONE, FAILED, NO_IMAGE, UsageError
@@ -36,11 +36,11 @@ from langchain_mistral_imagegen._cli.output import short_path, writable_store
 from langchain_mistral_imagegen._cli.prompts import Prompt, read_prompts
 from langchain_mistral_imagegen._cli.report import facts_of
 from langchain_mistral_imagegen._cli.session import Session, session
-from langchain_mistral_imagegen._conversations.ledger import KEY, lost_answer
+from langchain_mistral_imagegen._conversations.turn import KEY
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
-from langchain_mistral_imagegen.errors import AuthenticationError, MistralImagegenError, QuotaExceededError
+from langchain_mistral_imagegen.errors import AuthenticationError, LostAnswer, MistralImagegenError, QuotaExceededError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import FsspecImageStore
 
@@ -173,8 +173,8 @@ class Batch:
         self.report.working(prompt, "looking for its answer")
         model = self.session.model
         age = (datetime.now(UTC) - datetime.fromisoformat(known["time"])).total_seconds()
-        turn, asked = model.prepared([HumanMessage(prompt.text)], {"conversation_metadata": {KEY: known["key"]}})
-        return await model.async_client.run(lost_answer(turn, asked, model.timeout - age, by_words=False))
+        lost = LostAnswer(key=known["key"], model=model.agent_id or model.model)
+        return await model.areconcile(lost, model.timeout - age)
 
     async def _download(self, prompt: Prompt, drawn: Record) -> Record:
         self.report.working(prompt, "downloading")

@@ -68,7 +68,7 @@ class DrawCommand:
             self.report.looking(wait)
             answer = None
             with suppress(MistralImagegenError):  # the first error is the one to report
-                answer = await error.areconcile(wait)
+                answer = await model.areconcile(error, wait)
             if answer is None:
                 raise
             self.report.text_received(answer.text)

@@ -1,4 +1,4 @@
-"""`ensure_agent`: settings are declared in a program, and an agent at Mistral follows them."""
+"""`ensure_agent`: an agent at Mistral with the settings that a program declares."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NO_COMPLETION_ARGS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class AgentSettings:
-    """What an agent shall be like; what is not given it shall not have."""
+    """The settings of an agent; it has nothing that is not given."""
 
     name: str
     model: str
@@ -48,7 +48,7 @@ class AgentSettings:
     handoffs: Sequence[str] | None = None
 
     def options(self) -> api.AgentOptions:
-        """Return the settings as Mistral takes them, and the mark: what is absent is sent as absent, to be reset."""
+        """Return the settings as Mistral takes them, with the mark; what is not given is sent as null, to reset it."""
         return {
             "instructions": self.instructions,
             "tools": list(self.tools),
@@ -60,16 +60,16 @@ class AgentSettings:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that tell these settings from others."""
+        """16 hex digits that identify these settings."""
         canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def ensure_agent(settings: AgentSettings) -> Flow[Agent]:
-    """Find the agent of this name that is ours, or make it; if its settings are others, give it a new version.
+    """Find our agent of this name or create it; give it a new version if its settings differ.
 
-    Programs that start at the same time end up with the same agent. After an `OutcomeUnknownError` it can be called
-    again: what was made after all is found.
+    Programs that start at the same time end up with the same agent. After an `OutcomeUnknownError` call it
+    again: it finds what was created after all.
     """
     ours = yield from _ours(settings.name)
     agent = _oldest(ours) if ours else (yield from _create(settings))
@@ -78,31 +78,31 @@ def ensure_agent(settings: AgentSettings) -> Flow[Agent]:
     return (yield from api.update_agent(agent.id, model=settings.model, **settings.options()))
 
 
-def after_check(then: Flow[T], whom: Mapping[str, Any], functions: set[str], known: set[str]) -> Flow[T]:
-    """Do something once it is certain that an agent has these functions; its tools cannot be changed by a request.
+def after_check(then: Flow[T], target: Mapping[str, Any], functions: set[str], known: set[str]) -> Flow[T]:
+    """Run a flow after checking that an agent has these functions; a request cannot add to its tools.
 
     Args:
-        then: What to do.
-        whom: Names the agent by `agent_id`, and perhaps `agent_version`.
+        then: The flow.
+        target: Names the agent by `agent_id`, and perhaps `agent_version`.
         functions: Names of the functions it must have.
-        known: Names of those that it was seen to have; more are added.
+        known: Names of those that it is known to have; more are added.
 
     Raises:
         InvalidInputError: Naming the functions it lacks.
     """
     if not functions <= known:
-        agent = yield from api.get_agent(whom["agent_id"], version=whom.get("agent_version"))
+        agent = yield from api.get_agent(target["agent_id"], version=target.get("agent_version"))
         known |= {tool["function"]["name"] for tool in agent.tools or () if tool.get("type") == "function"}
     if missing := sorted(functions - known):
         raise InvalidInputError(
-            f"Agent {whom['agent_id']!r} has no function {', '.join(missing)}, and a request cannot add to its tools: "
+            f"Agent {target['agent_id']!r} has no function {', '.join(missing)}, and a request cannot add tools to it: "
             "give them to it with `ensure_agent` or `api.update_agent`"
         )
     return (yield from then)
 
 
 def _ours(name: str) -> Flow[list[Agent]]:
-    # It is not documented whether the server's filter wants the whole name.
+    # It is not documented whether the server's filter matches whole names only.
     found = yield from api.list_agents(name=name)
     return [agent for agent in found if agent.name == name and MARK in (agent.metadata or {})]
 
@@ -112,7 +112,7 @@ def _oldest(agents: Sequence[Agent]) -> Agent:
 
 
 def _create(settings: AgentSettings) -> Flow[Agent]:
-    """Make an agent, and take it back if somebody else was first: no lock is shared, but all see the same oldest."""
+    """Create an agent, and delete it again if another program was first: all see the same oldest."""
     made = yield from api.create_agent(name=settings.name, model=settings.model, **settings.options())
     rivals = [agent for agent in (yield from _ours(settings.name)) if agent.id != made.id]
     winner = _oldest([made, *rivals])

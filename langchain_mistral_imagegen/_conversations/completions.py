@@ -1,6 +1,6 @@
-"""The same model over `/v1/chat/completions`: turns as its messages, its answers as the events of a conversation.
+"""Chat completions as the second endpoint: a turn becomes its messages, its answers become conversation events.
 
-Nothing is stored there, and pictures come as signed URLs instead of files.
+Nothing is stored there, and images come as signed URLs instead of files.
 https://docs.mistral.ai/api, chat
 """
 
@@ -31,19 +31,24 @@ _TOOL_BY_FUNCTION = {"generate_image": "image_generation"}
 
 
 def completion_request(turn: Turn) -> Request:
-    """Say a turn's whole history.
+    """Build the request that sends a turn's whole history.
 
     Raises:
-        InvalidInputError: If it holds what only conversations take.
+        InvalidInputError: If it holds something that only conversations take.
     """
-    if unknown := sorted({tool["type"] for tool in turn.whom["tools"]} - _TOOLS):
+    if unknown := sorted({tool["type"] for tool in turn.target["tools"]} - _TOOLS):
         raise InvalidInputError(f"Chat completions have no {', '.join(unknown)}: use transport='conversations'")
     settings = {name: turn.labels[name] for name in ("guardrails",) if name in turn.labels}
-    body = {**turn.whom, **turn.options.get("completion_args", {}), **settings, "messages": list(_said(turn.inputs))}
+    body = {
+        **turn.target,
+        **turn.options.get("completion_args", {}),
+        **settings,
+        "messages": list(_messages(turn.inputs)),
+    }
     return complete_chat(body, stream=turn.stream)
 
 
-def _said(inputs: Inputs) -> Iterator[Json]:
+def _messages(inputs: Inputs) -> Iterator[Json]:
     if inputs.instructions:
         yield {"role": "system", "content": inputs.instructions}
     calls: list[Json] = []
@@ -65,7 +70,7 @@ def _message(entry: Json) -> Json:
             return {"role": "assistant", "content": text}
     if any(chunk["type"] == "tool_file" for chunk in entry["content"] if isinstance(chunk, dict)):
         raise InvalidInputError(
-            "Chat completions do not know files: pass the picture itself, with `image.content_block()`, "
+            "Chat completions do not know files: pass the image itself, with `image.content_block()`, "
             "or use transport='conversations'"
         )
     return {"role": entry["role"], "content": entry["content"]}
@@ -92,7 +97,7 @@ class Function(Wire):
 
 
 class Call(Wire):
-    """A call of a function, whoever runs it."""
+    """A call of a function, to be run by the client or the server."""
 
     id: str | None = None
     index: int | None = None
@@ -100,7 +105,7 @@ class Call(Wire):
 
 
 class Message(Wire):
-    """What the model or a tool said, or a piece of that."""
+    """A message of the model or of a tool, or a piece of one."""
 
     role: str | None = None
     index: int | None = None
@@ -128,7 +133,7 @@ class ChatCompletion(Wire):
 
 
 class CompletionEvents:
-    """Turns completions, whole or in chunks, into the events that a conversation would have sent.
+    """Converts completions, whole or in chunks, into the events of a conversation.
 
     Args:
         functions: Names of the functions that the client runs; any other call is of a tool that the server ran.
@@ -157,7 +162,7 @@ class CompletionEvents:
         """Yield the events of a whole completion.
 
         Raises:
-            InvalidResponseError: If it is none.
+            InvalidResponseError: If it is no chat completion.
         """
         yield from self._choices(read_response(ChatCompletion, content))
         yield self._done()
@@ -198,7 +203,7 @@ class CompletionEvents:
         return as_event({**piece, **started, "type": "tool.execution.delta"})
 
     def _done(self) -> Event:
-        """Sum up what each run of the model has cost."""
+        """Make the last event, with the usage of all runs of the model."""
         names = ("prompt_tokens", "completion_tokens", "total_tokens")
         usage: Json = {name: sum(getattr(one, name) for one in self._usages.values()) for name in names}
         tools = list(self._tools.values())
@@ -207,7 +212,7 @@ class CompletionEvents:
 
 
 def _other_event(data: bytes) -> Event:
-    """Read what is no chunk: an error, or something unknown."""
+    """Read data that is no chunk: an error, or something unknown."""
     try:
         sent = read_json(data)
     except ValueError:

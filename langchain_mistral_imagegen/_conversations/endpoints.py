@@ -1,4 +1,4 @@
-"""The two ways to have a turn answered, with one face: what to do, how to read events, how to read a whole answer."""
+"""The two endpoints that answer a turn, with one interface: the request, its events and its whole answer."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from langchain_mistral_imagegen.errors import InvalidResponseError
 
 @dataclass(frozen=True, kw_only=True)
 class ConversationsEndpoint:
-    """A turn of a conversation.
+    """Answers a turn by the conversations endpoint.
 
     Attributes:
-        turn: What is said.
-        context: What its answer is told.
-        is_alone: Whether nobody else continues the conversation meanwhile.
+        turn: The turn.
+        context: For its answer.
+        is_alone: Whether no other turn is being added to the same conversation.
         functions: Names of the functions that an agent must have.
-        known: Names of those that it was seen to have.
+        known: Names of the functions that it is known to have.
     """
 
     turn: Turn
@@ -43,9 +43,9 @@ class ConversationsEndpoint:
     known: set[str] = field(default_factory=set)
 
     def ask(self) -> Flow[Response]:
-        """Have it answered."""
+        """Send the turn."""
         asking = ask(self.turn, is_alone=self.is_alone)
-        return after_check(asking, self.turn.whom, self.functions, self.known)
+        return after_check(asking, self.turn.target, self.functions, self.known)
 
     def events(self, data: bytes) -> Iterator[Event]:
         """Read the data of one server-sent event."""
@@ -63,17 +63,17 @@ class ConversationsEndpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionsEndpoint:
-    """A turn over chat completions: the whole history each time, and nothing is kept."""
+    """Answers a turn by chat completions: sends the whole history each time, and nothing is stored."""
 
     turn: Turn
     context: AnswerContext
 
     @cached_property
     def _events(self) -> CompletionEvents:
-        return CompletionEvents(function_names(self.turn.whom["tools"]))
+        return CompletionEvents(function_names(self.turn.target["tools"]))
 
     def ask(self) -> Flow[Response]:
-        """Have it answered."""
+        """Send the turn."""
         return send(completion_request(self.turn))
 
     def events(self, data: bytes) -> Iterator[Event]:
@@ -81,7 +81,7 @@ class CompletionsEndpoint:
         return self._events.chunk(data)
 
     def message(self, response: Response) -> AIMessage:
-        """Read a whole answer; by way of a stream, because there is one parser for both."""
+        """Read a whole answer; it goes through the parser of streams, so that there is only one."""
         answer = AnswerStream(self.context)
         with answer.complete():
             chunks = [chunk for event in self._events.completion(response.content) for chunk in answer.feed(event)]
@@ -90,7 +90,7 @@ class CompletionsEndpoint:
 
 
 def _with_quotas(message: AIMessage, response: Response) -> AIMessage:
-    # Streams were not seen to tell them.
+    # Streaming responses have not been observed to include them.
     if left := quotas(response.headers):
         message.response_metadata["quotas"] = left
     return message

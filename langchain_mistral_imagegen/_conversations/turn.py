@@ -1,32 +1,37 @@
-"""One turn of a conversation: who is asked what, the requests that can say it, and fingerprints to recognise it by."""
+"""One turn of a conversation: its requests, the point that it continues, and fingerprints to recognise both."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER, fingerprint
+from langchain_mistral_imagegen._messages.answers import AnswerContext, fingerprint
 from langchain_mistral_imagegen._messages.inputs import Inputs, check_results, join, read_all
+from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._protocol import requests
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 Continuation = Literal["auto", "replay", "append"]
+KEY = "langchain_mistral_imagegen_key"
+"""Metadata name of the key by which the conversation of a lost answer is found."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An earlier answer, as the place where a conversation can be continued.
+class ContinuationPoint:
+    """An earlier answer, after which its conversation can be continued.
 
     Attributes:
-        place: Its place in the history.
-        conversation_id: The conversation it was given in.
-        head: Id of its last entry.
+        place: The answer's place in the history.
+        conversation_id: The answer's conversation.
+        head: Id of the answer's last entry.
     """
 
     place: int
@@ -35,124 +40,185 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
-    """A history to be answered.
+class TurnSettings:
+    """The settings of a model or agent for one turn.
 
     Attributes:
-        messages: The local history, oldest first; it is the truth, and the remote conversation is made equal to it.
-        whom: `model` and `tools`, or `agent_id` (and `agent_version`): fixed when a conversation starts.
-        instructions: System prompt that stands before the system messages; not for agents.
-        options: What each request may set anew: `store`, `completion_args`, `handoff_execution`.
-        labels: What a new conversation gets: `metadata`, `guardrails`.
+        target: `model` and `tools`, or `agent_id` (and `agent_version`): fixed when a conversation starts.
+        instructions: System prompt before the system messages; not for agents.
+        options: Fields of every request: `store`, `completion_args`, `handoff_execution`.
+        labels: Fields of a new conversation: `metadata`, `guardrails`.
         continuation: `auto`, `replay` (never continue) or `append` (continue without looking at the server first).
-        stream: Whether the answer is streamed.
     """
 
-    messages: Sequence[BaseMessage]
-    whom: Mapping[str, Any]
+    target: Mapping[str, Any]
     instructions: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
     continuation: Continuation = "auto"
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether Mistral keeps the conversation."""
+        return self.options.get("store") is not False
+
+    @property
+    def name(self) -> str:
+        """The agent's id, or else the model's name."""
+        return str(self.target.get("agent_id") or self.target["model"])
+
+    def read(self, messages: Sequence[BaseMessage]) -> list[Inputs]:
+        """Convert messages one by one.
+
+        Raises:
+            InvalidInputError: If one holds a block that the API does not take.
+        """
+        return read_all(messages, system_as_user="agent_id" in self.target)
+
+    def whole(self, parts: Sequence[Inputs]) -> Inputs:
+        """Join the inputs of a history, with all instructions."""
+        whole = join(parts)
+        return replace(whole, instructions="\n\n".join(filter(None, (self.instructions, whole.instructions))))
+
+    def digests(self, parts: Iterable[Inputs], instructions: str) -> Iterator[str]:
+        """Yield a digest of what stands before each message of a history, and then of the whole history.
+
+        Args:
+            parts: The messages.
+            instructions: All of the history.
+        """
+        running = hashlib.sha256(_canonical([self.target, instructions]))
+        yield running.hexdigest()
+        for part in parts:
+            running.update(_canonical([part.entries, part.attachments, part.confirmations]))
+            yield running.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn(TurnSettings):
+    """A history to be answered, and the settings to answer it with.
+
+    Attributes:
+        messages: The local history, oldest first; it is the truth, and the remote conversation is made equal to it.
+        stream: Whether the answer is streamed.
+    """
+
+    messages: Sequence[BaseMessage]
     stream: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what the server would refuse.
+        """Check the history.
 
         Raises:
-            InvalidInputError: If there is nothing to say, or the result of a function call is missing.
+            InvalidInputError: If there is nothing to send, or the result of a function call is missing.
         """
         check_results(self.messages)
-        if not (self._all.entries or self._all.confirmations or self._all.instructions):
+        if not any(part.entries or part.confirmations or part.instructions for part in self._parts):
             raise InvalidInputError("There is no message to send: pass a prompt, or a list with at least one message")
 
     # --- requests ---
 
     def start(self) -> requests.Request:
-        """Say the whole history to a new conversation."""
-        body = {**self.options, **self.labels, **self.whom, "inputs": self.inputs.entries}
+        """Send the whole history to a new conversation."""
+        body = {**self.options, **self.labels, **self.target, "inputs": self.inputs.entries}
         if self.inputs.instructions:
             body["instructions"] = self.inputs.instructions
         if not body["inputs"]:
-            # A prompt of system messages alone: the server wants something to answer.
+            # A prompt of system messages alone: the server requires an input.
             body["inputs"] = body.pop("instructions")
         return requests.start_conversation(body, stream=self.stream)
 
-    def append(self, answer: Answer) -> requests.Request:
-        """Say what came after an answer to the conversation it was given in."""
-        inputs = self.since(answer)
+    def append(self, point: ContinuationPoint) -> requests.Request:
+        """Send the messages after a point to its conversation."""
+        inputs = self.since(point)
         body = {**self.options, "inputs": inputs.entries}
         if inputs.confirmations:
             body |= {"tool_confirmations": inputs.confirmations}
-        return requests.append_to_conversation(answer.conversation_id, body, stream=self.stream)
+        return requests.append_to_conversation(point.conversation_id, body, stream=self.stream)
 
-    def restart(self, answer: Answer) -> requests.Request:
-        """Say what came after an answer to a copy of its conversation that ends with this answer."""
-        version = {name: self.whom[name] for name in ("agent_version",) if name in self.whom}
-        body = {**self.options, **self.labels, **version, "inputs": self.since(answer).entries}
-        return requests.restart_conversation(answer.conversation_id, answer.head, body, stream=self.stream)
+    def restart(self, point: ContinuationPoint) -> requests.Request:
+        """Send the messages after a point to a copy of its conversation that ends there."""
+        version = {name: self.target[name] for name in ("agent_version",) if name in self.target}
+        body = {**self.options, **self.labels, **version, "inputs": self.since(point).entries}
+        return requests.restart_conversation(point.conversation_id, point.head, body, stream=self.stream)
 
     @property
     def confirms(self) -> bool:
-        """Whether the newest message allows or denies calls, which only the very conversation that asked can use."""
+        """Whether the newest message allows or denies calls, which only an append to their conversation can do."""
         return bool(self._parts[-1].confirmations)
 
     @cached_property
     def _parts(self) -> list[Inputs]:
-        return read_all(self.messages, system_as_user="agent_id" in self.whom)
-
-    @cached_property
-    def _all(self) -> Inputs:
-        return join(self._parts)
+        return self.read(self.messages)
 
     @cached_property
     def inputs(self) -> Inputs:
-        """What the whole history says, with all instructions."""
-        instructions = "\n\n".join(text for text in (self.instructions, self._all.instructions) if text)
-        return replace(self._all, instructions=instructions)
+        """The inputs of the whole history, with all instructions."""
+        return self.whole(self._parts)
 
-    def since(self, answer: Answer) -> Inputs:
-        """Return what came after an answer."""
-        return join(self._parts[answer.place + 1 :])
+    def since(self, point: ContinuationPoint) -> Inputs:
+        """Return the inputs after a point."""
+        return join(self._parts[point.place + 1 :])
 
     # --- recognising ---
 
     @property
     def fingerprint(self) -> str:
-        """Digest of all that the answer will be an answer to."""
+        """Digest of everything that is answered."""
         return self._digests[-1]
 
     @cached_property
     def _digests(self) -> list[str]:
-        """Digests of what stands before each message, and of all."""
-        running = hashlib.sha256(_canonical([self.whom, self.inputs.instructions]))
-        digests = [running.hexdigest()]
-        for part in self._parts:
-            running.update(_canonical([part.entries, part.shown, part.confirmations]))
-            digests.append(running.hexdigest())
-        return digests
+        return list(self.digests(self._parts, self.inputs.instructions))
 
     @cached_property
-    def continues(self) -> Answer | None:
-        """The newest answer up to which the history is what it was when this model (or agent) gave it."""
+    def continues(self) -> ContinuationPoint | None:
+        """The newest answer up to which the history is unchanged since this model (or agent) gave it."""
         if self.continuation == "replay":
             return None
-        answers = (self._answer(place) for place in range(len(self.messages) - 2, -1, -1))
-        return next((answer for answer in answers if answer), None)
+        points = (self._point(place) for place in range(len(self.messages) - 2, -1, -1))
+        return next((point for point in points if point), None)
 
-    def _answer(self, place: int) -> Answer | None:
+    def _point(self, place: int) -> ContinuationPoint | None:
         message = self.messages[place]
         if not isinstance(message, AIMessage):
             return None
-        said = message.response_metadata
+        facts = message.response_metadata
         is_kept = (
-            said.get("model_provider") == MODEL_PROVIDER
-            and said.get("store") is not False
-            and said.get("conversation_id")
+            facts.get("model_provider") == MODEL_PROVIDER
+            and facts.get("store") is not False
+            and facts.get("conversation_id")
         )
-        if not is_kept or "head" not in said or said.get("fingerprint") != fingerprint(self._digests[place], message):
+        if not is_kept or "head" not in facts or facts.get("fingerprint") != fingerprint(self._digests[place], message):
             return None
-        return Answer(place, said["conversation_id"], said["head"])
+        return ContinuationPoint(place, facts["conversation_id"], facts["head"])
+
+
+def prepare(
+    settings: TurnSettings,
+    messages: Sequence[BaseMessage],
+    signed_urls: MutableMapping[str, str],
+    *,
+    stream: bool = False,
+) -> tuple[Turn, AnswerContext]:
+    """Prepare a turn without sending anything; a stored one gets a random key, unless it has one.
+
+    Args:
+        settings: Of the model or agent.
+        messages: The history, oldest first.
+        signed_urls: Where the signed URLs of its images are kept, by image id.
+        stream: Whether the answer is streamed.
+
+    Raises:
+        InvalidInputError: If Mistral would not take the history.
+    """
+    labels = settings.labels
+    if settings.is_stored:
+        labels = {**labels, "metadata": {KEY: secrets.token_hex(16), **labels.get("metadata", {})}}
+    turn = Turn(messages=messages, stream=stream, **{**vars(settings), "labels": labels})
+    return turn, AnswerContext(
+        model=turn.name, urls=SignedUrls(signed_urls), fingerprint=turn.fingerprint, stored=turn.is_stored
+    )
 
 
 def _canonical(value: Any) -> bytes:

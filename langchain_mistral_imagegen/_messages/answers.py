@@ -14,7 +14,13 @@ from langchain_core.messages.ai import InputTokenDetails, UsageMetadata, add_ai_
 from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_mistral_imagegen._messages.event_blocks import EventBlocks, Piece
-from langchain_mistral_imagegen._messages.native_blocks import Block, entry_blocks, function_call_chunk, placed
+from langchain_mistral_imagegen._messages.native_blocks import (
+    MODEL_PROVIDER,
+    Block,
+    entry_blocks,
+    function_call_chunk,
+    placed,
+)
 from langchain_mistral_imagegen._protocol.entries import (
     AgentHandoffEntry,
     ConversationResponse,
@@ -42,8 +48,6 @@ from langchain_mistral_imagegen.errors import (
     ServerError,
     StreamInterruptedError,
 )
-
-MODEL_PROVIDER = "mistralai_conversations"
 
 
 def usage_metadata(usage: ConversationUsageInfo | None) -> UsageMetadata | None:

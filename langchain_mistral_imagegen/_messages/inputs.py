@@ -14,8 +14,8 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
-from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER
 from langchain_mistral_imagegen._messages.confirmations import CONFIRMATION, pending_calls
+from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._protocol.entries import Json
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
@@ -28,13 +28,13 @@ class Inputs:
     Attributes:
         instructions: All system messages, in their order, joined by blank lines.
         entries: The others.
-        shown: Chunks that functions returned besides text, to be shown once all results are given.
+        attachments: Chunks that functions returned besides text; they follow once all results are given.
         confirmations: Answers to calls that wait for one.
     """
 
     instructions: str = ""
     entries: list[Json] = field(default_factory=list)
-    shown: list[Json] = field(default_factory=list)
+    attachments: list[Json] = field(default_factory=list)
     confirmations: list[Json] = field(default_factory=list)
 
 
@@ -54,7 +54,7 @@ def read(message: BaseMessage, *, system_as_user: bool = False) -> Inputs:
         case AIMessage():
             return Inputs(entries=list(_answer(message)))
         case ToolMessage():
-            return Inputs(entries=[_function_result(message)], shown=_shown(message))
+            return Inputs(entries=[_function_result(message)], attachments=_attachments(message))
         case _ if isinstance(message.content, str):
             return Inputs(entries=[_message(message.content, _role(message))])
     blocks = [_unwrapped(block) for block in message.content_blocks]
@@ -88,11 +88,11 @@ def join(parts: Sequence[Inputs]) -> Inputs:
     """
     whole = Inputs(instructions="\n\n".join(part.instructions for part in parts if part.instructions))
     for part in [*parts, Inputs()]:
-        if whole.shown and not any(entry["type"] == "function.result" for entry in part.entries):
-            whole.entries.append(_message(list(whole.shown), "user"))
-            whole.shown.clear()
+        if whole.attachments and not any(entry["type"] == "function.result" for entry in part.entries):
+            whole.entries.append(_message(list(whole.attachments), "user"))
+            whole.attachments.clear()
         whole.entries.extend(part.entries)
-        whole.shown.extend(part.shown)
+        whole.attachments.extend(part.attachments)
         whole.confirmations.extend(part.confirmations)
     return whole
 
@@ -167,7 +167,7 @@ def _outcome(block: Mapping[str, Any], tool: str) -> str:
 
 # --- results of functions ---
 
-_SHOWN = frozenset({"image", "file", "tool_file", "document_url", "image_url"})
+_ATTACHED = frozenset({"image", "file", "tool_file", "document_url", "image_url"})
 
 
 def _result(call_id: str, result: str) -> Json:
@@ -175,13 +175,13 @@ def _result(call_id: str, result: str) -> Json:
 
 
 def _function_result(message: ToolMessage) -> Json:
-    words = [_words(block) for block in map(_unwrapped, message.content_blocks) if block["type"] not in _SHOWN]
+    words = [_words(block) for block in map(_unwrapped, message.content_blocks) if block["type"] not in _ATTACHED]
     return _result(message.tool_call_id, "\n".join(words))
 
 
-def _shown(message: ToolMessage) -> list[Json]:
+def _attachments(message: ToolMessage) -> list[Json]:
     """Return what a function returned besides text: a result can only be text."""
-    return [_chunk(block) for block in map(_unwrapped, message.content_blocks) if block["type"] in _SHOWN]
+    return [_chunk(block) for block in map(_unwrapped, message.content_blocks) if block["type"] in _ATTACHED]
 
 
 def _words(block: Mapping[str, Any]) -> str:

@@ -30,6 +30,9 @@ from langchain_mistral_imagegen._protocol.events import (
 )
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, image_tool_failed
 
+MODEL_PROVIDER = "mistralai_conversations"
+"""`response_metadata["model_provider"]` of this package's answers, by which LangChain finds the translator."""
+
 Block: TypeAlias = dict[str, Any]
 """A content block of a LangChain message, native or standard."""
 

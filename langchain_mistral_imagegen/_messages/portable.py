@@ -13,8 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER
-from langchain_mistral_imagegen._messages.native_blocks import Block
+from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER, Block
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._messages.standard_blocks import image_type, translate_message
 from langchain_mistral_imagegen._protocol.signed_urls import image_ids, replace_image_links

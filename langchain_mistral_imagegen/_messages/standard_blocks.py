@@ -13,8 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.content import KNOWN_BLOCK_TYPES, ContentBlock
 
-from langchain_mistral_imagegen._messages.answers import MODEL_PROVIDER
-from langchain_mistral_imagegen._messages.native_blocks import Block
+from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER, Block
 from langchain_mistral_imagegen._protocol.entries import read_json
 
 _IMAGE_TYPES = {

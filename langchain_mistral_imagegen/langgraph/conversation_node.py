@@ -11,8 +11,8 @@ from typing import Any, Literal, cast
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 
-from langchain_mistral_imagegen._conversations.ledger import KEY, Intents, Patience, answer_of, withdraw
-from langchain_mistral_imagegen._conversations.turn import Turn
+from langchain_mistral_imagegen._conversations.ledger import Intents, Patience, answer_of, withdraw
+from langchain_mistral_imagegen._conversations.turn import KEY, Turn
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
 from langchain_mistral_imagegen._messages.references import images_of
@@ -133,7 +133,9 @@ class ConversationNode(GraphNode):
         In a subgraph that its parent retries, only the root task is stable: the inner tasks are new ones, and a number
         in the path counts the attempts.
         """
-        turn, context = self._chat_model.prepared(messages_in(state, self.messages_key), self._bound)
+        turn, context = self._chat_model._prepare(  # noqa: SLF001  # a node is part of this package
+            messages_in(state, self.messages_key), self._bound
+        )
         place = config.get("configurable", {})
         if self.reconcile == "off" or not place.get("thread_id") or not place.get("checkpoint_ns"):
             return turn, context, None

@@ -295,6 +295,6 @@ async def test_a_version_that_is_not_there_is_not_found(face, make_model):
 
 
 async def test_a_model_with_an_agent_is_refused_with_the_remedy(face, make_model, sandbox):
-    with pytest.raises(ValueError, match=r"agent_id='ag_1' already.*use api.update_agent"):
+    with pytest.raises(ValueError, match=r"already has agent_id='ag_1'.*with api.update_agent"):
         await face.call(make_model(agent_id="ag_1"), "ensure_agent", "Painter")
     assert sandbox.requests == []

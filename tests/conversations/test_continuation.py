@@ -14,14 +14,14 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from langchain_mistral_imagegen import images_of
-from langchain_mistral_imagegen._conversations.continuation import how
-from langchain_mistral_imagegen._conversations.turn import Answer
+from langchain_mistral_imagegen._conversations.continuation import way_of
+from langchain_mistral_imagegen._conversations.turn import ContinuationPoint
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT = HumanMessage("Generate an orange cat in an office.")
 BLUE, RED = HumanMessage("Make it blue."), HumanMessage("Make it red.")
-ANSWER = Answer(1, "c", "b")
+ANSWER = ContinuationPoint(1, "c", "b")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ ANSWER = Answer(1, "c", "b")
     ],
 )
 def test_the_remote_entries_decide(answer, remote, is_alone, way):
-    assert how(answer, remote, is_alone=is_alone) == way
+    assert way_of(answer, remote, is_alone=is_alone) == way
 
 
 def add(a: int, b: int) -> int:

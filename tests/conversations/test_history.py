@@ -8,8 +8,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_mistral_imagegen import confirm, images_of, pending_calls
-from langchain_mistral_imagegen._conversations.history import remembered
-from langchain_mistral_imagegen._messages.answers import AnswerContext
+from langchain_mistral_imagegen._conversations import turn
+from langchain_mistral_imagegen._conversations.history import messages_of
 from langchain_mistral_imagegen._protocol.requests import Response
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import NotFoundError
@@ -142,7 +142,7 @@ def test_of_an_agents_versions_the_same_goes_on(make_model):
     for version, goes_on in ((None, True), (1, True), ("1", True), (2, False)):
         model = make_model(agent_id="ag_1", agent_version=version)
         found = read(model, entries, agent_id="ag_1", agent_version=1)
-        assert bool(model.prepared([*found, BLUE], {})[0].continues) is goes_on
+        assert bool(model._prepare([*found, BLUE], {})[0].continues) is goes_on
 
 
 async def test_calls_of_functions_and_their_results_come_back(face, make_model):
@@ -192,12 +192,7 @@ async def test_a_conversation_that_is_not_there_is_an_error(face, make_model):
 
 def read(model, entries: list, **facts) -> list:
     """Read a conversation with these entries."""
-    flow = remembered(
-        "conv_1",
-        lambda messages: model.prepared(messages, {}),
-        instructions="",
-        context=AnswerContext(model="m", urls=SignedUrls()),
-    )
+    flow = messages_of("conv_1", model._turn_settings({}), SignedUrls())
     next(flow)
     bodies = [
         {"id": "conv_1", "model": model.model, "tools": model.tools, **facts},
@@ -220,7 +215,7 @@ def test_what_is_unknown_is_kept_and_keeps_from_going_on(make_model):
     assert said.content == [{"type": "non_standard", "value": hologram}]
     assert [block["type"] for block in answer.content] == ["non_standard", "text"]
     with pytest.raises(ValueError, match="hologram"):
-        make_model().prepared([said, answer, CAT], {})
+        make_model()._prepare([said, answer, CAT], {})
 
 
 def test_a_conversation_may_begin_with_an_answer_and_hold_replayed_ones(make_model):
@@ -243,6 +238,35 @@ def test_tools_are_the_same_if_the_server_adds_what_is_not_set(make_model):
         {"type": "message.output", "id": "o", "content": "No."},
     ]
     for tools in (model.tools, [{**tool, "tool_configuration": None} for tool in model.tools]):
-        assert model.prepared([*read(model, entries, tools=tools), BLUE], {})[0].continues
+        assert model._prepare([*read(model, entries, tools=tools), BLUE], {})[0].continues
     other = [{**tool, "tool_configuration": {"exclude": ["x"]}} for tool in model.tools]
-    assert not model.prepared([*read(model, entries, tools=other), BLUE], {})[0].continues
+    assert not model._prepare([*read(model, entries, tools=other), BLUE], {})[0].continues
+
+
+def test_reading_a_long_conversation_is_linear(make_model, monkeypatch):
+    """Counts the bytes that are digested, which once grew with the square of the exchanges."""
+
+    def digested(exchanges: int) -> int:
+        sizes = []
+        monkeypatch.setattr(turn, "_canonical", lambda value: sizes.append(len(canonical(value))) or canonical(value))
+        messages = read(make_model(), [entry for place in range(exchanges) for entry in exchange(place)])
+        assert len(messages) == 2 * exchanges
+        assert len({message.response_metadata["fingerprint"] for message in messages[1::2]}) == exchanges
+        return sum(sizes)
+
+    canonical = turn._canonical
+    assert digested(500) < 11 * digested(50)
+
+
+def exchange(place: int) -> list:
+    return [
+        {"type": "message.input", "id": f"i{place}", "role": "user", "content": f"Draw cat {place}."},
+        {"type": "message.output", "id": f"o{place}", "content": f"No. {place}"},
+    ]
+
+
+def test_answers_before_something_unknown_can_be_gone_on_with(make_model):
+    model = make_model()
+    unknown = {"type": "message.input", "id": "u", "role": "user", "content": [{"type": "hologram"}]}
+    found = read(model, [*exchange(1), unknown, *exchange(2)[1:]])
+    assert model._prepare([*found[:2], BLUE], {})[0].continues

@@ -61,7 +61,7 @@ async def test_a_call_that_was_answered_already_is_not_answered_twice(face, care
     waiting = await face.call(careful, "invoke", [CAT])
     history = [CAT, waiting, confirm(waiting, allow=True)]
     await face.call(careful, "invoke", history)
-    with pytest.raises(InvalidInputError, match="do not wait any more"):
+    with pytest.raises(InvalidInputError, match="no longer waiting for confirmation"):
         await face.call(careful, "invoke", history)
     assert sandbox.paid == 1
 

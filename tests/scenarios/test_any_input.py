@@ -44,7 +44,7 @@ WHOM = {"model": "m", "tools": []}
 
 def context() -> AnswerContext:
     return AnswerContext(
-        model="m", urls=SignedUrls(), fingerprint=Turn(messages=[HumanMessage("x")], whom=WHOM).fingerprint
+        model="m", urls=SignedUrls(), fingerprint=Turn(messages=[HumanMessage("x")], target=WHOM).fingerprint
     )
 
 
@@ -71,7 +71,7 @@ def use(message: AIMessage, source: Any) -> None:
     results = [ToolMessage("x", tool_call_id=call["id"] or "") for call in message.tool_calls]
     following = confirm(message, allow=True) if pending_calls(message) else HumanMessage("And now?")
     history = [HumanMessage("x"), message, *results, following]
-    turn = Turn(messages=history, whom=WHOM)
+    turn = Turn(messages=history, target=WHOM)
     requests = [turn.start()]
     requests += [turn.append(turn.continues), turn.restart(turn.continues)] if turn.continues else []
     requests += [] if turn.confirms else [completion_request(turn)]

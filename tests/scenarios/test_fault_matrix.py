@@ -176,7 +176,7 @@ async def test_it(face, fault, operation, sandbox, proxy, make_model, waits):
     if operation in PAYING:
         assert sandbox.paid - paid == carried_out
         if isinstance(error, errors.OutcomeUnknownError):
-            found = await face.call(error, "reconcile")
+            found = await face.call(usual, "reconcile", error)
             assert [len(images_of(found))] if found else [1] * carried_out == []
             assert sandbox.paid - paid == carried_out
     if operation == "make an agent":

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from langchain_mistral_imagegen._conversations.ledger import KEY
+from langchain_mistral_imagegen._conversations.turn import KEY
 
 Json = dict[str, Any]
 KEPT_HEADERS = {"content-type", "accept", "mistral-correlation-id"}
