@@ -27,18 +27,20 @@ _USAGE = f"""\
 _EPILOG = f"""\
 commands (each has its own --help):
 {"".join(f"  {name:<12}{what}" + chr(10) for name, what in _COMMANDS.items())}
-  Only the first word can be a command. To draw the prompt "show", write: {_NAME} -- show
+  Only the first word can be a command. This draws the prompt "show":
+  {_NAME} -- show
 
 many prompts:
-  --from reads a text file with one prompt per line (blank lines and lines that start with # are
-  ignored), or a .jsonl file with lines such as {{"prompt": "Draw a cat.", "id": "cat"}}.
-  "--from -" reads either from standard input.
-  The result of each prompt is written to manifest.jsonl in the output folder. A second run sends
-  only the prompts that have not been paid for. With --resume it also looks at Mistral for answers
-  that did not arrive, and downloads missing images. No prompt is paid for twice.
+  --from reads a text file with one prompt per line (blank lines and lines that
+  start with # are ignored), or a .jsonl file with lines such as
+  {{"prompt": "Draw a cat.", "id": "cat"}}. "--from -" reads from standard input.
+  The result of each prompt is written to manifest.jsonl in the output folder.
+  A second run sends only the prompts that have not been paid for. With --resume
+  it also looks at Mistral for answers that did not arrive, and downloads
+  missing images. No prompt is paid for twice.
 
-Without MISTRAL_API_KEY, a local sandbox answers. It is free and works offline, and its images are
-placeholders.
+Without MISTRAL_API_KEY, a local sandbox answers. It is free and works offline.
+Its images are placeholders.
 
 exit codes:
   0 image, 1 answer without an image, 2 bad usage, 3 API error, 130 interrupted
@@ -77,9 +79,10 @@ def full_parser() -> argparse.ArgumentParser:
     completion = commands.add_parser(
         "completion",
         help=_COMMANDS["completion"],
-        description="Print a completion script for a shell. Example: source <(mistral-imagegen completion bash)",
+        description=f"Print a completion script for a shell. Example:\n  source <({_NAME} completion bash)",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    completion.add_argument("shell", choices=SHELLS)
+    completion.add_argument("shell", choices=SHELLS, help="shell that runs the script")
     return parser
 
 

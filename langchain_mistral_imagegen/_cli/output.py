@@ -22,9 +22,7 @@ def writable_store(place: str | None) -> FsspecImageStore:
     try:
         tempfile.TemporaryFile(dir=store.temporary_folder()).close()
     except (OSError, ValueError, ImportError) as error:  # fsspec's own: an unknown protocol, or one to install
-        raise UsageError(
-            f"Cannot write images to {place or 'the default folder'}: {error}; choose another output with -o"
-        ) from error
+        raise UsageError(f"Cannot write images to {store.root}: {error}; choose another output with -o") from error
     return store
 
 

@@ -50,9 +50,9 @@ def test_an_empty_or_zero_value_is_refused_and_not_dropped(command, sandbox, arg
     assert reason in done.stderr
 
 
-def test_the_help_fits_a_terminal_of_a_hundred_columns(command):
+def test_the_help_fits_a_terminal_of_eighty_columns(command):
     for words in ([], ["gallery"], ["show"], ["agents"], ["agents", "ensure"], ["completion"]):
-        assert max(map(len, command(*words, "--help", COLUMNS="100").stdout.splitlines())) <= 100
+        assert max(map(len, command(*words, "--help", COLUMNS="80").stdout.splitlines())) <= 80
 
 
 def test_help_comes_without_what_is_heavy():
