@@ -1,6 +1,6 @@
-"""Approval: a human sees each prompt before a picture is paid for, and approves, changes or refuses it.
+"""Approval: a human sees each prompt before an image is paid for, and approves, changes or refuses it.
 
-Costs two pictures on the real API. Run: `python cookbook/approval.py`. Without MISTRAL_API_KEY it uses the sandbox.
+Costs two images on the real API. Run: `python cookbook/approval.py`. Without MISTRAL_API_KEY it uses the sandbox.
 `approve=True` puts an `ApprovalNode` before the node that pays. It interrupts the graph, for seconds or for days; with
 a checkpointer in a database, another process may resume it.
 """
@@ -16,12 +16,12 @@ from langchain_mistral_imagegen import ChatMistralConversations, create_image_gr
 DECISIONS = {  # what a human would answer
     "Draw a cat.": {"approve": True},
     "Draw a dog.": {"approve": True, "prompt": "Draw a small dog, as a pencil sketch."},
-    "Draw the mayor as a clown.": {"approve": False, "reason": "no pictures of real people"},
+    "Draw the mayor as a clown.": {"approve": False, "reason": "no images of real people"},
 }
 
 
 def main() -> None:
-    """Ask for three pictures, and have each decided on."""
+    """Ask for three images, and decide on each."""
     with ExitStack() as stack:
         model = ChatMistralConversations(**settings(stack))
         graph = create_image_graph(model, image_store="generated_images", approve=True).compile(

@@ -1,6 +1,6 @@
-"""A first image: ask, look at the answer, save the picture.
+"""A first image: ask, look at the answer, save the image.
 
-Costs one picture on the real API. Run: `python cookbook/first_image.py`. Without MISTRAL_API_KEY it uses the sandbox.
+Costs one image on the real API. Run: `python cookbook/first_image.py`. Without MISTRAL_API_KEY it uses the sandbox.
 """
 
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from langchain_mistral_imagegen import ChatMistralConversations
 
 
 def main() -> None:
-    """Generate one picture."""
+    """Generate one image."""
     with ExitStack() as stack:
         model = ChatMistralConversations(**settings(stack))
         answer = model.invoke("Generate an orange cat in an office.")

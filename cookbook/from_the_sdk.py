@@ -1,6 +1,6 @@
 """From Mistral's SDK: the image generation example of its documentation, and the same with this package.
 
-Costs one picture on the real API. Run: `python cookbook/from_the_sdk.py`. Without MISTRAL_API_KEY it uses the sandbox.
+Costs one image on the real API. Run: `python cookbook/from_the_sdk.py`. Without MISTRAL_API_KEY it uses the sandbox.
 Lines with `#:` are the SDK's; the tests run them, too.
 """
 

@@ -1,6 +1,6 @@
 """Handoff: an agent that only talks hands over to one that draws; Mistral runs the chain in one request.
 
-Costs one picture on the real API. Run: `python cookbook/handoff.py`. Without MISTRAL_API_KEY it uses the sandbox.
+Costs one image on the real API. Run: `python cookbook/handoff.py`. Without MISTRAL_API_KEY it uses the sandbox.
 The agents are kept at Mistral: a second run finds them, and updates them if their settings here have changed.
 """
 
@@ -12,12 +12,12 @@ from langchain_mistral_imagegen import ChatMistralConversations
 
 
 def main() -> None:
-    """Make a host and a painter, and ask the host for a picture."""
+    """Make a host and a painter, and ask the host for an image."""
     with ExitStack() as stack:
         where = settings(stack)
         painter = ChatMistralConversations(
             instructions="You are a painter. Draw what is asked for with the image generation tool.", **where
-        ).ensure_agent("Painter", description="Draws pictures. Hand over to it whenever a picture is wanted.")
+        ).ensure_agent("Painter", description="Draws images. Hand over to it whenever an image is wanted.")
         host = ChatMistralConversations(
             tools=[], instructions="You are a friendly host. You cannot draw, but the painter can.", **where
         ).ensure_agent("Host", handoffs=[painter.agent_id])

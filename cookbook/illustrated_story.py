@@ -1,7 +1,7 @@
 """An illustrated story: a node writes, a node per paragraph draws, a node makes an HTML page of it.
 
-Costs three pictures on the real API, and some text. Run: `python cookbook/illustrated_story.py`. Without
-MISTRAL_API_KEY it uses the sandbox, whose paragraphs are single words of the topic. The page refers to the pictures.
+Costs three images on the real API, and some text. Run: `python cookbook/illustrated_story.py`. Without
+MISTRAL_API_KEY it uses the sandbox, whose paragraphs are single words of the topic. The page refers to the images.
 """
 
 import html
@@ -28,11 +28,11 @@ class Story(BaseModel):
 
 
 class StoryState(TypedDict, total=False):
-    """What the nodes share: keys of pictures, by the paragraph's number; no bytes."""
+    """What the nodes share: keys of images, by the paragraph's number; no bytes."""
 
     topic: str
     paragraphs: list[str]
-    pictures: Annotated[dict[int, str], operator.or_]
+    images: Annotated[dict[int, str], operator.or_]
 
 
 def main() -> None:
@@ -44,15 +44,15 @@ def main() -> None:
         painter = MistralImageGenerationTool(model=model, image_store=str(FOLDER), style="watercolour, soft light")
 
         def write(state: StoryState) -> Command:
-            told = writer.invoke(f"Tell a story of {state['topic']}.").paragraphs
-            return Command(update={"paragraphs": told}, goto=[Send("draw", scene) for scene in enumerate(told)])
+            texts = writer.invoke(f"Tell a story of {state['topic']}.").paragraphs
+            return Command(update={"paragraphs": texts}, goto=[Send("draw", scene) for scene in enumerate(texts)])
 
         def draw(scene: tuple[int, str]) -> StoryState:
-            return {"pictures": {scene[0]: painter.generate(scene[1])["images"][0]["key"]}}
+            return {"images": {scene[0]: painter.generate(scene[1])["images"][0]["key"]}}
 
         def publish(state: StoryState) -> None:
-            told, keys = state["paragraphs"], state["pictures"]
-            page = [FIGURE.format(keys[number], html.escape(text)) for number, text in enumerate(told)]
+            texts, keys = state["paragraphs"], state["images"]
+            page = [FIGURE.format(keys[number], html.escape(text)) for number, text in enumerate(texts)]
             (FOLDER / "story.html").write_text("".join(page), encoding="utf-8")
 
         builder = StateGraph(StoryState).add_node(write, destinations=("draw",)).add_node(draw).add_node(publish)

@@ -1,7 +1,7 @@
 """LangGraph: one node pays, another downloads; the state holds references, never pixels.
 
-Costs two pictures on the real API. Run: `python cookbook/langgraph_download.py`. Without MISTRAL_API_KEY it uses the
-sandbox. The second turn changes the picture of the first, because its conversation is continued.
+Costs two images on the real API. Run: `python cookbook/langgraph_download.py`. Without MISTRAL_API_KEY it uses the
+sandbox. The second turn changes the image of the first, because its conversation is continued.
 """
 
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStor
 
 
 def main() -> None:
-    """Draw a picture and change it, in one thread of a graph."""
+    """Draw an image and change it, in one thread of a graph."""
     store = FsspecImageStore("generated_images")
     with ExitStack() as stack:
         model = ChatMistralConversations(**settings(stack))

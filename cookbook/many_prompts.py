@@ -1,7 +1,7 @@
-"""Many prompts: a few at a time, each picture saved as soon as it is there, and failures told apart.
+"""Many prompts: a few at a time, each image is saved as soon as it is there, and failures are told apart.
 
-Costs eight pictures on the real API. Run: `python cookbook/many_prompts.py`. Without MISTRAL_API_KEY it uses the
-sandbox. Mistral draws only so many pictures a minute: what is refused is not paid for, and asked again a minute later.
+Costs eight images on the real API. Run: `python cookbook/many_prompts.py`. Without MISTRAL_API_KEY it uses the
+sandbox. Mistral draws only so many images a minute: what is refused is not paid for, and asked again a minute later.
 Only when the day's quota is used up, a prompt fails.
 """
 

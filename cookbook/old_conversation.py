@@ -1,7 +1,7 @@
-"""An old conversation: list what is kept at Mistral, read one by its id, go on with it, and fetch its pictures.
+"""An old conversation: list what is kept at Mistral, read one by its id, go on with it, and fetch its images.
 
-Costs one picture on the real API, and one more without an id. Run: `python cookbook/old_conversation.py [ID]`. Without
-MISTRAL_API_KEY it uses the sandbox. Pictures that are files are found as long as they live; signed URLs for an hour.
+Costs one image on the real API, and one more without an id. Run: `python cookbook/old_conversation.py [ID]`. Without
+MISTRAL_API_KEY it uses the sandbox. Images that are files are found as long as they live; signed URLs for an hour.
 """
 
 import sys
@@ -14,7 +14,7 @@ from langchain_mistral_imagegen import ChatMistralConversations, api
 
 
 def main() -> None:
-    """Have the picture of a conversation changed, and save both."""
+    """Have the image of a conversation changed, and save both."""
     with ExitStack() as stack:
         where = settings(stack)
         if not sys.argv[1:]:

@@ -1,6 +1,6 @@
-"""Several workers and one queue in PostgreSQL: a worker is killed, and no picture is lost or paid for twice.
+"""Several workers and one queue in PostgreSQL: a worker is killed, and no image is lost or paid for twice.
 
-Costs six pictures on the real API. Run: `python cookbook/postgres_workers.py`, after `pip install psycopg[binary]
+Costs six images on the real API. Run: `python cookbook/postgres_workers.py`, after `pip install psycopg[binary]
 langgraph-checkpoint-postgres`, with POSTGRES_URI, or after `pip install pgserver`. Workers on several machines must
 share an image store, too (MISTRAL_IMAGEGEN_STORE=s3://...): in it are the intents that keep them from paying twice.
 """
@@ -17,9 +17,9 @@ from sandbox_or_api import settings
 
 from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore, create_image_graph
 
-QUEUE = "CREATE TABLE IF NOT EXISTS picture_jobs (thread text PRIMARY KEY, prompt text, done bool DEFAULT false)"
-ADD = "INSERT INTO picture_jobs VALUES (%s, %s) ON CONFLICT DO NOTHING"
-TAKE = "SELECT thread, prompt FROM picture_jobs WHERE NOT done ORDER BY thread LIMIT 1 FOR UPDATE SKIP LOCKED"
+QUEUE = "CREATE TABLE IF NOT EXISTS image_jobs (thread text PRIMARY KEY, prompt text, done bool DEFAULT false)"
+ADD = "INSERT INTO image_jobs VALUES (%s, %s) ON CONFLICT DO NOTHING"
+TAKE = "SELECT thread, prompt FROM image_jobs WHERE NOT done ORDER BY thread LIMIT 1 FOR UPDATE SKIP LOCKED"
 
 
 def fill(uri: str, *animals: str) -> None:
@@ -39,7 +39,7 @@ def work(uri: str, model: dict[str, str]) -> None:
             thread = {"configurable": {"thread_id": job[0]}}
             is_begun = bool(graph.get_state(thread).values)
             graph.invoke(None if is_begun else {"messages": [("user", job[1])]}, thread, durability="sync")
-            queue.execute("UPDATE picture_jobs SET done = true WHERE thread = %s", job[:1])
+            queue.execute("UPDATE image_jobs SET done = true WHERE thread = %s", job[:1])
             queue.commit()
             print(f"worker {os.getpid()} {'resumed' if is_begun else 'drew'} {job[0]}", flush=True)
 

@@ -1,8 +1,8 @@
-"""Object storage: pictures go into an S3 bucket, and whoever gets a signed link can see them for an hour.
+"""Object storage: images go into an S3 bucket, and whoever gets a signed link can see them for an hour.
 
-Costs one picture on the real API. Run: `python cookbook/s3_store.py`, after `pip install
-langchain-mistral-imagegen[s3]`, with MISTRAL_IMAGEGEN_STORE=s3://bucket/pictures and your AWS credentials; without that
-variable the pictures stay in memory. Without MISTRAL_API_KEY it uses the sandbox.
+Costs one image on the real API. Run: `python cookbook/s3_store.py`, after `pip install
+langchain-mistral-imagegen[s3]`, with MISTRAL_IMAGEGEN_STORE=s3://bucket/images and your AWS credentials; without that
+variable the images stay in memory. Without MISTRAL_API_KEY it uses the sandbox.
 """
 
 import os
@@ -14,8 +14,8 @@ from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStor
 
 
 def main() -> None:
-    """Draw a picture into a bucket."""
-    store = FsspecImageStore(os.environ.get("MISTRAL_IMAGEGEN_STORE", "memory://pictures"))
+    """Draw an image into a bucket."""
+    store = FsspecImageStore(os.environ.get("MISTRAL_IMAGEGEN_STORE", "memory://images"))
     with ExitStack() as stack:
         model = ChatMistralConversations(**settings(stack))
         tool = MistralImageGenerationTool(model=model, image_store=store)

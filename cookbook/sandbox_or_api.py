@@ -14,5 +14,5 @@ def settings(stack: ExitStack) -> dict[str, str]:
     """
     if os.environ.get("MISTRAL_API_KEY"):
         return {}
-    print("No MISTRAL_API_KEY: using the local sandbox; its pictures are placeholders.")
+    print("No MISTRAL_API_KEY: using the local sandbox; its images are placeholders.")
     return {"base_url": stack.enter_context(Sandbox()).url, "api_key": "sandbox"}

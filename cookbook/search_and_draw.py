@@ -1,6 +1,6 @@
-"""Web search and a picture in one conversation: look something up, name the sources, draw what was found.
+"""Web search and an image in one conversation: look something up, name the sources, draw what was found.
 
-Costs one web search and one picture on the real API. Run: `python cookbook/search_and_draw.py`. Without MISTRAL_API_KEY
+Costs one web search and one image on the real API. Run: `python cookbook/search_and_draw.py`. Without MISTRAL_API_KEY
 it uses the sandbox, which finds the same page whatever it looks for, and does not cite it.
 """
 

@@ -1,6 +1,6 @@
-"""Several turns: refine a picture, then go back to an earlier one and refine it differently.
+"""Several turns: refine an image, then go back to an earlier one and refine it differently.
 
-Costs four pictures on the real API. Run: `python cookbook/several_turns.py`. Without MISTRAL_API_KEY it uses the
+Costs four images on the real API. Run: `python cookbook/several_turns.py`. Without MISTRAL_API_KEY it uses the
 sandbox. The list of messages is all there is to keep: Mistral's conversation is made equal to it.
 """
 
@@ -13,7 +13,7 @@ from langchain_mistral_imagegen import ChatMistralConversations
 
 
 def turn(model: ChatMistralConversations, history: list[AnyMessage], prompt: str, name: str) -> list[AnyMessage]:
-    """Ask for a change, save the picture, and return the longer history."""
+    """Ask for a change, save the image, and return the longer history."""
     asked = [*history, HumanMessage(prompt)]
     answer = model.invoke(asked)
     print(prompt, "->", answer.text.strip())

@@ -1,6 +1,6 @@
-"""Streaming: the text as it comes, a word when the drawing begins, and the picture at the end.
+"""Streaming: the text as it comes, a word when the drawing begins, and the image at the end.
 
-Costs one picture on the real API. Run: `python cookbook/streaming.py`. Without MISTRAL_API_KEY it uses the sandbox.
+Costs one image on the real API. Run: `python cookbook/streaming.py`. Without MISTRAL_API_KEY it uses the sandbox.
 """
 
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from langchain_mistral_imagegen import ChatMistralConversations
 
 
 def main() -> None:
-    """Stream an answer with a picture."""
+    """Stream an answer with an image."""
     with ExitStack() as stack:
         model = ChatMistralConversations(**settings(stack))
         answer = AIMessageChunk("")

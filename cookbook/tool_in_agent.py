@@ -1,7 +1,7 @@
-"""The tool in an agent: whatever model drives the agent, it can have pictures drawn.
+"""The tool in an agent: whatever model drives the agent, it can have images drawn.
 
-Costs one picture on the real API, and the driving model's tokens. Run: `python cookbook/tool_in_agent.py`, after `pip
-install langchain-mistral-imagegen[agent]`. Without MISTRAL_API_KEY the pictures come from the sandbox, and a script
+Costs one image on the real API, and the driving model's tokens. Run: `python cookbook/tool_in_agent.py`, after `pip
+install langchain-mistral-imagegen[agent]`. Without MISTRAL_API_KEY the images come from the sandbox, and a script
 stands for the driving model. With it, any chat model may drive that LangChain knows; this one needs `pip install
 langchain-mistralai`.
 """
@@ -20,7 +20,7 @@ from langchain_mistral_imagegen import ChatMistralConversations, MistralImageGen
 
 
 class ScriptedModel(GenericFakeChatModel):
-    """Stands for a real model: what it says is written down beforehand."""
+    """Stands for a real model: its answers are written down beforehand."""
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> "ScriptedModel":  # noqa: ARG002
         """Take any tools."""
@@ -36,11 +36,11 @@ def driver() -> str | ScriptedModel:
 
 
 def main() -> None:
-    """Let an agent have a picture drawn."""
+    """Let an agent have an image drawn."""
     with ExitStack() as stack:
         tool = MistralImageGenerationTool(model=ChatMistralConversations(**settings(stack)))
         agent = create_agent(driver(), tools=[tool])
-        state = agent.invoke({"messages": [("user", "I would like a picture of a boat.")]})
+        state = agent.invoke({"messages": [("user", "I would like an image of a boat.")]})
         for message in state["messages"]:
             print(f"{message.type}: {message.text}")
         for ref in images_of(state["messages"]):

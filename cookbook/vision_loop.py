@@ -1,6 +1,6 @@
-"""A vision loop: draw, let a model that sees judge the picture, and refine it until it is good enough.
+"""A vision loop: draw, let a vision model judge the image, and refine it until it is good enough.
 
-Costs up to three pictures on the real API, and some text. Run: `python cookbook/vision_loop.py`. Without
+Costs up to three images on the real API, and some text. Run: `python cookbook/vision_loop.py`. Without
 MISTRAL_API_KEY it uses the sandbox, whose judge is never content and always gives the same advice.
 """
 
@@ -12,20 +12,20 @@ from sandbox_or_api import settings
 
 from langchain_mistral_imagegen import ChatMistralConversations, GeneratedImage
 
-QUESTION = """Judge this picture as the cover of a children's book.
+QUESTION = """Judge this image as the cover of a children's book.
 Name the one change that would help most, such as "add a lighthouse"."""
 GOOD_ENOUGH, MOST_ROUNDS = 4, 3
 
 
 class Verdict(BaseModel):
-    """What the judge says."""
+    """The judge's answer."""
 
     score: int = Field(ge=1, le=5, description="1 is unusable, 5 is perfect")
     advice: str = Field(description="The change, as an instruction to the painter")
 
 
 def show(image: GeneratedImage) -> list[HumanMessage]:
-    """Ask about a picture."""
+    """Ask about an image."""
     return [HumanMessage([{"type": "text", "text": QUESTION}, image.content_block()])]
 
 

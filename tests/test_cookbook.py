@@ -40,10 +40,10 @@ SAID = {
     "langgraph_download": ["a red house in the sun, night", "stored ", "1024x768 pixels"],
     "approval": ["a cat. (1 stored)", "a small dog, as a pencil sketch. (1 stored)", "of real people. (0 stored)"],
     "illustrated_story": ["Lighthouse Storm Whale", "story.html"],
-    "s3_store": ["memory://pictures/", " bytes"],
+    "s3_store": ["memory://images/", " bytes"],
     "postgres_workers": ["resumed bee", "drew cat", "drew owl"],
 }
-NOTEBOOKS = {"pictures_in_a_notebook": 2, "approval_in_a_notebook": 1}
+NOTEBOOKS = {"images_in_a_notebook": 2, "approval_in_a_notebook": 1}
 SHARED = {"sandbox_or_api", "postgres_or_local"}
 RUN_BY = {
     **{f"{recipe}.py": f"python cookbook/{recipe}.py" for recipe in [*SAID, "langgraph_server/client"]},
@@ -52,7 +52,7 @@ RUN_BY = {
     "langgraph_server/webapp.py": "cd cookbook/langgraph_server; langgraph dev",
     "testing_your_app.py": "pytest cookbook/testing_your_app.py",
 }
-PICTURES = dict.fromkeys(SAID, 1) | {
+IMAGES = dict.fromkeys(SAID, 1) | {
     "several_turns": 4, "many_prompts": 8, "vision_loop": 3, "langgraph_download": 2, "approval": 2,
     "illustrated_story": 3, "s3_store": 0, "old_conversation": 2, "postgres_workers": 6,
 }  # fmt: skip
@@ -81,7 +81,7 @@ def test_a_recipe_runs_and_leaves_pictures(recipe, tmp_path):
         pytest.importorskip("pgserver", reason="it has wheels for Python 3.11 and 3.12 only")
     told = run(recipe)
     assert [said for said in SAID[recipe] if said not in told] == []
-    assert len(stored_images(tmp_path)) == PICTURES[recipe]
+    assert len(stored_images(tmp_path)) == IMAGES[recipe]
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_workers_without_a_job_go_home(postgres, monkeypatch, tmp_path):
     monkeypatch.setenv("POSTGRES_URI", postgres)
     postgres_workers.fill(postgres, *ANIMALS)
     with psycopg.connect(postgres) as queue:
-        queue.execute("UPDATE picture_jobs SET done = true")
+        queue.execute("UPDATE image_jobs SET done = true")
     run("postgres_workers")
     assert list(tmp_path.rglob("*.jpg")) == []
 

@@ -1,7 +1,7 @@
-"""A client of a LangGraph server: watches a picture being drawn, and fetches it from where the server shows it.
+"""A client of a LangGraph server: watches an image being drawn, and fetches it from where the server shows it.
 
-Costs one picture on the real API. Run: `python cookbook/langgraph_server/client.py`, while the server runs (`graph.py`
-says how).
+Costs one image on the real API. Run: `python cookbook/langgraph_server/client.py`, while the server runs (see
+`graph.py`).
 """
 
 import hashlib
@@ -15,7 +15,7 @@ URL = os.environ.get("LANGGRAPH_URL", "http://127.0.0.1:2024")
 
 
 def main() -> None:
-    """Draw one picture."""
+    """Draw one image."""
     question: dict[str, Any] = {"messages": [{"role": "user", "content": "Draw a lighthouse at dusk."}]}
     with get_sync_client(url=URL) as client:
         thread = client.threads.create()["thread_id"]
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def show(ref: dict[str, Any]) -> None:
-    """Fetch a picture as a browser would."""
+    """Fetch an image as a browser would."""
     answer = httpx.get(f"{URL}/images/{ref['key']}").raise_for_status()
     print(answer.url, answer.headers["content-type"], f"{ref['width']}x{ref['height']} pixels")
     print("sha256", hashlib.sha256(answer.content).hexdigest())

@@ -1,7 +1,7 @@
-"""The pictures of a LangGraph server, at `/images/{key}`: from the store of `graph.py`, which is the default one.
+"""The images of a LangGraph server, at `/images/{key}`: from the store of `graph.py`, which is the default one.
 
 Costs nothing. `cd cookbook/langgraph_server; langgraph dev --no-browser` runs it with the graph:
-`langgraph.json` names it as `http.app`. Whoever knows a key gets the picture; pass `authorize` to ask for more.
+`langgraph.json` names it as `http.app`. Whoever knows a key gets the image; pass `authorize` to ask for more.
 """
 
 from starlette.applications import Starlette

@@ -69,7 +69,7 @@ def test_each_picture_is_paid_for_once(postgres, sandbox, make_model, moment, pr
     store = Path("generated_images")
     assert (sandbox.paid, len(stored_images(store))) == (6, 6)
     with psycopg.connect(postgres) as queue, PostgresSaver.from_conn_string(postgres) as saver:
-        assert queue.execute("SELECT count(*) FROM picture_jobs WHERE done").fetchone() == (6,)
+        assert queue.execute("SELECT count(*) FROM image_jobs WHERE done").fetchone() == (6,)
         graph = create_image_graph(make_model()).compile(checkpointer=saver)
         for animal in ANIMALS:
             (ref,) = graph.get_state({"configurable": {"thread_id": animal}}).values["images"].values()

@@ -23,7 +23,7 @@ async def awork(uri: str, model: ChatMistralConversations) -> None:
             thread = {"configurable": {"thread_id": job[0]}}
             is_begun = bool((await graph.aget_state(thread)).values)
             await graph.ainvoke(None if is_begun else {"messages": [("user", job[1])]}, thread, durability="sync")
-            await queue.execute("UPDATE picture_jobs SET done = true WHERE thread = %s", job[:1])
+            await queue.execute("UPDATE image_jobs SET done = true WHERE thread = %s", job[:1])
             await queue.commit()
             print("resumed" if is_begun else "drew", job[0])
     await model.aclose()
