@@ -34,7 +34,7 @@ def test_langchain_knows_what_each_error_is_and_whether_to_retry(ours, langchain
     assert ours.is_retryable is retryable
 
 
-def test_a_missing_picture_is_for_the_calling_model():
+def test_a_missing_image_is_for_the_calling_model():
     assert issubclass(errors.NoImageError, ToolException)
 
 

@@ -88,8 +88,8 @@ async def test_an_agent_is_invoked(face, model, make_model, spans):
     agent = make_model(await face.call(model, "ensure_agent", "Painter"))
     answer = await face.call(agent, "invoke", CAT)
     span = spans.one("invoke_agent")
-    told = {name: span.attributes.get(f"gen_ai.{name}") for name in ("agent.id", "request.model", "response.model")}
-    assert told == {"agent.id": agent.agent_id, "request.model": None, "response.model": MODEL}
+    recorded = {name: span.attributes.get(f"gen_ai.{name}") for name in ("agent.id", "request.model", "response.model")}
+    assert recorded == {"agent.id": agent.agent_id, "request.model": None, "response.model": MODEL}
     assert span.attributes["gen_ai.conversation.id"] == answer.response_metadata["conversation_id"]
 
 
@@ -218,7 +218,7 @@ async def test_an_error_is_told_by_its_type_alone(face, sandbox, model, spans, b
     sandbox.behavior = behavior
     with pytest.raises(MistralImagegenError):
         await face.call(model, "invoke", CAT)
-    told(spans.one(f"chat {MODEL}"), error_type)
+    check_outcome(spans.one(f"chat {MODEL}"), error_type)
 
 
 @pytest.mark.parametrize(
@@ -234,11 +234,11 @@ async def test_an_error_of_a_stream_is_told_by_its_type_alone(face, sandbox, mod
     with pytest.raises(MistralImagegenError):
         await face.chunks(model, CAT)
     span = spans.one(f"chat {MODEL}")
-    told(span, error_type)
+    check_outcome(span, error_type)
     assert ("gen_ai.conversation.id" in span.attributes) == (behavior.status is None)
 
 
-def told(span, error_type):
+def check_outcome(span, error_type):
     assert span.attributes["error.type"] == error_type
     assert (span.status.status_code, span.status.description, span.events) == (StatusCode.ERROR, None, ())
 

@@ -54,9 +54,9 @@ async def test_every_tracer_sees_names_tags_metadata_and_usage(face, make_model,
     }  # fmt: skip
     assert metadata["lc_versions"].keys() >= {"langchain-core", "langchain-mistral-imagegen"}
     assert usage(run) == answer.usage_metadata
-    told = run["outputs"]["generations"][0][0]["message"]["kwargs"]["response_metadata"]
-    assert told["conversation_id"] == answer.response_metadata["conversation_id"]
-    assert told["connectors"] == {"image_generation": 1}
+    metadata = run["outputs"]["generations"][0][0]["message"]["kwargs"]["response_metadata"]
+    assert metadata["conversation_id"] == answer.response_metadata["conversation_id"]
+    assert metadata["connectors"] == {"image_generation": 1}
     assert mine(run) == {}
 
 
@@ -97,8 +97,8 @@ async def test_an_agent_is_named_and_an_unknown_price_is_not_guessed(face, model
     agent = make_model(await face.call(model, "ensure_agent", "Painter"))
     answer = await face.call(agent, "invoke", CAT, {"callbacks": [ImageTracer()]})
     (run,) = langsmith.runs()
-    told = mine(run)
-    assert (told["agent_id"], told["cost_at_least"], "cost" in told) == (agent.agent_id, 0.10, False)
+    metadata = mine(run)
+    assert (metadata["agent_id"], metadata["cost_at_least"], "cost" in metadata) == (agent.agent_id, 0.10, False)
     assert usage(run) == answer.usage_metadata
 
 
@@ -109,7 +109,7 @@ def test_runs_of_one_call_keep_apart(model, langsmith):
     assert len(conversations) == 2
 
 
-async def test_a_tools_pictures_are_shown_by_public_url(face, model, langsmith, tmp_path):
+async def test_a_tools_images_are_displayed_by_public_url(face, model, langsmith, tmp_path):
     store = FsspecImageStore(str(tmp_path))
     tool = MistralImageGenerationTool(model=model, image_store=store)
     call = {"type": "tool_call", "name": tool.name, "args": {"prompt": "a cat"}, "id": "1"}
@@ -117,27 +117,32 @@ async def test_a_tools_pictures_are_shown_by_public_url(face, model, langsmith, 
     message = await face.call(tool, "invoke", call, config)
     (image,) = message.artifact["images"]
     run = next(run for run in langsmith.runs() if run["run_type"] == "tool")
-    text, shown = run["outputs"]["output"]["content"]
-    assert shown == {"type": "image", "id": image["id"], "url": f"{PUBLIC}/{image['key']}", "mime_type": "image/jpeg"}
+    text, displayed = run["outputs"]["output"]["content"]
+    assert displayed == {
+        "type": "image",
+        "id": image["id"],
+        "url": f"{PUBLIC}/{image['key']}",
+        "mime_type": "image/jpeg",
+    }
     assert text == {"type": "text", "text": message.content}
     assert isinstance(message.content, str)
-    assert store.get(shown["url"].removeprefix(f"{PUBLIC}/")).startswith(b"\xff\xd8\xff")
+    assert store.get(displayed["url"].removeprefix(f"{PUBLIC}/")).startswith(b"\xff\xd8\xff")
 
 
-async def test_a_graphs_pictures_are_shown_by_public_url(face, model, langsmith, tmp_path):
+async def test_a_graphs_images_are_displayed_by_public_url(face, model, langsmith, tmp_path):
     graph = create_image_graph(model, image_store=str(tmp_path)).compile()
     config = {"callbacks": [ImageTracer(public_url=PUBLIC)], "metadata": {"user": "7"}}
     state = await face.call(graph, "invoke", {"messages": [("user", CAT)]}, config)
     (image,) = state["images"].values()
-    shown = {run["name"]: run["outputs"].get("image_blocks") for run in langsmith.runs()}
+    displayed = {run["name"]: run["outputs"].get("image_blocks") for run in langsmith.runs()}
     blocks = [{"type": "image", "id": image["id"], "url": f"{PUBLIC}/{image['key']}", "mime_type": "image/jpeg"}]
-    assert shown["LangGraph"] == shown["ToolFileNode"] == blocks
-    assert shown["ConversationNode"] is None
+    assert displayed["LangGraph"] == displayed["ToolFileNode"] == blocks
+    assert displayed["ConversationNode"] is None
     assert "image_blocks" not in state
     assert mine(next(run for run in langsmith.runs() if run["run_type"] == "llm"))["images"] == 1
 
 
-async def test_without_a_public_url_no_picture_is_shown(face, model, langsmith, tmp_path):
+async def test_without_a_public_url_no_image_is_displayed(face, model, langsmith, tmp_path):
     tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path))
     await face.call(tool, "invoke", {"prompt": "a cat"}, {"callbacks": [ImageTracer()]})
     assert "https://" not in json.dumps([run["outputs"] for run in langsmith.runs()])

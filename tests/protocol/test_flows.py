@@ -41,20 +41,20 @@ def test_a_refused_connection_is_tried_again_after_a_pause():
 
 
 @pytest.mark.parametrize(
-    ("error", "level", "said"),
+    ("error", "level", "text"),
     [
         (APIConnectionError("refused", sent=False), "INFO", "refused; retrying in 0.5 seconds"),
         (MinuteQuotaError("used up", status_code=429), "WARNING", "used up (status 429); retrying in 60 seconds"),
     ],
 )
-def test_what_is_repeated_is_logged(caplog, error, level, said):
+def test_what_is_repeated_is_logged(caplog, error, level, text):
     caplog.set_level("INFO", "langchain_mistral_imagegen")
     flow = send(START)
     next(flow)
     assert isinstance(decide(flow, flow.throw(error), ONE_RETRY), Pause)
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("langchain_mistral_imagegen", level)
-    assert said in record.message
+    assert text in record.message
 
 
 def test_a_lost_answer_to_a_paid_request_is_an_unknown_outcome():
@@ -124,7 +124,7 @@ def test_an_unknown_url_is_looked_up_in_the_history():
         ({"id": "e", "status": "remote", "conversation_id": "c"}, OK, "holds no URL for it"),
     ],
 )
-def test_a_picture_that_is_gone_says_why(ref, answer, reason):
+def test_an_image_that_is_gone_has_a_reason(ref, answer, reason):
     flow = download(ref, None, signed_urls={})
     with pytest.raises(ImageUnavailableError, match=f"'e' cannot be downloaded.*{reason}"):
         next(flow)

@@ -1,4 +1,4 @@
-"""What Mistral says of agents, conversations and files is read, whatever is missing, null or new."""
+"""Agents, conversations and files of Mistral's are read, whatever is missing, null or new."""
 
 from __future__ import annotations
 

@@ -11,13 +11,13 @@ URL = f"{HOST}/a/image.jpg?se=2026-11-23T10%3A00%3A00Z&sp=r&sig=SECRET%2Bx"
 OTHER = f"{HOST}/b/image.jpg?sp=r&sig=SECRET2"
 
 
-def test_the_first_picture_of_an_entry_gets_its_id_and_the_next_a_number():
+def test_the_first_image_of_an_entry_gets_its_id_and_the_next_a_number():
     urls = SignedUrls()
     assert urls.redact([f"see {URL} and {OTHER}"], "e1") == ["see mistral-image:e1 and mistral-image:e1:1"]
     assert urls.memory == {"e1": URL, "e1:1": OTHER}
 
 
-def test_the_same_picture_keeps_its_id_wherever_it_is_mentioned_again():
+def test_the_same_image_keeps_its_id_wherever_it_is_mentioned_again():
     urls = SignedUrls()
     urls.redact({"info": {"result": f'{{"url": "{URL}"}}'}}, "tool_1")
     assert urls.redact(f"![cat]({URL.replace('SECRET', 'NEWER')})", "msg_1") == "![cat](mistral-image:tool_1)"
@@ -70,6 +70,6 @@ def test_a_text_in_pieces_is_redacted_like_the_whole(text):
     splits = [[text[:cut], text[cut:]] for cut in range(len(text))] + [list(text)]
     for pieces in splits:
         stream = TextStream(SignedUrls(), "e")
-        shown = [stream.feed(piece) for piece in pieces] + [stream.flush()]
-        assert "".join(shown) == whole
-        assert not any("SECRET" in piece or "sig=" in piece for piece in shown)
+        passed_on = [stream.feed(piece) for piece in pieces] + [stream.flush()]
+        assert "".join(passed_on) == whole
+        assert not any("SECRET" in piece or "sig=" in piece for piece in passed_on)

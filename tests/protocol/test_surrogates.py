@@ -36,6 +36,6 @@ def test_pieces_give_the_same(text, cuts):
     written = json.dumps(text)
     stream = SurrogateFilter()
     pieces = [written[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
-    shown = "".join(stream.feed(piece) for piece in pieces) + stream.flush()
-    assert shown == replace_lone_surrogates(written)
-    json.loads(shown).encode()
+    passed_on = "".join(stream.feed(piece) for piece in pieces) + stream.flush()
+    assert passed_on == replace_lone_surrogates(written)
+    json.loads(passed_on).encode()
