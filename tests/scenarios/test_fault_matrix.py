@@ -98,7 +98,7 @@ def waits(monkeypatch):
             asked.extend([] if wait is None else [wait])
             return None if wait is None else 0.0
 
-    monkeypatch.setattr("langchain_mistral_imagegen.chat_models.RetryPolicy", Impatient)
+    monkeypatch.setattr("langchain_mistral_imagegen.chat_models._connected.RetryPolicy", Impatient)
     return asked
 
 

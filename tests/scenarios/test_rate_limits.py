@@ -25,7 +25,7 @@ def fast() -> float:
 @pytest.fixture
 def short_minutes(monkeypatch):
     monkeypatch.setattr(
-        "langchain_mistral_imagegen.chat_models.RetryPolicy", lambda **how: RetryPolicy(minute=MINUTE, **how)
+        "langchain_mistral_imagegen.chat_models._connected.RetryPolicy", lambda **how: RetryPolicy(minute=MINUTE, **how)
     )
 
 
