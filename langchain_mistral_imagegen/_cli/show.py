@@ -53,11 +53,12 @@ class ShowCommand:
     async def _conversation(self, model: ChatMistralConversations) -> tuple[list[ImageRef], str]:
         history = await model.async_client.run(api.conversation_history(self.args.id))
         urls = SignedUrls()
-        text = "\n".join(paragraphs(history.entries, urls))
-        refs = conversation_images(self.args.id, history.entries, urls)
+        entries = [entry.redacted(urls) for entry in history.entries]
+        text = "\n".join(paragraphs(entries))
+        refs = conversation_images(self.args.id, entries)
         if self.args.json:
-            entries = [urls.redact(entry.as_sent(), getattr(entry, "id", "")) for entry in history.entries]
-            self._print_json({"conversation_id": self.args.id, "entries": entries, "images": refs})
+            sent = [entry.as_sent() for entry in entries]
+            self._print_json({"conversation_id": self.args.id, "entries": sent, "images": refs})
         else:
             self.report.print(text)
             if refs and self.args.output is None:

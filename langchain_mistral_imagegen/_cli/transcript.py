@@ -22,20 +22,19 @@ from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.images import ImageRef
 
 
-def paragraphs(entries: Sequence[Wire], urls: SignedUrls) -> Iterator[str]:
-    """Yield a paragraph for each entry, without signed URLs."""
+def paragraphs(entries: Sequence[Wire]) -> Iterator[str]:
+    """Yield a paragraph for each entry; the entries are `redacted`."""
     for entry in entries:
-        urls.redact(entry.as_sent(), getattr(entry, "id", ""))  # in this order, so that URLs get the same ids
         author = _author(entry)
-        texts = [text for block in _blocks(entry, urls) if (text := _text(block))]
+        texts = [text for block in _blocks(entry) if (text := _text(block))]
         lines = [line for line in "\n".join(texts).splitlines() if line.strip()]
         yield "\n  ".join([f"{author}: {lines[0]}", *lines[1:]] if lines else [author])
 
 
-def conversation_images(conversation_id: str, entries: Sequence[Wire], urls: SignedUrls) -> list[ImageRef]:
-    """Find the images of a conversation, answer by answer."""
+def conversation_images(conversation_id: str, entries: Sequence[Wire]) -> list[ImageRef]:
+    """Find the images of a conversation, answer by answer; the entries are `redacted`."""
     answers = [one for one in exchanges(conversation_id, entries) if isinstance(one, ConversationResponse)]
-    return images_of([to_message(answer, AnswerContext(model="", urls=urls)) for answer in answers])
+    return images_of([to_message(answer, AnswerContext(model="", urls=SignedUrls())) for answer in answers])
 
 
 def _author(entry: Wire) -> str:
@@ -52,15 +51,15 @@ def _author(entry: Wire) -> str:
             return str(getattr(entry, "type", "unknown"))
 
 
-def _blocks(entry: Wire, urls: SignedUrls) -> Iterator[dict[str, Any]]:
+def _blocks(entry: Wire) -> Iterator[dict[str, Any]]:
     match entry:
         case MessageInputEntry():
             as_output = MessageOutputEntry(type="message.output", id=entry.id, content=entry.content)
-            yield from entry_blocks(as_output, urls)
+            yield from entry_blocks(as_output)
         case FunctionResultEntry():
-            yield {"type": "text", "text": urls.redact(entry.result, entry.id)}
+            yield {"type": "text", "text": entry.result}
         case _:
-            yield from entry_blocks(entry, urls)
+            yield from entry_blocks(entry)
 
 
 def _text(block: dict[str, Any]) -> str:

@@ -59,7 +59,7 @@ def messages_of(conversation_id: str, settings: TurnSettings, urls: SignedUrls) 
     messages: list[BaseMessage] = list(_system(conversation.instructions or "", settings.instructions))
     for exchange in exchanges(conversation_id, entries):
         if isinstance(exchange, list):
-            messages += [_input_message(entry, urls) for entry in exchange]
+            messages += [_input_message(entry.redacted(urls)) for entry in exchange]
         else:
             messages.append(to_message(exchange, context))
     _add_fingerprints(messages, conversation, settings)
@@ -73,18 +73,17 @@ def _system(remote: str, own: str) -> Iterator[SystemMessage]:
         yield SystemMessage(text)
 
 
-def _input_message(entry: _Input, urls: SignedUrls) -> BaseMessage:
+def _input_message(entry: _Input) -> BaseMessage:
     if isinstance(entry, FunctionResultEntry):
-        result = urls.redact(entry.result, entry.id)
-        return ToolMessage(result, tool_call_id=entry.tool_call_id, id=entry.id or None)
+        return ToolMessage(entry.result, tool_call_id=entry.tool_call_id, id=entry.id or None)
     kind = AIMessage if entry.role == "assistant" else HumanMessage
-    return kind(content=_content(entry, urls), id=entry.id or None)
+    return kind(content=_content(entry), id=entry.id or None)
 
 
-def _content(entry: MessageInputEntry, urls: SignedUrls) -> Any:
+def _content(entry: MessageInputEntry) -> Any:
     if isinstance(entry.content, str):
-        return urls.redact(entry.content, entry.id)
-    return [chunk_block(chunk, urls, entry.id) for chunk in entry.content]
+        return entry.content
+    return [chunk_block(chunk, entry.id) for chunk in entry.content]
 
 
 def _add_fingerprints(messages: Sequence[BaseMessage], conversation: Conversation, settings: TurnSettings) -> None:

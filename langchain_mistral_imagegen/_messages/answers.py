@@ -151,13 +151,13 @@ def _text(item: Wire, name: str) -> str | None:
 def to_message(response: ConversationResponse, context: AnswerContext) -> AIMessage:
     """Make the message of a response."""
     facts, content, calls = _Facts(context), list[Block](), list[ToolCallChunk]()
-    for entry in response.outputs:
+    for entry in (output.redacted(context.urls) for output in response.outputs):
         facts.note(entry)
         if isinstance(entry, FunctionCallEntry) and not entry.is_pending:
-            arguments = context.urls.redact(replace_lone_surrogates(entry.arguments), entry.id)
+            arguments = replace_lone_surrogates(entry.arguments)
             calls.append(function_call_chunk(entry, arguments, len(content) + len(calls)))
         text_index = None
-        for block in entry_blocks(entry, context.urls):
+        for block in entry_blocks(entry):
             index = len(content) + len(calls)
             text_index = index if block["type"] == "text" else text_index
             content.append(placed(block, index, text_index))

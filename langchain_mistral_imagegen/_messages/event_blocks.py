@@ -73,7 +73,7 @@ class EventBlocks:
                 yield [self._tool_call(event)]
             case ToolExecutionDoneEvent():
                 slot = self._slot(("tool", event.id, event.output_index), event.id)
-                block = native_blocks.tool_result_block(event, self._urls)
+                block = native_blocks.tool_result_block(event.redacted(self._urls))
                 if "name" not in slot.sent:
                     block |= {"name": event.name, "arguments": ""}
                 yield [slot.once(block)]
@@ -86,7 +86,7 @@ class EventBlocks:
             case FunctionCallEvent():
                 yield self._function_call(event)
             case Unknown():
-                yield [self._whole(native_blocks.unknown_block(event.raw, self._urls))]
+                yield [self._whole(native_blocks.unknown_block(event.redacted(self._urls).raw))]
 
     def flush(self) -> Iterator[Piece]:
         """Yield what was held back, once the stream is complete."""
@@ -107,7 +107,7 @@ class EventBlocks:
 
     def _chunk(self, event: MessageOutputEvent, chunk: str | Wire) -> Iterator[Piece]:
         if isinstance(chunk, ToolReferenceChunk):
-            block = native_blocks.chunk_block(chunk, self._urls, event.id)
+            block = native_blocks.chunk_block(chunk.redacted(self._urls, event.id), event.id)
             cited = self._text[1] if self._text and self._text[0] == event.id else None
             self._references.append(native_blocks.placed(block, self._next_index(), cited))
             return
@@ -121,10 +121,11 @@ class EventBlocks:
             case ThinkChunk():
                 slot = self._slot(self._position(event, "thinking"), event.id)
                 text = slot.text.feed(chunk.text)
-                yield [slot.once(native_blocks.thinking_block(text, chunk, self._urls, event.id))]
+                references = self._urls.redact(chunk.references, event.id)
+                yield [slot.once(native_blocks.thinking_block(text, chunk.signature, references))]
             case _:
                 self._previous = None
-                yield [self._whole(native_blocks.chunk_block(chunk, self._urls, event.id))]
+                yield [self._whole(native_blocks.chunk_block(chunk.redacted(self._urls, event.id), event.id))]
 
     def _cited(self) -> Iterator[Piece]:
         """Yield the sources that came one after another as one piece.
@@ -145,7 +146,7 @@ class EventBlocks:
 
     def _tool_call(self, event: ToolExecutionStartedEvent | ToolExecutionDeltaEvent) -> Block:
         slot = self._slot(("tool", event.id, event.output_index), event.id)
-        block = native_blocks.tool_call_block(event, self._urls)
+        block = native_blocks.tool_call_block(event)
         return slot.once(block | {"arguments": slot.text.feed(event.arguments)})
 
     def _function_call(self, event: FunctionCallEvent) -> Piece:

@@ -1,6 +1,7 @@
-"""Native content blocks: what an entry or chunk looks like in a message of this package, without signed URLs.
+"""Native content blocks: what an entry or chunk looks like in a message of this package.
 
-They keep Mistral's types and field names. Whether an answer is streamed or not, its blocks are made here.
+They keep Mistral's types and field names. Entries and chunks come here `redacted`, without signed URLs. Whether
+an answer is streamed or not, its blocks are made here.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from langchain_mistral_imagegen._protocol.events import (
     ToolExecutionDoneEvent,
     ToolExecutionStartedEvent,
 )
-from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, image_tool_failed
+from langchain_mistral_imagegen._protocol.signed_urls import image_tool_failed
 
 MODEL_PROVIDER = "mistralai_conversations"
 """`response_metadata["model_provider"]` of this package's answers, by which LangChain finds the translator."""
@@ -37,25 +38,24 @@ Block: TypeAlias = dict[str, Any]
 """A content block of a LangChain message, native or standard."""
 
 
-def entry_blocks(entry: Wire, urls: SignedUrls) -> Iterator[Block]:
+def entry_blocks(entry: Wire) -> Iterator[Block]:
     """Yield the blocks of an entry; a `function.call` has none unless it waits: it becomes a tool call."""
     match entry:
         case FunctionCallEntry():
             if entry.is_pending:
-                yield pending_call_block(entry, urls.redact(entry.arguments, entry.id))
+                yield pending_call_block(entry, entry.arguments)
         case MessageOutputEntry(content=str(text)):
             if text:
-                yield text_block(urls.redact(text, entry.id), entry.id)
+                yield text_block(text, entry.id)
         case MessageOutputEntry(content=list(chunks)):
-            said = (chunk for chunk in chunks if not (isinstance(chunk, TextChunk) and not chunk.text))
-            yield from (chunk_block(chunk, urls, entry.id) for chunk in said)
+            filled = (chunk for chunk in chunks if not (isinstance(chunk, TextChunk) and not chunk.text))
+            yield from (chunk_block(chunk, entry.id) for chunk in filled)
         case ToolExecutionEntry():
-            yield tool_call_block(entry, urls) | tool_result_block(entry, urls)
+            yield tool_call_block(entry) | tool_result_block(entry)
         case AgentHandoffEntry():
             yield handoff_block(entry)
         case _:
-            raw = entry.raw if isinstance(entry, Unknown) else entry.as_sent()
-            yield unknown_block(raw, urls)
+            yield unknown_block(entry.raw if isinstance(entry, Unknown) else entry.as_sent())
 
 
 def placed(block: Block, index: int, text_index: int | None) -> Block:
@@ -69,39 +69,36 @@ def text_block(text: str, entry_id: str) -> Block:
     return {"type": "text", "text": text} | ({"id": entry_id} if entry_id else {})
 
 
-def thinking_block(text: str, chunk: ThinkChunk, urls: SignedUrls, entry_id: str) -> Block:
-    """Make a block of reasoning, of which the text is given as it may be told."""
-    told = {"signature": chunk.signature, "references": urls.redact(chunk.references, entry_id)}
-    return {"type": "thinking", "thinking": text} | {name: value for name, value in told.items() if value}
+def thinking_block(text: str, signature: str | None, references: list[Block]) -> Block:
+    """Make a block of reasoning."""
+    given = {"signature": signature, "references": references}
+    return {"type": "thinking", "thinking": text} | {name: value for name, value in given.items() if value}
 
 
-def chunk_block(chunk: Wire, urls: SignedUrls, entry_id: str) -> Block:
+def chunk_block(chunk: Wire, entry_id: str) -> Block:
     """Make a block of a complete chunk."""
     match chunk:
         case TextChunk():
-            return text_block(urls.redact(chunk.text, entry_id), entry_id)
+            return text_block(chunk.text, entry_id)
         case ThinkChunk():
-            return thinking_block(urls.redact(chunk.text, entry_id), chunk, urls, entry_id)
+            return thinking_block(chunk.text, chunk.signature, chunk.references)
         case Unknown():
-            return unknown_block(chunk.raw, urls, entry_id)
+            return unknown_block(chunk.raw)
         case _:
-            block: Block = urls.redact(chunk.as_sent(), entry_id)
-            return block
+            return chunk.as_sent()
 
 
 def tool_call_block(
     tool: ToolExecutionEntry | ToolExecutionStartedEvent | ToolExecutionDeltaEvent,
-    urls: SignedUrls,
 ) -> Block:
     """Make the part of a `tool.execution` block that is known when the server starts the tool."""
     function = {"function": tool.function} if tool.function else {}
-    arguments = urls.redact(tool.arguments, tool.id)
-    return {"type": "tool.execution", "id": tool.id, "name": tool.name, "arguments": arguments} | function
+    return {"type": "tool.execution", "id": tool.id, "name": tool.name, "arguments": tool.arguments} | function
 
 
-def tool_result_block(tool: ToolExecutionEntry | ToolExecutionDoneEvent, urls: SignedUrls) -> Block:
+def tool_result_block(tool: ToolExecutionEntry | ToolExecutionDoneEvent) -> Block:
     """Make the part of a `tool.execution` block that tells how it ended."""
-    info = urls.redact(tool.info or {}, tool.id)
+    info = tool.info or {}
     status = "error" if image_tool_failed(tool.name, info) else "success"
     return {"type": "tool.execution", "id": tool.id, "tool": tool.name, "info": info, "status": status}
 
@@ -121,9 +118,9 @@ def pending_call_block(call: FunctionCallEntry | FunctionCallEvent, arguments: s
     return {"type": "function.call", "id": call.tool_call_id, "name": call.name, "arguments": arguments} | status
 
 
-def unknown_block(raw: Any, urls: SignedUrls, entry_id: str = "unknown") -> Block:
+def unknown_block(raw: Any) -> Block:
     """Make a block of something unknown, as it was sent."""
-    return {"type": "non_standard", "value": urls.redact(raw, entry_id)}
+    return {"type": "non_standard", "value": raw}
 
 
 def function_call_chunk(call: FunctionCallEntry | FunctionCallEvent, arguments: str, index: int) -> ToolCallChunk:

@@ -7,7 +7,7 @@ whose fields do not fit, becomes an `Unknown` that keeps what was sent. Nothing 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -53,6 +53,26 @@ class Wire(BaseModel):
         """Return the JSON object the server sent, less its nulls."""
         # No warnings: pydantic gives one for each `Unknown` that stands where the type names only known chunks.
         return self.model_dump(mode="json", exclude_unset=True, exclude_none=True, warnings=False)
+
+    def redacted(self, urls: SignedUrls, entry_id: str = "") -> Self:
+        """Return the entry, chunk or event without signed URLs; nothing else of it may be shown or stored.
+
+        Args:
+            urls: Holds the URLs that are removed.
+            entry_id: Id of the entry; by default its own.
+        """
+        entry_id = entry_id or getattr(self, "id", "") or "unknown"
+        clean = {name: _redacted(value, urls, entry_id) for name, value in self}
+        # Only what has changed, because `as_sent` leaves out what was never set.
+        return self.model_copy(update={name: value for name, value in clean.items() if value != getattr(self, name)})
+
+
+def _redacted(value: Any, urls: SignedUrls, entry_id: str) -> Any:
+    if isinstance(value, Wire):
+        return value.redacted(urls, entry_id)
+    if isinstance(value, list):
+        return [_redacted(part, urls, entry_id) for part in value]
+    return urls.redact(value, entry_id)
 
 
 class Unknown(Wire):

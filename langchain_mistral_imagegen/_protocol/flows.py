@@ -164,7 +164,7 @@ def _signed_url(ref: ImageRef, signed_urls: MutableMapping[str, str]) -> Flow[st
         raise _unavailable(ref, "its conversation is not kept on the server") from error
     urls = SignedUrls(signed_urls)
     for entry in entries:
-        urls.redact(entry.as_sent(), getattr(entry, "id", ""))
+        entry.redacted(urls)
     if ref["id"] not in signed_urls:
         raise _unavailable(ref, f"conversation {ref['conversation_id']!r} holds no URL for it")
     return signed_urls[ref["id"]]
