@@ -19,7 +19,7 @@ import pytest
 from langchain_core.stores import InMemoryByteStore
 from PIL import Image
 
-from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, ImageStore
+from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, ImageStore, images_of
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError, InvalidInputError
 from langchain_mistral_imagegen.stores import ListableStore, image_store
 from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
@@ -302,3 +302,11 @@ def test_only_a_store_that_lists_its_keys_is_listable(store):
 def test_a_local_folder_is_named_and_nothing_else_is(store):
     assert (store.local_folder is None) == store.root.startswith(("memory", "s3"))
     assert store.temporary_folder().is_dir()
+
+
+async def test_the_chat_model_stores_images_below_a_path_and_refuses_what_is_no_place(face, model, tmp_path):
+    refs = images_of(model.invoke("Draw a cat."))
+    (ref,) = await face.call(model, "store_images", refs, str(tmp_path / "images"))
+    assert (tmp_path / "images" / ref["key"]).exists()
+    with pytest.raises(InvalidInputError, match="image_store=42 is no place for images"):
+        await face.call(model, "store_images", refs, 42)
