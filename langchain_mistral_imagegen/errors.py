@@ -170,8 +170,7 @@ class OutcomeUnknownError(MistralImagegenError, ModelError, RuntimeError):
     A 408 or 5xx from a proxy or gateway in front of Mistral (one without Mistral's own `code`) proves nothing either;
     that error is the `__cause__`. The request was not retried, to avoid paying twice or making a duplicate. By default,
     neither LangChain's retry middleware (`is_retryable` is false) nor LangGraph's policies (no retry for a
-    `RuntimeError`) retry it. `ChatMistralConversations.reconcile` looks for the
-    answer.
+    `RuntimeError`) retry it. `ChatMistralConversations.reconcile` looks for the answer.
 
     Attributes:
         conversation_id: The conversation, if known. Its history on the server has the answer, if there is one.

@@ -106,7 +106,7 @@ def send(request: Request) -> Flow[Response]:
 
 
 def _outcome_unknown(request: Request, error: MistralImagegenError) -> OutcomeUnknownError:
-    remedy = "paying twice; call `reconcile()` to look for the answer" if request.paid else "a duplicate"
+    remedy = "paying twice; call `model.reconcile(error)` to look for the answer" if request.paid else "a duplicate"
     reason = str(error).rstrip(".")
     return OutcomeUnknownError(f"{reason}. The request may have been processed. It was not retried, to avoid {remedy}")
 

@@ -80,7 +80,7 @@ def test_an_error_status_is_raised_for_a_paid_request_and_repeated_for_a_free_on
     paid, free = send(START), send(READ)
     next(paid)
     next(free)
-    with pytest.raises(OutcomeUnknownError, match="It was not retried, to avoid paying twice; call `reconcile"):
+    with pytest.raises(OutcomeUnknownError, match="It was not retried, to avoid paying twice"):
         decide(paid, paid.send(BUSY), ONE_RETRY)
     assert decide(free, free.send(BUSY), ONE_RETRY) == Pause(0.5)
 
