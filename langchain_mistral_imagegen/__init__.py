@@ -1,7 +1,7 @@
 """Mistral's image generation for LangChain and LangGraph: typed, stored, referenced.
 
 `ChatMistralConversations` is the chat model, `MistralImageGenerationTool` the tool for any LangChain agent,
-`ToolFileNode` the LangGraph node that downloads pictures into the graph's state. Names are loaded when first used.
+`ToolFileNode` the LangGraph node that downloads images into the graph's state. Names are loaded when first used.
 """
 
 from __future__ import annotations
