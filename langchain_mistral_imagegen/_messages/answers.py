@@ -1,4 +1,4 @@
-"""What the server answers, as LangChain messages: entries become an `AIMessage`, events become `AIMessageChunk`s."""
+"""Answers as LangChain messages: entries become an `AIMessage`, events become `AIMessageChunk`s."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def usage_metadata(usage: ConversationUsageInfo | None) -> UsageMetadata | None:
 
 
 def fingerprint(before: str, answer: AIMessage) -> str:
-    """Digest an answer and what it answers to: whoever finds another one later has a changed history.
+    """Digest an answer and what it answers to: a different digest later means a changed history.
 
     Of the answer itself only its text and calls count, because they are the same in all forms that a message can take.
 
@@ -76,8 +76,8 @@ def fingerprint(before: str, answer: AIMessage) -> str:
         answer: The answer, whole.
     """
     calls = [[call["name"], call["args"], call["id"]] for call in (*answer.tool_calls, *answer.invalid_tool_calls)]
-    said = json.dumps([before, str(answer.text), calls], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    text = json.dumps([before, str(answer.text), calls], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ class AnswerContext:
 
 
 class _Facts:
-    """What an answer says of itself, gathered from its entries or events."""
+    """The metadata of an answer, gathered from its entries or events."""
 
     def __init__(self, context: AnswerContext) -> None:
         self._context = context
@@ -257,12 +257,12 @@ class AnswerStream:
     def _last(self, event: ResponseDoneEvent) -> AIMessageChunk:
         self._is_done = True
         return self._chunk(
-            response_metadata=self._facts.metadata(event.usage, self._said()),
+            response_metadata=self._facts.metadata(event.usage, self._text_and_calls()),
             usage_metadata=usage_metadata(event.usage),
             chunk_position="last",
         )
 
-    def _said(self) -> AIMessage:
+    def _text_and_calls(self) -> AIMessage:
         """Return the answer's text and calls; merging all of its chunks for that would double the work."""
         texts: dict[int, list[str]] = {}
         for block in (block for chunk in self._chunks for block in chunk.content):

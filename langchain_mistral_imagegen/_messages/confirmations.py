@@ -1,6 +1,6 @@
-"""Calls that wait to be allowed: of tools with `tool_configuration: {"requires_confirmation": [...]}`.
+"""Calls that wait for confirmation: of tools with `tool_configuration: {"requires_confirmation": [...]}`.
 
-Nothing runs, and no picture is paid for, before such a call is allowed.
+Nothing runs, and no image is paid for, before such a call is allowed.
 https://docs.mistral.ai/studio-api/agents/agent-tools
 """
 
@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolCall
 
-import langchain_mistral_imagegen._messages.standard_blocks  # noqa: F401  # registers the translator of our own blocks
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 CONFIRMATION = "tool_confirmation"
@@ -19,7 +18,7 @@ CONFIRMATION = "tool_confirmation"
 
 
 def pending_calls(message: AIMessage) -> list[ToolCall]:
-    """Return the calls of an answer that wait to be allowed or denied; `[]` if there are none.
+    """Return the calls of an answer that wait for confirmation; `[]` if there are none.
 
     Such an answer's `response_metadata["finish_reason"]` is `confirmation`, and its `tool_calls` leave these calls out,
     because they are not (yet) the client's to run.
@@ -32,7 +31,7 @@ def pending_calls(message: AIMessage) -> list[ToolCall]:
 
 
 def confirm(message: AIMessage, *, allow: bool | Mapping[str, bool]) -> HumanMessage:
-    """Make the message that answers the waiting calls of an answer; put it right after the answer.
+    """Make the message that allows or denies the waiting calls of an answer; append it right after the answer.
 
     Args:
         message: The answer.
@@ -46,11 +45,11 @@ def confirm(message: AIMessage, *, allow: bool | Mapping[str, bool]) -> HumanMes
     """
     calls = [str(call["id"]) for call in pending_calls(message)]
     if not calls:
-        raise InvalidInputError("No call of this message waits to be allowed")
+        raise InvalidInputError("No call of this message is waiting for confirmation")
     allowed = allow if isinstance(allow, Mapping) else dict.fromkeys(calls, allow)
     if left_out := [call for call in calls if call not in allowed]:
-        raise InvalidInputError(f"`allow` must say yes or no to each waiting call; it leaves out {left_out}")
-    words = {True: "allow", False: "deny"}
+        raise InvalidInputError(f"`allow` needs True or False for each waiting call; it has none for {left_out}")
+    names = {True: "allow", False: "deny"}
     return HumanMessage(
-        [{"type": CONFIRMATION, "tool_call_id": call, "confirmation": words[bool(allowed[call])]} for call in calls]
+        [{"type": CONFIRMATION, "tool_call_id": call, "confirmation": names[bool(allowed[call])]} for call in calls]
     )

@@ -89,7 +89,7 @@ class EventBlocks:
                 yield [self._whole(native_blocks.unknown_block(event.redacted(self._urls).raw))]
 
     def flush(self) -> Iterator[Piece]:
-        """Yield what was held back, once the stream is complete."""
+        """Yield the text that was held back, at the end of the stream."""
         yield from self._cited()
         yield from ([handoff] for handoff in self._handoffs.values())
         for key, slot in self._slots.items():
@@ -137,7 +137,7 @@ class EventBlocks:
             self._references, self._previous = [], None
 
     def _position(self, event: MessageOutputEvent, kind: str) -> tuple[object, ...]:
-        """Tell which running text a piece belongs to: by the indexes, or without them by arrival."""
+        """Return which running text a piece belongs to: by the indexes, or without them by arrival."""
         if "content_index" in event.model_fields_set:
             return kind, event.output_index, event.content_index
         if self._previous != (kind, event.id):

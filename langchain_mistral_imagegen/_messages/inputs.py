@@ -1,7 +1,7 @@
-"""LangChain messages to Mistral's input entries, for a new conversation as for the next turn of an old one.
+"""LangChain messages to Mistral's input entries, for a new conversation or the next turn of an old one.
 
-Content is read as LangChain's standard blocks, which is what each provider's content translates to. What is not proven
-to be accepted back is sent as what it means: a tool the server ran becomes a function call with its result.
+Content is read as LangChain's standard blocks, which is what each provider's content translates to. Entries that
+Mistral may not accept back are sent in another form: a tool that the server ran becomes a function call and result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What messages say to a conversation.
+    """The inputs of a conversation that messages become.
 
     Attributes:
         instructions: All system messages, in their order, joined by blank lines.
@@ -81,10 +81,10 @@ def read_all(messages: Sequence[BaseMessage], *, system_as_user: bool = False) -
 
 
 def join(parts: Sequence[Inputs]) -> Inputs:
-    """Put together what several messages say.
+    """Join the inputs of several messages.
 
-    What functions returned besides text waits for the last result of a row: the server takes nothing else while
-    results are missing.
+    Attachments of function results follow the last result of a row: the server takes nothing else while results are
+    missing.
     """
     whole = Inputs(instructions="\n\n".join(part.instructions for part in parts if part.instructions))
     for part in [*parts, Inputs()]:
@@ -113,7 +113,7 @@ def _confirmation(block: Mapping[str, Any]) -> Json:
 
 
 def _answer(message: AIMessage) -> Iterator[Json]:
-    """Yield what an AI message says and calls, in its order."""
+    """Yield the texts and calls of an AI message, in order."""
     text = ""
     is_ours = message.response_metadata.get("model_provider") == MODEL_PROVIDER
     for block in cast("list[Json]", message.content_blocks):
@@ -159,7 +159,7 @@ def short_call_id(given: str) -> str:
 
 def _outcome(block: Mapping[str, Any], tool: str) -> str:
     if tool == "image_generation" and block["status"] == "success":
-        return "The picture was generated and shown to the user."
+        return "The image was generated and shown to the user."
     output = block.get("output")
     result = output.get("result", output) if isinstance(output, Mapping) else output
     return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
@@ -175,18 +175,18 @@ def _result(call_id: str, result: str) -> Json:
 
 
 def _function_result(message: ToolMessage) -> Json:
-    words = [_words(block) for block in map(_unwrapped, message.content_blocks) if block["type"] not in _ATTACHED]
-    return _result(message.tool_call_id, "\n".join(words))
+    texts = [_text(block) for block in map(_unwrapped, message.content_blocks) if block["type"] not in _ATTACHED]
+    return _result(message.tool_call_id, "\n".join(texts))
 
 
 def _attachments(message: ToolMessage) -> list[Json]:
-    """Return what a function returned besides text: a result can only be text."""
+    """Return the chunks of a function result besides text: a result itself can only be text."""
     return [_chunk(block) for block in map(_unwrapped, message.content_blocks) if block["type"] in _ATTACHED]
 
 
-def _words(block: Mapping[str, Any]) -> str:
-    words = block.get("text")
-    return words if isinstance(words, str) else json.dumps(block, ensure_ascii=False)
+def _text(block: Mapping[str, Any]) -> str:
+    text = block.get("text")
+    return text if isinstance(text, str) else json.dumps(block, ensure_ascii=False)
 
 
 # --- chunks ---
@@ -226,7 +226,7 @@ def _url(block: Mapping[str, Any], mime_type: str) -> str:
     url = str(block.get("url") or "")
     if url.startswith(IMAGE_URI_SCHEME):
         raise InvalidInputError(
-            f"{url!r} names a picture that exists in its conversation only; to show it, download it with `images` and "
+            f"{url!r} names an image that exists in its conversation only; to send it, download it with `images` and "
             "pass `image.content_block()`"
         )
     if url:
@@ -236,7 +236,7 @@ def _url(block: Mapping[str, Any], mime_type: str) -> str:
     raise InvalidInputError(f"A {block['type']!r} block needs 'url', 'base64' or 'file_id'; it has {sorted(block)}")
 
 
-# --- what must hold ---
+# --- checks ---
 
 
 def check_results(messages: Iterable[BaseMessage]) -> None:
@@ -264,7 +264,7 @@ def check_results(messages: Iterable[BaseMessage]) -> None:
         )
     if waiting:
         raise InvalidInputError(
-            f"{_names(waiting)} waits to be allowed or denied: put the message that `confirm` makes after that answer"
+            f"{_names(waiting)} waits for confirmation: append the message that `confirm` makes to that answer"
         )
 
 

@@ -97,7 +97,7 @@ def tool_call_block(
 
 
 def tool_result_block(tool: ToolExecutionEntry | ToolExecutionDoneEvent) -> Block:
-    """Make the part of a `tool.execution` block that tells how it ended."""
+    """Make the part of a `tool.execution` block that holds its result."""
     info = tool.info or {}
     status = "error" if image_tool_failed(tool.name, info) else "success"
     return {"type": "tool.execution", "id": tool.id, "tool": tool.name, "info": info, "status": status}
@@ -106,14 +106,14 @@ def tool_result_block(tool: ToolExecutionEntry | ToolExecutionDoneEvent) -> Bloc
 def handoff_block(
     handoff: AgentHandoffEntry | AgentHandoffStartedEvent | AgentHandoffDoneEvent,
 ) -> Block:
-    """Make a block of a handoff, or of what one of its two events tells."""
+    """Make a block of a handoff, or of one of its two events."""
     names = ("previous_agent_id", "previous_agent_name", "next_agent_id", "next_agent_name")
-    told = {name: getattr(handoff, name, None) for name in ("id", *names)}
-    return {"type": "agent.handoff"} | {name: value for name, value in told.items() if value}
+    given = {name: getattr(handoff, name, None) for name in ("id", *names)}
+    return {"type": "agent.handoff"} | {name: value for name, value in given.items() if value}
 
 
 def pending_call_block(call: FunctionCallEntry | FunctionCallEvent, arguments: str) -> Block:
-    """Make a block of a call that waits to be allowed or denied; it is not yet anybody's to run."""
+    """Make a block of a call that waits to be allowed or denied; nobody may run it yet."""
     status = {"confirmation_status": call.confirmation_status}
     return {"type": "function.call", "id": call.tool_call_id, "name": call.name, "arguments": arguments} | status
 

@@ -1,8 +1,8 @@
-"""Finds the pictures in messages and state; no I/O.
+"""Finds the images in messages and state; no I/O.
 
-A picture can stand in a message as a `tool_file` chunk, in the result of a tool execution, as an `image_url` chunk or
+An image can be in a message as a `tool_file` chunk, in the result of a tool execution, as an `image_url` chunk or
 as a Markdown link; the later ones are looked at only where there is none of the earlier, because the server reports
-one picture in several places.
+one image in several places.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _STATUSES = get_args(ImageStatus)
 
 
 def images_of(source: BaseMessage | Iterable[BaseMessage] | Mapping[str, Any]) -> list[ImageRef]:
-    """Find the generated pictures in a message, in several messages, or in a graph's state.
+    """Find the generated images in a message, in several messages, or in a graph's state.
 
     Args:
         source: A message; messages, oldest first; or a state with `messages` and perhaps `images`.
 
     Returns:
-        One reference for each picture, in order of appearance; `[]` if there is none, which is a normal outcome.
+        One reference for each image, in order of appearance; `[]` if there is none, which is a normal outcome.
     """
     found: dict[str, ImageRef] = {}
     if isinstance(source, Mapping):
@@ -88,7 +88,7 @@ def _tool_file(block: Block) -> Iterator[ImageRef]:
 
 
 def _tool_result(block: Block) -> Iterator[ImageRef]:
-    """Read a picture that exists only as a URL; other tools' results may hold URLs that are no pictures."""
+    """Read an image that exists only as a URL; other tools' results may hold URLs of something else."""
     if block.get("type") == "tool.execution" and block.get("name") == "image_generation":
         yield from _by_uri(str(block.get("info")))
     if block.get("type") == "server_tool_result" and block.get("extras", {}).get("tool") == "image_generation":

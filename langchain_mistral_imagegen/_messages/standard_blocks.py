@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.block_translators import register_translator
 from langchain_core.messages.content import KNOWN_BLOCK_TYPES, ContentBlock
 
-from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER, Block
+from langchain_mistral_imagegen._messages.native_blocks import Block
 from langchain_mistral_imagegen._protocol.entries import read_json
 
 _IMAGE_TYPES = {
@@ -26,7 +25,7 @@ _IMAGE_TYPES = {
 
 
 def image_type(tool_file: Mapping[str, Any]) -> str | None:
-    """Return the mime type a `tool_file` claims to be a picture of, or `None` if it is something else."""
+    """Return the mime type of the image that a `tool_file` claims to be, or `None` if it is no image."""
     claimed = str(tool_file.get("file_type") or "").removeprefix("image/").lower()
     if claimed in _IMAGE_TYPES:
         return _IMAGE_TYPES[claimed]
@@ -201,6 +200,3 @@ def translate_chunk(message: AIMessageChunk) -> list[ContentBlock]:
         return translate_message(message)
     calls: list[Any] = [{**call, "type": "tool_call_chunk"} for call in message.tool_call_chunks]
     return cast("list[ContentBlock]", _translate(message.content, _PARTIAL_TRANSLATIONS) + calls)
-
-
-register_translator(MODEL_PROVIDER, translate_message, translate_chunk)

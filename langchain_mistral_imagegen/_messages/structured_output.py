@@ -1,4 +1,4 @@
-"""Structured output: what to ask of the model, and how to read what it answers."""
+"""Structured output: the request for it, and the parsers of its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tools in Mistral's form, and the server's rules for them, told before a request is sent."""
+"""Tools in Mistral's form, and the server's rules for them, checked before a request is sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BUILT_IN = frozenset(
 
 
 def is_built_in(tool: Mapping[str, Any]) -> bool:
-    """Tell whether the server runs a tool itself."""
+    """Return whether the server runs a tool itself."""
     return bool(tool["type"] != "function")
 
 
@@ -32,7 +32,7 @@ def to_mistral_tool(tool: ToolLike, *, strict: bool | None = None) -> Json:
     """Convert a tool: a function, pydantic class, LangChain tool or JSON schema, or one of Mistral's own dicts.
 
     Raises:
-        InvalidInputError: If a picture is to be made to measure: Mistral's image tool has no such options.
+        InvalidInputError: If options are given to the image tool: Mistral's has none.
     """
     if isinstance(tool, dict) and (tool.get("type") in _BUILT_IN or tool.keys() <= {"type", "tool_configuration"}):
         return _checked(tool)
@@ -44,7 +44,7 @@ def _checked(tool: Json) -> Json:
     if tool["type"] == "image_generation" and unknown:
         raise InvalidInputError(
             f"Mistral's image_generation tool takes no {', '.join(unknown)}: "
-            "ask for size, format, number and style in the words of the prompt"
+            "describe size, format, number and style in the prompt"
         )
     return tool
 
@@ -52,8 +52,8 @@ def _checked(tool: Json) -> Json:
 def resolve(tools: Sequence[Json], choice: ToolChoice | None) -> tuple[list[Json], str | None]:
     """Return the tools to send and the `tool_choice` to send with them.
 
-    Mistral cannot be told which tool to call, so a named one is sent alone. It also refuses to be forced while it has
-    built-in tools; they are left out then.
+    Mistral cannot be forced to call a certain tool, so a named one is sent alone. It also cannot be forced while there
+    are built-in tools, so they are left out then.
 
     Args:
         tools: In Mistral's form.
@@ -61,7 +61,7 @@ def resolve(tools: Sequence[Json], choice: ToolChoice | None) -> tuple[list[Json
             OpenAI's form.
 
     Raises:
-        InvalidInputError: If the choice cannot be had with these tools, or two tools exclude each other.
+        InvalidInputError: If the choice does not fit these tools, or two tools exclude each other.
     """
     distinct = [tool for place, tool in enumerate(tools) if tool not in tools[:place]]
     kinds = {tool["type"] for tool in distinct}
@@ -82,7 +82,7 @@ def resolve(tools: Sequence[Json], choice: ToolChoice | None) -> tuple[list[Json
 
 
 def choice_name(choice: ToolChoice | None) -> str | None:
-    """Return a choice as Mistral's word for it, or a function's name."""
+    """Return a choice as Mistral's name for it, or a function's name."""
     match choice:
         case True | "any" | "required":
             return "required"

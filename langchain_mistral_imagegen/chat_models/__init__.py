@@ -27,8 +27,8 @@ from langchain_mistral_imagegen.errors import InvalidInputError, OutcomeUnknownE
 class ChatMistralConversations(ConversationsModel):
     """Mistral's agents and conversations, with image generation built in.
 
-    A conversation is asked either through a `model` (with `tools` and `instructions` of your own) or through an agent
-    (`agent_id`, which brings its own). Generated pictures arrive as references; `images` downloads them.
+    Use either a `model`, with `tools` and `instructions` of your own, or an agent (`agent_id`), which has its own.
+    Generated images arrive as references; `images` downloads them.
 
     Setup:
         `pip install langchain-mistral-imagegen` and set `MISTRAL_API_KEY`. Without a key, use the bundled sandbox:
@@ -84,7 +84,7 @@ class ChatMistralConversations(ConversationsModel):
     Tool calling:
         ```python
         def weather(city: str) -> str:
-            '''Tell the weather of a city.'''
+            '''Return the weather of a city.'''
             return "sunny"
 
         answer = model.bind_tools([weather]).invoke("What is the weather in Paris?")
@@ -124,7 +124,7 @@ class ChatMistralConversations(ConversationsModel):
     Response metadata:
         `conversation_id`, `entry_ids`, `head` (the last entry's id), `fingerprint`, `model_name`, `agent_id`,
         `connectors` (how often each built-in tool was called, which is what Mistral bills) and `finish_reason`: `stop`,
-        `tool_calls`, `confirmation` (calls wait; see `pending_calls`) or `handoff` (the client is to go on).
+        `tool_calls`, `confirmation` (calls wait; see `pending_calls`) or `handoff` (the client must continue).
 
         ```python
         print(answer.response_metadata["connectors"])
@@ -200,7 +200,7 @@ class ChatMistralConversations(ConversationsModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Give the model tools, besides those of `self.tools`.
+        """Return the model with tools besides those of `self.tools`.
 
         Args:
             tools: Functions, pydantic classes, LangChain tools, or Mistral's built-in tools as dicts
@@ -216,7 +216,7 @@ class ChatMistralConversations(ConversationsModel):
         functions of these names.
 
         Raises:
-            InvalidInputError: If the tools or the choice cannot be had together, or not with an agent.
+            InvalidInputError: If the tools and the choice do not fit together, or not with an agent.
         """
         converted = [tool_schemas.to_mistral_tool(tool, strict=strict) for tool in tools]
         tool_schemas.check_forced(converted, tool_choice)
@@ -238,7 +238,7 @@ class ChatMistralConversations(ConversationsModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Make the model answer with an object of a schema.
+        """Return a runnable that answers with an object of a schema.
 
         Args:
             schema: A pydantic class, `TypedDict` or JSON schema; `None` only with `"json_mode"`.
@@ -253,8 +253,8 @@ class ChatMistralConversations(ConversationsModel):
             A runnable that yields partial objects when it is streamed.
 
         Warning:
-            JSON modes suppress the text in which Mistral puts file chunks. A picture that is drawn all the same is
-            found in the tool's result: take `raw` and pass it to `images`, soon, for without a file it lives an hour.
+            JSON modes suppress the text in which Mistral puts file chunks. An image that is generated anyway is in the
+            tool's result: pass `raw` to `images` within an hour, when its signed URL expires.
 
         Raises:
             InvalidInputError: If the model is an agent, whose completion arguments are its own.

@@ -1,4 +1,4 @@
-"""What can be set on the chat model, what of it goes into a request, and what LangChain wants to know of it."""
+"""The settings of the chat model, their checks, and their way into requests and traces."""
 
 from __future__ import annotations
 
@@ -53,21 +53,21 @@ class ModelSettings(BaseChatModel):
     tools: list[dict[str, Any]] = Field(default_factory=lambda: [{"type": "image_generation"}])
     """Tools in Mistral's form. `bind_tools` adds functions to them. Not sent with `agent_id`."""
     instructions: str | None = None
-    """System prompt that stands before the system messages. Not sent with `agent_id`."""
+    """System prompt before the system messages. Not sent with `agent_id`."""
     temperature: float | None = None
     """0 to 1."""
     top_p: float | None = None
     """0 to 1."""
     max_tokens: int | None = None
-    """Most tokens of one answer."""
+    """Maximum number of tokens of one answer."""
     random_seed: int | None = None
-    """For repeatable text; the picture tool has no seed."""
+    """For repeatable text; the image tool has no seed."""
     presence_penalty: float | None = None
     """-2 to 2."""
     frequency_penalty: float | None = None
     """-2 to 2."""
     reasoning_effort: str | None = None
-    """`none`, `high`, or what else the model takes."""
+    """`none`, `high`, or another value that the model takes."""
     stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
     """Strings that end the text."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -75,29 +75,29 @@ class ModelSettings(BaseChatModel):
     guardrails: list[dict[str, Any]] | None = None
     """Moderation of a started conversation. Not sent with `agent_id`."""
     store: bool = True
-    """Whether Mistral keeps the conversation, which continuing it needs. (Where pictures go is `image_store`.)"""
+    """Whether Mistral keeps the conversation, which continuing it needs. (Images are stored in an `image_store`.)"""
     continuation: Continuation = "auto"
     """How a history with answers of this model goes on: `auto` makes the remote conversation equal to the local history
     (append, restart or replay, after a look at the server); `replay` sends the whole history each time and stores
     nothing; `append` appends without looking, for those who know that nobody else does."""
     handoff_execution: Literal["client", "server"] | None = None
-    """Who runs handoffs between agents; the server by default. Only with `agent_id`."""
+    """Whether `client` or `server` runs handoffs between agents; the server by default. Only with `agent_id`."""
     conversation_metadata: dict[str, Any] | None = None
     """Kept by Mistral with a started conversation, to find it again."""
     transport: Literal["conversations", "completions"] = "conversations"
-    """`completions` asks `/v1/chat/completions` instead: nothing is stored at Mistral, the whole history is sent each
-    time, and pictures come as signed URLs that live an hour. Only with `model`, and without web search or code."""
+    """`completions` uses `/v1/chat/completions` instead: nothing is stored at Mistral, the whole history is sent each
+    time, and images come as signed URLs that expire in an hour. Only with `model`, and without web search or code."""
     mistral_api_key: SecretStr | str | None = Field(default_factory=key_from_environment, alias="api_key")
     """API key; from `MISTRAL_API_KEY` by default. It is kept as a `SecretStr`, and is in no pickle: where a model is
     unpickled, the key comes from that environment."""
     base_url: str = Field(default_factory=from_env("MISTRAL_BASE_URL", default=DEFAULT_BASE_URL))
     """Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` and
-    `https://api.us.mistral.ai`; a `/v1` at the end does no harm."""
+    `https://api.us.mistral.ai`; a `/v1` at the end is ignored."""
     timeout: float = 300.0
-    """Seconds without any byte from the server; drawing one picture takes about ten."""
+    """Seconds without any byte from the server; generating one image takes about ten."""
     max_retries: int = 2
-    """Repetitions of what cannot cost twice: refused connections, 429, downloads. Unless it is 0, a quota of the minute
-    that is used up is waited for up to ten times; a day's is not."""
+    """Retries of requests that are safe to repeat: refused connections, 429, downloads. Unless it is 0, an exhausted
+    quota per minute is waited for up to ten times; a quota per day is not."""
     default_headers: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
     """Headers added to each request to Mistral. They may be secrets, so traces and dumps leave them out."""
     streaming: bool = False
@@ -160,7 +160,7 @@ class ModelSettings(BaseChatModel):
         # Whatever no header can hold, the HTTP library would show in its error.
         text = (key.get_secret_value() if isinstance(key, SecretStr) else key or "").strip()
         if not (text.isascii() and text.isprintable()):
-            raise ValueError("The API key has characters that no key has; is it from the right file?")
+            raise ValueError("The API key has characters that no API key has: check where it was copied from")
         return SecretStr(text) if text else None
 
     @field_validator("tools", mode="before")
@@ -185,7 +185,7 @@ class ModelSettings(BaseChatModel):
         self._add_version("langchain-mistral-imagegen", __version__)
         return self
 
-    # --- what LangChain wants to know ---
+    # --- for LangChain ---
 
     @property
     def _llm_type(self) -> str:
@@ -193,8 +193,8 @@ class ModelSettings(BaseChatModel):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        asked = {"agent_id": self.agent_id} if self.agent_id else {"model": self.model}
-        return {**asked, "base_url": self.base_url, "tools": self.tools}
+        target = {"agent_id": self.agent_id} if self.agent_id else {"model": self.model}
+        return {**target, "base_url": self.base_url, "tools": self.tools}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)

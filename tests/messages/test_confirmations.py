@@ -78,7 +78,7 @@ def test_each_call_needs_a_word():
     waiting = AIMessage(
         [block], response_metadata={"model_provider": "mistralai_conversations", "finish_reason": "confirmation"}
     )
-    with pytest.raises(InvalidInputError, match=r"leaves out \['c'\]"):
+    with pytest.raises(InvalidInputError, match=r"has none for \['c'\]"):
         confirm(waiting, allow={"d": True})
     with pytest.raises(InvalidInputError, match="No call of this message waits"):
         confirm(AIMessage("x"), allow=True)

@@ -78,7 +78,7 @@ def test_a_tool_that_the_server_ran_is_replayed_as_a_call_with_its_result():
     one, call, result, two = said(to_inputs([answer]).entries)
     assert (one, two) == (("says", "Let me draw."), ("says", "Here."))
     assert call[:3] == ("calls", "generate_image", '{"prompt": "a cat"}')
-    assert result == ("gets", "The picture was generated and shown to the user.", call[3])
+    assert result == ("gets", "The image was generated and shown to the user.", call[3])
     assert call[3].isalnum()
     assert len(call[3]) == 9
 

@@ -62,7 +62,7 @@ def test_a_json_schema_becomes_a_function_tool():
 
 
 def test_the_picture_tool_has_no_options():
-    with pytest.raises(InvalidInputError, match="takes no quality, size: ask for size"):
+    with pytest.raises(InvalidInputError, match="takes no quality, size: describe size"):
         to_mistral_tool({"type": "image_generation", "size": "1024x1024", "quality": "high"})
 
 

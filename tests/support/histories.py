@@ -28,7 +28,7 @@ def facts(entry):
             yield "ran", entry["function"], entry["arguments"]
         case {"type": "function.call"}:
             yield "ran" if entry["name"] == "generate_image" else "called", entry["name"], entry["arguments"]
-        case {"type": "function.result", "result": result} if not result.startswith("The picture was generated"):
+        case {"type": "function.result", "result": result} if not result.startswith("The image was generated"):
             yield "got", result
 
 
