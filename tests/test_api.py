@@ -35,7 +35,7 @@ def run(face, model):
 def quick(monkeypatch, face, make_model):
     """Run operations with two repetitions and without pauses."""
     policy = functools.partial(RetryPolicy, wait_initial=0.0)
-    monkeypatch.setattr("langchain_mistral_imagegen.chat_models.RetryPolicy", policy)
+    monkeypatch.setattr("langchain_mistral_imagegen.chat_models._connected.RetryPolicy", policy)
     return functools.partial(face.run, make_model(max_retries=2))
 
 
