@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-Operation = Literal["converse", "download", "history", "list", "files", "agents", "any"]
+Operation = Literal["converse", "image", "text", "download", "history", "list", "files", "agents", "any"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,8 @@ class Behavior:
     `x-sandbox-behavior`, or set for one conversation as JSON text in its `metadata["sandbox"]`.
 
     Attributes:
-        on: Which requests a queued behavior is for; `converse` is start, append and restart.
+        on: Which requests a queued behavior is for; `converse` is start, append, restart and chat
+            completions; `image` those of them with the image tool, `text` those without.
         shape: How an image comes back: as a `tool_file` chunk, only as a `url` in the tool's result, as a `markdown`
             link in the text, or not at all (`text`).
         images: Images in one answer.

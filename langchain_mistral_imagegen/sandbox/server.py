@@ -157,14 +157,15 @@ class Sandbox:
         """Let all files be gone (404) and all signed URLs be refused; how long the real ones live is not known."""
         self.files.expire()
 
-    def behave(self, behavior: Behavior, times: int | None = 1) -> None:
-        """Queue a behavior for the next requests of its kind.
+    def behave(self, *behaviors: Behavior, times: int | None = 1) -> None:
+        """Queue behaviors for the next requests of their kinds.
 
         Args:
-            behavior: The behavior; `behavior.on` selects the requests.
-            times: For how many of them; `None` for all from now on.
+            behaviors: In this order; `behavior.on` selects the requests.
+            times: For how many requests each; `None` for all from now on.
         """
-        self._state.queue.add(behavior, times)
+        for behavior in behaviors:
+            self._state.queue.add(behavior, times)
 
     def __enter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", self._port), backlog=2048)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 import pytest
 from mistralai.client import Mistral
@@ -113,3 +115,31 @@ def test_it_misbehaves_on_demand(sandbox):
     sandbox.behave(Behavior(cut_after=2))
     with pytest.raises(httpx.RemoteProtocolError):
         post(sandbox, model="m", messages=CAT, tools=IMAGE, stream=True)
+
+
+def streamed(sandbox, **knobs):
+    body = {"model": "m", "messages": CAT, "tools": IMAGE, "stream": True}
+    headers = {"authorization": "Bearer k", "x-sandbox-behavior": json.dumps(knobs)}
+    return httpx.post(f"{sandbox.url}/v1/chat/completions", json=body, headers=headers).text
+
+
+def test_a_stream_ends_with_an_error_where_it_is_wanted(sandbox):
+    *before, last = streamed(sandbox, error_after=2).strip().split("\n\n")
+    assert len(before) == 2
+    assert json.loads(last.removeprefix("data: "))["error"]["message"] == "Internal error"
+
+
+def test_events_are_streamed_as_they_are(sandbox):
+    assert streamed(sandbox, events="data: 1\n\n") == "data: 1\n\n"
+
+
+def test_an_image_is_not_among_the_files(chat, sandbox):
+    chat.complete(model="m", messages=CAT, tools=IMAGE)
+    assert (sandbox.paid, sandbox.files.by_id) == (1, {})
+
+
+def test_each_run_has_used_something(sandbox):
+    chunks = [json.loads(line[6:]) for line in streamed(sandbox).splitlines() if line.startswith("data: {")]
+    usages = [chunk["usage"] for chunk in chunks if "usage" in chunk]
+    assert len(usages) == 2
+    assert all(usage[name] > 0 for usage in usages for name in usage)

@@ -158,3 +158,38 @@ def test_behavior_of_the_whole_sandbox_is_the_default():
         body = {"model": "m", "inputs": "Hello!"}
         response = httpx.post(f"{running.url}/v1/conversations", json=body, headers={"Authorization": "Bearer k"})
     assert content_of(response) == "Always this."
+
+
+@pytest.mark.parametrize("content", [None, [{"type": "text", "text": None}], [{"type": "text"}]])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", ["/v1/conversations", "/v1/chat/completions"])
+def test_outputs_may_have_no_text(http, content, stream, path):
+    given = {"model": "m", "stream": stream, "inputs": "Hello!"}
+    if path.endswith("completions"):
+        given = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "Hello!"}]}
+    outputs = [{"type": "message.output", "role": "assistant", "content": content}]
+    response = http.post(path, json=given, headers=behavior(outputs=outputs))
+    assert response.status_code == 200
+    assert response.text.rstrip().endswith("[DONE]") or not (stream and path.endswith("completions"))
+
+
+def test_several_behaviors_are_queued_in_order(sandbox, http):
+    sandbox.behave(Behavior(status=503), Behavior(status=429))
+    body = {"model": "m", "inputs": "Hello!"}
+    assert [http.post("/v1/conversations", json=body).status_code for _ in range(3)] == [503, 429, 200]
+
+
+@pytest.mark.parametrize(("on", "statuses"), [("image", [200, 503, 503]), ("text", [503, 200, 200]),
+                                              ("any", [503, 503, 503])])  # fmt: skip
+def test_a_behavior_is_for_requests_with_or_without_the_image_tool(sandbox, http, on, statuses):
+    agent = sandbox.agents.create({"model": "m", "name": "Painter", "tools": IMAGES})["id"]
+    sandbox.behave(Behavior(on=on, status=503), times=None)
+    bodies = [{"model": "m"}, {"model": "m", "tools": IMAGES}, {"agent_id": agent}]
+    found = [http.post("/v1/conversations", json={**body, "inputs": "Hello!"}).status_code for body in bodies]
+    assert found == statuses
+
+
+def test_an_appended_request_has_the_tools_of_its_conversation(sandbox, http, start):
+    first = start("Hello!").json()["conversation_id"]
+    sandbox.behave(Behavior(on="image", status=503))
+    assert http.post(f"/v1/conversations/{first}", json={"inputs": "Hello!"}).status_code == 503

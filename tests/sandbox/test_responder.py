@@ -184,3 +184,61 @@ def test_agents_that_name_each_other_hand_over_only_once(http):
     response = http.post("/v1/conversations", json={"agent_id": first["id"], "inputs": "Hand off, please."})
     assert response.status_code == 200
     assert [output["type"] for output in response.json()["outputs"]].count("agent.handoff") == 1
+
+
+# --- after a function's result ---
+
+
+def replayed(text, name="get_weather", result="22 degrees"):
+    return [
+        {"role": "user", "content": text},
+        {"type": "function.call", "tool_call_id": "abcdefghi", "name": name, "arguments": "{}"},
+        {"type": "function.result", "tool_call_id": "abcdefghi", "result": result},
+    ]
+
+
+def test_a_result_leaves_the_response_format(answer):
+    schema = {"type": "object", "properties": {"degrees": {"type": "integer"}}, "required": ["degrees"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "weather", "schema": schema}}
+    (message,) = answer(replayed("Weather in Paris?"), tools=[function("get_weather", CITY)],
+                        completion_args={"response_format": wanted})  # fmt: skip
+    assert json.loads(message["content"]) == {"degrees": 22}
+
+
+@pytest.mark.parametrize("choice", ["any", "required"])
+def test_a_result_leaves_the_tool_choice(answer, choice):
+    tools = [function("get_weather", CITY), function("report", CITY)]
+    (call,) = answer(replayed("Weather in Paris?"), tools=tools, completion_args={"tool_choice": choice})
+    assert (call["type"], call["name"]) == ("function.call", "report")
+
+
+def test_a_choice_of_tools_that_were_all_called_ends_with_words(answer):
+    (message,) = answer(replayed("Weather?"), tools=[function("get_weather", CITY)],
+                        completion_args={"tool_choice": "any"})  # fmt: skip
+    assert "22 degrees" in message["content"]
+
+
+def test_a_result_leaves_the_wish_for_an_image(answer):
+    tools = [*IMAGES, function("get_weather", CITY)]
+    execution, _ = answer(replayed("What is the weather in Paris? Draw it."), tools=tools)
+    assert execution["name"] == "image_generation"
+
+
+# --- wishes ---
+
+
+def test_a_noun_phrase_is_a_wish_for_an_image(answer):
+    execution, _ = answer("A red boat", tools=IMAGES)
+    assert json.loads(execution["arguments"]) == {"prompt": "A red boat"}
+
+
+def test_several_things_are_refined(http):
+    first = http.post("/v1/conversations", json={**MODEL, "inputs": "Draw two cats.", "tools": IMAGES}).json()
+    last = http.post(f"/v1/conversations/{first['conversation_id']}", json={"inputs": "Make them blue."}).json()
+    assert json.loads(last["outputs"][0]["arguments"])["prompt"] == "two cats, blue"
+
+
+def test_an_argument_named_prompt_has_the_words_of_the_user(answer):
+    parameters = {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]}
+    (call,) = answer("Draw a red boat in Paris.", tools=[function("draw_image", parameters)])
+    assert json.loads(call["arguments"]) == {"prompt": "Draw a red boat in Paris."}

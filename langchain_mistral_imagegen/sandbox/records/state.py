@@ -59,11 +59,11 @@ class BehaviorQueue:
         with self._lock:
             self._queue.append((behavior, times))
 
-    def take(self, operation: Operation) -> Behavior | None:
-        """Take the next behavior for an operation."""
+    def take(self, operations: set[Operation]) -> Behavior | None:
+        """Take the next behavior for a request that all these operations describe."""
         with self._lock:
             for place, (behavior, times) in enumerate(self._queue):
-                if behavior.on not in {operation, "any"}:
+                if behavior.on not in operations:
                     continue
                 if times is not None:
                     self._queue[place : place + 1] = [(behavior, times - 1)] if times > 1 else []

@@ -125,7 +125,7 @@ def _call(call_id: str, name: str, entry: Json, *, built_in: bool) -> Json:
 
 def _content(content: Any, urls: list[str]) -> Any:
     """Return content in which files, which are unknown here, are images by URL."""
-    if isinstance(content, str):
+    if not isinstance(content, list):
         return content
     waiting = iter(urls)
     return [

@@ -37,6 +37,13 @@ class Question:
         return _CAPTION.sub("", text_of(users[-1])) if users else ""
 
     @property
+    def results(self) -> list[str]:
+        """Results of functions since the user's last message, if the inputs end with one."""
+        if not self.entries or self.entries[-1]["type"] != "function.result":
+            return []
+        return [str(one["result"]) for one in _since_last_user(self.entries) if one["type"] == "function.result"]
+
+    @property
     def functions(self) -> dict[str, dict[str, Any]]:
         """The function tools by name."""
         return {tool["function"]["name"]: tool["function"] for tool in self.tools if tool["type"] == "function"}
@@ -50,10 +57,14 @@ _CAPTION = re.compile(r"\[(?:Image|Picture)\b[^\]]*\]")
 _IMAGE = re.compile(
     r"\b(?:pictures?|images?|photos?|illustrations?|drawings?|paintings?|sketch|dessins?|bild(?:er)?|imagen)\b"
     r"|\b(?:draw|paint|illustrate|dessine|peins|zeichne|male|dibuja|pinta)\b"
+    r"|^(?:an?|une?|eine?) [^?]+$"
     r"|^(?:please )?(?:generate|g[eé]n[eè]re|erzeuge|genera)\b",
     re.IGNORECASE,
 )
-_REFINEMENT = re.compile(r"^(?:now\b|make it\b|add\b|with\b|and now\b|change\b|again\b|another\b)", re.IGNORECASE)
+_REFINEMENT = re.compile(
+    r"^(?:now\b|make (?:it|them|him|her|this|that|these|those)\b|add\b|with\b|and now\b|change\b|again\b|another\b)",
+    re.IGNORECASE,
+)
 _NO_IMAGE = re.compile(
     r"\b(?:no|without an?y?|don't|do not|not) (?:an? )?(?:picture|image|draw|generate)", re.IGNORECASE
 )
@@ -69,19 +80,16 @@ _GIST = re.compile(
 
 def respond(question: Question) -> list[Step]:
     """Decide what to do."""
-    if question.entries and question.entries[-1]["type"] == "function.result":
-        results = [entry for entry in _since_last_user(question.entries) if entry["type"] == "function.result"]
-        return [_say(question, "The result is: " + "; ".join(str(entry["result"]) for entry in results))]
     for decide in (_hand_over, _call, _fill, _draw, _search):
         if steps := decide(question):
             return steps
-    return [_say(question, _chat(question))]
+    return [_say(question, _words(question))]
 
 
 def text_of(entry: Entry) -> str:
     """Return the text of a message entry."""
-    content = entry.get("content", "")
-    return content if isinstance(content, str) else " ".join(chunk.get("text", "") for chunk in content)
+    content = entry.get("content") or ""
+    return content if isinstance(content, str) else " ".join(chunk.get("text") or "" for chunk in content)
 
 
 def _since_last_user(entries: Sequence[Entry]) -> Sequence[Entry]:
@@ -90,6 +98,8 @@ def _since_last_user(entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def _hand_over(question: Question) -> list[Step]:
+    if question.results:
+        return []
     wanted = re.search(r"\bhand (?:it )?(?:off|over)\b|\bask the\b", question.text, re.IGNORECASE)
     named = [one for one, name in question.handoffs.items() if name.lower() in question.text.lower()]
     chosen = named or (list(question.handoffs)[:1] if wanted else [])
@@ -100,10 +110,19 @@ def _call(question: Question) -> list[Step]:
     choice = question.completion_args.get("tool_choice", "auto")
     if choice == "none" or not question.functions:
         return []
+    if question.results:
+        return _call_another(question) if choice in {"any", "required"} else []
     wanted = [name for name, function in question.functions.items() if _is_about(question.text, name, function)]
     if not wanted and choice in {"any", "required"}:
         wanted = list(question.functions)[:1]
     return [step for name in wanted for step in _calls(question, name)]
+
+
+def _call_another(question: Question) -> list[Step]:
+    """Call a function that was not called since the user's message; a model that repeats one would never end."""
+    called = {entry["name"] for entry in _since_last_user(question.entries) if entry["type"] == "function.call"}
+    others = [name for name in question.functions if name not in called]
+    return _calls(question, others[0]) if others else []
 
 
 def _is_about(text: str, name: str, function: dict[str, Any]) -> bool:
@@ -130,21 +149,33 @@ def _fill(question: Question) -> list[Step]:
     match wanted.get("type"):
         case "json_schema":
             schema = wanted["json_schema"]["schema"]
-            return [*drawn, Say(json.dumps(SchemaValues(question.text).value(schema), ensure_ascii=False))]
+            return [
+                *drawn,
+                Say(
+                    json.dumps(
+                        SchemaValues(" ".join([*question.results, question.text])).value(schema), ensure_ascii=False
+                    )
+                ),
+            ]
         case "json_object":
             keys = re.findall(r"['\"`](\w+)['\"`]", question.text) or ["answer"]
-            return [*drawn, Say(json.dumps(dict.fromkeys(keys, _chat(question)), ensure_ascii=False))]
+            return [*drawn, Say(json.dumps(dict.fromkeys(keys, _words(question)), ensure_ascii=False))]
     return []
 
 
 def _draw(question: Question) -> list[Step]:
     if not question.has("image_generation") or _NO_IMAGE.search(question.text):
         return []
+    if question.results and any(map(_drew_image, _since_last_user(question.entries))):
+        return []
     before = [json.loads(e["arguments"])["prompt"] for e in question.entries if _drew_image(e)]
     if before and _REFINEMENT.search(question.text.strip()):
-        change = re.sub(r"^(?:and )?now\b,?\s*|^make it\s*", "", question.text.strip(), flags=re.IGNORECASE).rstrip(
-            ".!?"
-        )
+        change = re.sub(
+            r"^(?:and )?now\b,?\s*|^make (?:it|them|him|her|this|that|these|those)\s*",
+            "",
+            question.text.strip(),
+            flags=re.IGNORECASE,
+        ).rstrip(".!?")
         prompt = f"{before[-1]}, {change}"
     elif _IMAGE.search(question.text):
         prompt = _GIST.sub("", question.text.strip()).rstrip(".!?") or question.text
@@ -174,6 +205,10 @@ def _say(question: Question, text: str) -> Say:
         text = text.partition(mark)[0]
     words = re.findall(r"\S+\s*", text)
     return Say("".join(words[: question.completion_args.get("max_tokens") or len(words)]))
+
+
+def _words(question: Question) -> str:
+    return "The result is: " + "; ".join(question.results) if question.results else _chat(question)
 
 
 def _chat(question: Question) -> str:

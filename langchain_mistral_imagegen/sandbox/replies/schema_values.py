@@ -93,7 +93,9 @@ class SchemaValues:
         if schema.get("format") in _FORMATTED:
             return _FORMATTED[schema["format"]]
         found = f"{name or 'some'} text"
-        if self._strings:
+        if name == "prompt" and self._text.strip():
+            found = self._text.strip()
+        elif self._strings:
             found = str(self._strings.pop(0))
             self._strings.append(found)
         return found.ljust(schema.get("minLength", 0), ".")[: schema.get("maxLength")]

@@ -44,10 +44,11 @@ class Api:
 
     def _endpoint(self, operation: Operation, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            with self._state.log.receive(await _recorded(request)) as record:
+            received = await _recorded(request)
+            with self._state.log.receive(received) as record:
                 try:
                     self._authorize(request)
-                    behavior = self._behavior(request, operation)
+                    behavior = self._behavior(request, self._operations(request, operation, received.json))
                     await asyncio.sleep(behavior.delay)
                     misbehave(behavior)
                     response = await handler(request, behavior)
@@ -77,10 +78,24 @@ class Api:
         if self._state.api_key not in {None, key}:
             raise Problem(401, {"detail": "Invalid API Key"})
 
-    def _behavior(self, request: Request, operation: Operation) -> Behavior:
+    def _operations(self, request: Request, operation: Operation, body: Any) -> set[Operation]:
+        if operation != "converse":
+            return {operation, "any"}
+        kept = self._state.conversations.by_id.get(request.path_params.get("id", ""))
+        return {operation, "any", "image" if self._has_image_tool(kept.settings if kept else body) else "text"}
+
+    def _has_image_tool(self, settings: Any) -> bool:
+        match settings:
+            case {"agent_id": str(agent_id)} if agent := self._state.agents.by_id.get(agent_id):
+                return self._has_image_tool({"tools": agent.as_json()["tools"]})
+            case {"tools": [*tools]}:
+                return any(isinstance(tool, dict) and tool.get("type") == "image_generation" for tool in tools)
+        return False
+
+    def _behavior(self, request: Request, operations: set[Operation]) -> Behavior:
         if header := request.headers.get("x-sandbox-behavior"):
             return read_behavior(header)
-        queued = self._state.queue.take(operation)
+        queued = self._state.queue.take(operations)
         if queued:
             return queued
         kept = self._state.conversations.by_id.get(request.path_params.get("id", ""))
@@ -88,7 +103,7 @@ class Api:
         usual = self._state.behavior
         if "sandbox" in metadata:
             return read_behavior(metadata["sandbox"])
-        return usual if usual.on in {operation, "any"} else Behavior()
+        return usual if usual.on in operations else Behavior()
 
 
 async def _recorded(request: Request) -> RecordedRequest:

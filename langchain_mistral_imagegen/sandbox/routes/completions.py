@@ -45,11 +45,18 @@ class CompletionRoutes:
         args = {name: body[name] for name in ARGUMENTS & body.keys()}
         settings = {"store": False, "completion_args": args}
         answer = answering.answer(self._state, conversation, settings, behavior)
+        for file_id in _file_ids(answer["outputs"]):  # images are only behind URLs here
+            self._state.files.by_id.pop(file_id, None)
         messages, usage = messages_of(answer["outputs"]), _usage(answer["usage"])
         if body.get("stream"):
             chunks = list(_chunks(body["model"], messages, usage))
             return StreamingResponse(_stream(chunks, behavior), media_type="text/event-stream; charset=utf-8")
         return JSONResponse(_completion(body["model"], messages, usage), headers=self._state.quota.headers())
+
+
+def _file_ids(outputs: Sequence[Json]) -> list[str]:
+    contents = [entry["content"] for entry in outputs if isinstance(entry.get("content"), list)]
+    return [chunk["file_id"] for content in contents for chunk in content if chunk.get("type") == "tool_file"]
 
 
 def _usage(usage: Json) -> Json:
@@ -73,7 +80,7 @@ def _head(model: str, kind: str) -> Json:
 
 def _chunks(model: str, messages: Sequence[Json], usage: Json) -> Iterator[Json]:
     """Yield the chunks of a stream: each run of the model has an id and a usage of its own."""
-    runs = sum(message["role"] == "assistant" for message in messages)
+    shares = _shares(usage, sum(message["role"] == "assistant" for message in messages))
     for message in messages:
         if message["role"] == "assistant":
             head = _head(model, "chat.completion.chunk")
@@ -84,11 +91,9 @@ def _chunks(model: str, messages: Sequence[Json], usage: Json) -> Iterator[Json]
         yield _chunk(head, {**where, "content": ""}, None)
         for piece in _pieces(message["content"]):
             yield _chunk(head, {**where, "content": piece}, None)
-        runs -= 1
         calls = {"tool_calls": message["tool_calls"]} if "tool_calls" in message else {"content": ""}
         finish = "tool_calls" if "tool_calls" in message else "stop"
-        share = usage if runs == 0 else {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-        yield _chunk(head, {**where, **calls}, finish) | {"usage": share}
+        yield _chunk(head, {**where, **calls}, finish) | {"usage": next(shares)}
     if len(messages) > 1 and messages[-1]["content"]:
         # The real server repeats the last message in a chunk that is less complete than the others.
         yield {
@@ -98,24 +103,40 @@ def _chunks(model: str, messages: Sequence[Json], usage: Json) -> Iterator[Json]
         }
 
 
+def _shares(usage: Json, runs: int) -> Iterator[Json]:
+    """Yield what each run has used; all add up to the whole."""
+    for run in range(runs):
+        counts = {name: usage[name] // runs for name in ("prompt_tokens", "completion_tokens")}
+        if run == runs - 1:
+            counts = {name: usage[name] - count * run for name, count in counts.items()}
+        yield {**counts, "total_tokens": sum(counts.values())}
+
+
 def _chunk(head: Json, delta: Json, finish: str | None) -> Json:
     return {**head, "p": "abcdef", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
 
 def _pieces(content: Any) -> Iterator[Any]:
-    for chunk in [content] if isinstance(content, str) else content:
+    for chunk in [content] if isinstance(content, str) else content or []:
         if isinstance(chunk, str):
             yield from re.findall(r"\s*\S{1,8}|\s+$", chunk)
-        elif chunk["type"] == "text":
+        elif chunk["type"] == "text" and isinstance(chunk.get("text"), str):
             yield from re.findall(r"\s*\S{1,8}|\s+$", chunk["text"])
         else:
             yield [chunk]
 
 
 async def _stream(chunks: Sequence[Json], behavior: Behavior) -> AsyncIterator[bytes]:
+    if behavior.events is not None:
+        yield behavior.events.encode()
+        return
     for place, chunk in enumerate(chunks):
         if place == behavior.cut_after:
             raise ConnectionCut
+        if place == behavior.error_after:
+            failure = {"object": "error", "message": "Internal error", "type": "internal_server_error", "code": 500}
+            yield f"data: {json.dumps({'error': failure})}\n\n".encode()
+            return
         yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode()
         await asyncio.sleep(behavior.pace)
     yield b"data: [DONE]\n\n"

@@ -51,9 +51,9 @@ def _output(place: int, entry: Json) -> Iterator[Json]:
 
 def _message(entry: Json, common: Json) -> Iterator[Json]:
     content = entry["content"]
-    chunks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    chunks = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     for index, chunk in enumerate(chunks):
-        is_text = chunk["type"] == "text" and isinstance(chunk["text"], str)
+        is_text = chunk["type"] == "text" and isinstance(chunk.get("text"), str)
         pieces = _pieces(chunk["text"]) if is_text else [chunk]
         for piece in pieces:
             yield _event("message.output.delta", **common, content_index=index, content=piece)
@@ -68,7 +68,7 @@ def _tool(entry: Json, common: Json, speaker: Json) -> Iterator[Json]:
     yield _event("tool.execution.done", **common, **tool, info=entry.get("info", {}))
 
 
-def _pieces(text: str) -> list[str]:
+def _pieces(text: str | None) -> list[str]:
     """Split a text into pieces of a few characters, as tokens are."""
     return re.findall(r"\s*\S{1,8}|\s+$", text) if text else []
 
