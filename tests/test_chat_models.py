@@ -293,7 +293,7 @@ async def test_a_timeout_leaves_the_outcome_unknown_and_is_not_repeated(face, sa
     with pytest.raises(OutcomeUnknownError, match="may have been processed"):
         await face.call(model, "invoke", CAT)
     assert sandbox.requests == []
-    assert sandbox._state.queue.take("converse") is None
+    assert sandbox._state.queue.take({"converse"}) is None
 
 
 async def test_a_cut_stream_keeps_what_arrived(face, model, sandbox):

@@ -205,6 +205,16 @@ def test_a_restart_can_exclude_its_entry(http, sandbox):
     assert kinds == ["message.input", "tool.execution", "message.input", "message.output"]
 
 
+def test_a_restart_includes_its_entry_though_nothing_was_appended(http, sandbox):
+    first = start(http).json()
+    body = {"from_entry_id": first["outputs"][-1]["id"], "inputs": "Hello"}
+    again = http.post(f"/v1/conversations/{first['conversation_id']}/restart", json=body).json()
+    kept = sandbox.entries(again["conversation_id"])
+    assert again["conversation_id"] != first["conversation_id"]
+    assert [entry["id"] for entry in kept[1:3]] == [entry["id"] for entry in first["outputs"]]
+    assert [entry["id"] for entry in kept[4:]] == [entry["id"] for entry in again["outputs"]]
+
+
 def colours(http, prompt):
     file_id = start(http, inputs=prompt).json()["outputs"][-1]["content"][-1]["file_id"]
     image = Image.open(io.BytesIO(http.get(f"/v1/files/{file_id}/content").content)).crop((400, 180, 660, 640))
