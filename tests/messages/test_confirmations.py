@@ -80,7 +80,7 @@ def test_each_call_needs_a_word():
     )
     with pytest.raises(InvalidInputError, match=r"has none for \['c'\]"):
         confirm(waiting, allow={"d": True})
-    with pytest.raises(InvalidInputError, match="No call of this message waits"):
+    with pytest.raises(InvalidInputError, match="No call of this message is waiting"):
         confirm(AIMessage("x"), allow=True)
 
 
