@@ -139,7 +139,7 @@ def s3_store(s3_server: dict[str, Any]) -> FsspecImageStore:
     """A store in a new bucket."""
     bucket = f"bucket-{secrets.token_hex(8)}"
     fsspec.filesystem("s3", **s3_server).mkdir(bucket)
-    return FsspecImageStore(f"s3://{bucket}/pictures", s3_server)
+    return FsspecImageStore(f"s3://{bucket}/images", s3_server)
 
 
 @pytest.fixture(scope="session")

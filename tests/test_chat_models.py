@@ -38,7 +38,7 @@ def weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-async def test_a_picture_arrives_as_a_reference_and_downloads(face, model, sandbox):
+async def test_an_image_arrives_as_a_reference_and_downloads(face, model, sandbox):
     answer = await face.call(model, "invoke", CAT)
     (image,) = await face.call(model, "images", answer)
     assert answer.text.startswith("Here is your image: an orange cat in an office.")
@@ -101,7 +101,7 @@ async def test_every_chunk_of_a_stream_has_the_message_id_and_only_the_last_is_l
 
 
 @pytest.mark.parametrize("shape", ["tool_file", "url", "markdown"])
-async def test_pictures_of_every_shape_download_and_leak_no_signature(face, model, sandbox, shape):
+async def test_images_of_every_shape_download_and_leak_no_signature(face, model, sandbox, shape):
     sandbox.behave(Behavior(shape=shape), times=2)
     for answer in (await face.call(model, "invoke", CAT), await face.streamed(model, CAT)):
         (image,) = await face.call(model, "images", answer)
@@ -122,7 +122,7 @@ async def test_a_forgotten_signed_url_is_found_in_the_history(face, model, sandb
     assert sandbox.requests[-2].path.endswith("/history")
 
 
-async def test_a_picture_without_file_or_conversation_is_gone(face, sandbox, make_model, monkeypatch):
+async def test_an_image_without_file_or_conversation_is_gone(face, sandbox, make_model, monkeypatch):
     monkeypatch.setenv("MISTRAL_API_KEY", "for those who unpickle")
     model = make_model(store=False)
     sandbox.behave(Behavior(shape="url"))
@@ -304,7 +304,7 @@ async def test_a_cut_stream_keeps_what_arrived(face, model, sandbox):
     assert caught.value.conversation_id == caught.value.partial.response_metadata["conversation_id"]
 
 
-async def test_a_stream_that_fails_after_the_picture_is_drawn_is_interrupted(face, model, sandbox):
+async def test_a_stream_that_fails_after_the_image_is_drawn_is_interrupted(face, model, sandbox):
     sandbox.behave(Behavior(error_after=12))
     with pytest.raises(StreamInterruptedError, match="Internal error") as caught:
         await face.chunks(model, CAT)

@@ -76,7 +76,7 @@ def test_every_recipe_is_tested_and_in_the_index():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", SAID)
-def test_a_recipe_runs_and_leaves_pictures(recipe, tmp_path):
+def test_a_recipe_runs_and_leaves_images(recipe, tmp_path):
     if recipe == "postgres_workers":
         pytest.importorskip("pgserver", reason="it has wheels for Python 3.11 and 3.12 only")
     told = run(recipe)
@@ -96,17 +96,17 @@ def test_workers_without_a_job_go_home(postgres, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_pictures_go_into_a_bucket(s3_server, monkeypatch):
+def test_images_go_into_a_bucket(s3_server, monkeypatch):
     fsspec.filesystem("s3", **s3_server).mkdir(bucket := f"bucket-{secrets.token_hex(8)}")
-    monkeypatch.setenv("MISTRAL_IMAGEGEN_STORE", f"s3://{bucket}/pictures")
+    monkeypatch.setenv("MISTRAL_IMAGEGEN_STORE", f"s3://{bucket}/images")
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server["endpoint_url"])
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server["key"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server["secret"])
-    assert f"A secret link: {s3_server['endpoint_url']}/{bucket}/pictures/" in run("s3_store")
+    assert f"A secret link: {s3_server['endpoint_url']}/{bucket}/images/" in run("s3_store")
     assert len(fsspec.filesystem("s3", **s3_server).find(bucket)) == 1
 
 
-def test_the_page_of_the_story_refers_to_its_pictures(tmp_path):
+def test_the_page_of_the_story_refers_to_its_images(tmp_path):
     run("illustrated_story")
     page = (tmp_path / "generated_images" / "story.html").read_text()
     shown = re.findall(r'<img src="(.+?)".*?><p>(.+)</p>', page)
@@ -133,7 +133,7 @@ def test_the_tests_of_the_recipe_pass(pytester, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
-def test_a_notebook_runs_and_shows_pictures(notebook, monkeypatch, tmp_path):
+def test_a_notebook_runs_and_shows_images(notebook, monkeypatch, tmp_path):
     for folder in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(folder, str(tmp_path))
     read = nbformat.read(COOKBOOK / f"{notebook}.ipynb", as_version=4)

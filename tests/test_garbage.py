@@ -38,11 +38,11 @@ A, B, C = map(key_of, "abc")
 
 @pytest.fixture
 def store(tmp_path):
-    return FsspecImageStore(str(tmp_path / "pictures"))
+    return FsspecImageStore(str(tmp_path / "images"))
 
 
 def put(store: FsspecImageStore, *keys: str, days_ago: float = 0) -> None:
-    source = Path("picture")
+    source = Path("image")
     for key in keys:
         source.write_text(key)
         store.put(source, key)
@@ -67,7 +67,7 @@ def test_what_is_not_ours_or_named_otherwise_stays(store):
     assert sorted(store.all_keys()) == sorted(mine)
 
 
-def test_a_picture_that_comes_back_into_use_meanwhile_stays(store):
+def test_an_image_that_comes_back_into_use_meanwhile_stays(store):
     put(store, A, days_ago=8)
 
     def live():
@@ -79,16 +79,16 @@ def test_a_picture_that_comes_back_into_use_meanwhile_stays(store):
 
 
 def test_garbage_of_an_object_store(s3_store):
-    Path("picture").write_text("x")
+    Path("image").write_text("x")
     for key in (A, B, "cat.jpg"):
-        s3_store.put(Path("picture"), key)
+        s3_store.put(Path("image"), key)
     assert collect_garbage(s3_store, [A], grace=timedelta(seconds=-2)) == [B]
     assert sorted(s3_store.all_keys()) == [A, "cat.jpg"]
 
 
 def test_an_empty_list_of_what_is_live_was_probably_not_meant(store):
     put(store, A, days_ago=8)
-    with pytest.raises(InvalidInputError, match=r"`live` names no image, so all images in .*pictures"):
+    with pytest.raises(InvalidInputError, match=r"`live` names no image, so all images in .*images"):
         collect_garbage(store, iter([]), grace=WEEK)
     assert list(store.all_keys()) == [A]
 
@@ -104,7 +104,7 @@ def test_what_is_deleted_by_somebody_else_meanwhile_is_no_error(store):
     assert collect_garbage(store, live(), grace=WEEK) == [B]
 
 
-def pictures(store: FsspecImageStore) -> int:
+def images(store: FsspecImageStore) -> int:
     return sum(key.endswith(".jpg") for key in store.all_keys())
 
 
@@ -117,7 +117,7 @@ def test_nothing_goes_that_any_thread_or_fork_refers_to(store, make_model, tmp_p
                 state = graph.invoke({"messages": [HumanMessage(f"Draw a {animal}.")]}, thread)
         graph.update_state(threads[1], {"images": dict.fromkeys(state["images"])})  # only older checkpoints have them
         collect_garbage(store, live_images(saver), grace=timedelta(0))
-        assert pictures(store) == 3
+        assert images(store) == 3
         saver.delete_thread("two")
         assert len(collect_garbage(store, live_images(saver), grace=timedelta(0))) == 1  # the owl; the cat is shared
         saver.delete_thread("one")
@@ -140,7 +140,7 @@ def test_what_an_unfinished_step_has_written_is_live(store, make_model, sandbox)
         graph.invoke({"messages": []}, {"configurable": {"thread_id": "1"}})
     assert len(list(live_images(saver))) == 2
     assert collect_garbage(store, live_images(saver), grace=timedelta(0)) == []
-    assert pictures(store) == 2
+    assert images(store) == 2
 
 
 def test_references_are_found_wherever_they_are():

@@ -18,7 +18,7 @@ FAILED: ImageRef = {"id": "a", "status": "failed", "file_id": "a", "error": "boo
 STORED: ImageRef = {"id": "a", "status": "stored", "file_id": "a", "key": "aa/a.jpg", "sha256": "aa", "attempts": 2}
 
 
-def picture(kind: str, size: tuple[int, int] = (4, 3)) -> bytes:
+def image_of(kind: str, size: tuple[int, int] = (4, 3)) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", size, "orange").save(file, kind)
     return file.getvalue()
@@ -60,7 +60,7 @@ def test_none_removes_and_nothing_is_shared_with_the_inputs():
     ],
 )
 def test_the_bytes_tell_what_a_picture_is(kind, expected):
-    data = picture(kind)
+    data = image_of(kind)
     assert sniff_image(data[:16])[1:3] == expected
     assert image_size(io.BytesIO(data)) == (4, 3)
 
@@ -73,12 +73,12 @@ def test_other_bytes_are_no_picture(data):
 
 
 def test_a_cut_header_has_no_size():
-    image = GeneratedImage.from_bytes(picture("PNG")[:20], REF)
+    image = GeneratedImage.from_bytes(image_of("PNG")[:20], REF)
     assert (image.mime_type, image.width, image.height) == ("image/png", None, None)
 
 
 def test_saving_chooses_the_suffix_from_the_bytes(tmp_path):
-    image = GeneratedImage.from_bytes(picture("JPEG"), {**REF, "file_name": "x.png"})
+    image = GeneratedImage.from_bytes(image_of("JPEG"), {**REF, "file_name": "x.png"})
     assert image.save(tmp_path / "new" / "cat") == tmp_path / "new" / "cat.jpg"
     assert image.save(tmp_path / "v1.2") == tmp_path / "v1.2.jpg"
     assert image.save(tmp_path / "kept.png").name == "kept.png"
@@ -94,12 +94,12 @@ def test_a_failed_save_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OSError, match="No space left"):
-        GeneratedImage.from_bytes(picture("JPEG"), REF).save(tmp_path / "cat")
+        GeneratedImage.from_bytes(image_of("JPEG"), REF).save(tmp_path / "cat")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_notebook_shows_it_and_a_log_does_not():
-    image = GeneratedImage.from_bytes(picture("PNG"), REF)
+    image = GeneratedImage.from_bytes(image_of("PNG"), REF)
     bundle, metadata = image._repr_mimebundle_(include=None, exclude=None)
     assert set(bundle) == {"image/png", "text/plain"}
     assert metadata == {"image/png": {"width": 4, "height": 3}}

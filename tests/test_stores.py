@@ -1,4 +1,4 @@
-"""Image stores: complete or not at all, each picture once."""
+"""Image stores: complete or not at all, each image once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_first_piece_counts_without_a_restart(store):
     assert file.finish(content_address)["sha256"] == DIGEST
 
 
-def test_a_picture_appears_complete_under_its_hash(store):
+def test_an_image_appears_complete_under_its_hash(store):
     file = written(store, DATA[:100], DATA[100:])
     assert visible(store) == []
     assert file.finish(content_address) == {
@@ -82,7 +82,7 @@ def test_a_picture_appears_complete_under_its_hash(store):
     assert store.location(KEY).endswith(KEY)
 
 
-def test_a_stored_picture_has_the_permissions_of_any_new_file(tmp_path):
+def test_a_stored_image_has_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "usual").write_bytes(b"")
     key = written(FsspecImageStore(str(tmp_path)), DATA).finish(content_address)["key"]
     assert (tmp_path / key).stat().st_mode == (tmp_path / "usual").stat().st_mode
@@ -106,7 +106,7 @@ def test_writers_in_the_same_moment_keep_one(store, tmp_path):
     assert len(set(read)) == 1
 
 
-def test_the_same_picture_is_stored_once(store):
+def test_the_same_image_is_stored_once(store):
     for _ in range(2):
         written(store, DATA).finish(content_address)
     assert len(visible(store)) == 1
@@ -129,20 +129,20 @@ def test_a_restart_forgets_what_was_written(store):
 
 
 @pytest.mark.parametrize("data", [b"<html>", b""])
-def test_what_is_no_picture_is_not_kept(store, data, tmp_path):
+def test_what_is_no_image_is_not_kept(store, data, tmp_path):
     with pytest.raises(InvalidImageError, match="'f' is not an image"):
         written(store, data).finish(content_address)
     assert visible(store) == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_discarded_picture_leaves_nothing(store, tmp_path):
+def test_a_discarded_image_leaves_nothing(store, tmp_path):
     written(store, DATA).discard()
     assert visible(store) == []
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_picture_may_not_grow_over_its_limit(store):
+def test_an_image_may_not_grow_over_its_limit(store):
     file = written(store, b"x" * 10, max_bytes=15)
     with pytest.raises(InvalidImageError, match="'f' is larger than the 15 bytes allowed"):
         file.write(b"x" * 10)
@@ -183,7 +183,7 @@ def test_what_is_not_there_is_a_file_not_found_error(store):
         store.get("aa/nothing.jpg")
 
 
-def test_a_link_shows_the_picture(store):
+def test_a_link_shows_the_image(store):
     key = written(store, DATA).finish(content_address)["key"]
     if store.root.startswith("memory"):
         with pytest.raises(InvalidInputError, match=r"cannot make links; serve its images with `web.image_routes`"):
@@ -202,8 +202,8 @@ def test_what_an_object_store_cannot_do_is_an_os_error(s3_server, monkeypatch):
     with pytest.raises(ImageStoreError, match=r"'f' cannot be stored in s3://no-such-bucket: .*bucket"):
         written(nowhere, DATA).finish(content_address)
     options = {"endpoint_url": "http://127.0.0.1:9", "config_kwargs": {"retries": {"max_attempts": 0}}}
-    anonymous = FsspecImageStore("s3://pictures", {**options, "key": "k", "secret": "secret"})
-    with pytest.raises(ImageStoreError, match="'f' cannot be stored in s3://pictures: ") as raised:
+    anonymous = FsspecImageStore("s3://images", {**options, "key": "k", "secret": "secret"})
+    with pytest.raises(ImageStoreError, match="'f' cannot be stored in s3://images: ") as raised:
         written(anonymous, DATA).finish(content_address)
     assert "secret" not in str(raised.value)
 

@@ -48,7 +48,7 @@ def scripted(*prompts: str) -> ScriptedModel:
 
 @pytest.fixture
 def tool(model, tmp_path):
-    return MistralImageGenerationTool(model=model, image_store=str(tmp_path / "pictures"))
+    return MistralImageGenerationTool(model=model, image_store=str(tmp_path / "images"))
 
 
 async def run(face, agent):
@@ -82,13 +82,13 @@ async def test_no_bytes_and_no_signature_are_in_the_messages(face, tool, sandbox
     assert images_of(tool_messages(state))[0]["status"] == "stored"
 
 
-async def test_several_calls_at_once_are_several_pictures(face, tool, sandbox):
+async def test_several_calls_at_once_are_several_images(face, tool, sandbox):
     state = await run(face, create_agent(scripted("a red house", "a blue boat"), [tool]))
     assert len({ref["sha256"] for ref in images_of(tool_messages(state))}) == 2
     assert sandbox.paid == 2
 
 
-async def test_the_calling_model_reads_why_there_is_no_picture(face, tool, sandbox):
+async def test_the_calling_model_reads_why_there_is_no_image(face, tool, sandbox):
     sandbox.behave(Behavior(shape="text", text="I cannot draw that."))
     (message,) = tool_messages(await run(face, create_agent(scripted("something"), [tool])))
     assert message.status == "error"
@@ -148,7 +148,7 @@ async def test_the_default_store_is_a_folder_that_the_environment_can_name(face,
     assert found == ["elsewhere", "generated_images"]
 
 
-async def test_a_picture_that_cannot_be_stored_is_not_paid_again_by_retry_middleware(face, model, sandbox, tmp_path):
+async def test_an_image_that_cannot_be_stored_is_not_paid_again_by_retry_middleware(face, model, sandbox, tmp_path):
     (tmp_path / "file").write_text("in the way")
     tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path / "file" / "below"))
     retry = ToolRetryMiddleware(max_retries=2, initial_delay=0, jitter=False)
@@ -169,7 +169,7 @@ async def test_a_gateway_is_not_asked_again_by_retry_middleware(face, tool, sand
     assert len(sandbox.requests) == 1
 
 
-async def test_a_picture_that_cannot_be_stored_is_an_error_that_names_it(face, model, tmp_path):
+async def test_an_image_that_cannot_be_stored_is_an_error_that_names_it(face, model, tmp_path):
     (tmp_path / "file").write_text("in the way")
     tool = MistralImageGenerationTool(model=model, image_store=FsspecImageStore(str(tmp_path / "file" / "below")))
     with pytest.raises(ImageStoreError, match=r"Image '[0-9a-f-]{36}' cannot be stored"):

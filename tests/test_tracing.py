@@ -180,7 +180,7 @@ def test_answers_of_others_are_left_alone(langsmith):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "pictures", "file:///pictures", "data:image/png;base64,AA", "https://", "https://a.b/?sig=x", "s3://b/c",
+    "url", ["", "images", "file:///images", "data:image/png;base64,AA", "https://", "https://a.b/?sig=x", "s3://b/c",
             "https://user:password@a.b/c"]
 )  # fmt: skip
 def test_a_url_that_is_not_public_is_refused(url):

@@ -32,7 +32,7 @@ def chat(make_model):
     return make_model(transport="completions", max_retries=0)
 
 
-async def test_a_picture_arrives_and_downloads_and_nothing_is_stored(face, chat, sandbox):
+async def test_an_image_arrives_and_downloads_and_nothing_is_stored(face, chat, sandbox):
     answer = await face.call(chat, "invoke", CAT)
     assert sandbox.requests[-1].path == "/v1/chat/completions"
     assert [block["type"] for block in answer.content_blocks] == [
@@ -105,7 +105,7 @@ async def test_a_history_may_change_between_the_transports(face, chat, model, sa
     assert sandbox.requests[-1].path == f"/v1/conversations/{first.response_metadata['conversation_id']}"
 
 
-async def test_functions_work_beside_the_picture_tool(face, chat):
+async def test_functions_work_beside_the_image_tool(face, chat):
     bound = chat.bind_tools([add])
     question = HumanMessage("Use add for 3 and 4.")
     answer = await face.call(bound, "invoke", [question])

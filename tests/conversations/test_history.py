@@ -54,7 +54,7 @@ async def test_messages_come_back_as_they_were(face, make_model, system, instruc
     assert found[-1].usage_metadata is None
 
 
-async def test_its_pictures_can_be_fetched(face, make_model):
+async def test_its_images_can_be_fetched(face, make_model):
     messages = await held(face, make_model(), CAT, BLUE)
     model = make_model()
     found = await face.call(model, "messages", id_of(messages[-1]))
@@ -171,7 +171,7 @@ async def test_a_call_that_waits_can_be_confirmed_later(face, make_model, sandbo
     assert (len(images_of(answer)), sandbox.paid) == (1, 1)
 
 
-async def test_pictures_and_documents_that_were_shown_come_back(face, make_model, sandbox):
+async def test_images_and_documents_that_were_shown_come_back(face, make_model, sandbox):
     blocks = [
         {"type": "text", "text": "What is it?"},
         {"type": "image", "url": "https://example.com/a.png"},

@@ -98,14 +98,14 @@ def postgres_bytes(uri):
 
 
 @pytest.mark.parametrize(("database", "size"), [(sqlite, sqlite_bytes), (postgres, postgres_bytes)])
-def test_twenty_turns_with_a_picture_each_cost_little(request, tmp_path, sandbox_process, make_model, database, size):
-    """Less than 2 MB of checkpoints for 30 MB of pictures, and at most twice the processor time for the last turns."""
+def test_twenty_turns_with_an_image_each_cost_little(request, tmp_path, sandbox_process, make_model, database, size):
+    """Less than 2 MB of checkpoints for 30 MB of images, and at most twice the processor time for the last turns."""
     behavior = json.dumps({"file_size": PICTURE_BYTES})
     model = make_model(base_url=sandbox_process, default_headers={"x-sandbox-behavior": behavior})
     thread, seconds = {"configurable": {"thread_id": "1"}}, []
     uri = request.getfixturevalue("postgres") if database is postgres else None
     with database(uri) as saver:
-        graph = create_image_graph(model, image_store=str(tmp_path / "pictures")).compile(checkpointer=saver)
+        graph = create_image_graph(model, image_store=str(tmp_path / "images")).compile(checkpointer=saver)
         for number in range(TURNS):
             before = time.process_time()
             state = graph.invoke({"messages": [HumanMessage(f"Draw cat number {number}.")]}, thread)

@@ -19,7 +19,7 @@ def kinds(events):
 
 
 def graphs(model):
-    inner = create_image_graph(model, image_store="memory://pictures")
+    inner = create_image_graph(model, image_store="memory://images")
     outer = StateGraph(ImageState).add_node("inner", inner.compile()).add_edge(START, "inner")
     return {"graph": inner, "subgraph": outer}
 

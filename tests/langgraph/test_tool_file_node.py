@@ -50,7 +50,7 @@ def graph_of(model, node, state: Any = ImageState, key: str = "messages", checkp
 
 @pytest.fixture
 def store(tmp_path):
-    return FsspecImageStore(str(tmp_path / "pictures"))
+    return FsspecImageStore(str(tmp_path / "images"))
 
 
 def asking(prompt: str, key: str = "messages") -> dict[str, Any]:
@@ -58,7 +58,7 @@ def asking(prompt: str, key: str = "messages") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("shape", ["tool_file", "url", "markdown"])
-async def test_pictures_end_up_in_the_store_and_references_in_the_state(face, model, sandbox, store, shape):
+async def test_images_end_up_in_the_store_and_references_in_the_state(face, model, sandbox, store, shape):
     sandbox.behave(Behavior(shape=shape, images=3))
     state = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking(CAT))
     assert len(state["images"]) == 3
@@ -69,7 +69,7 @@ async def test_pictures_end_up_in_the_store_and_references_in_the_state(face, mo
     assert sandbox.paid == 3
 
 
-async def test_text_without_pictures_changes_nothing(face, model, store):
+async def test_text_without_images_changes_nothing(face, model, store):
     state = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking("Hello"))
     assert state["images"] == {}
 
@@ -95,14 +95,14 @@ def test_state_survives_sqlite(model, store, tmp_path):
 async def test_keys_can_be_renamed(face, model, store):
     class Album(TypedDict):
         chat: Annotated[list[AnyMessage], add_messages]
-        pictures: Annotated[dict[str, ImageRef], merge_images]
+        images: Annotated[dict[str, ImageRef], merge_images]
 
-    node = ToolFileNode(image_store=store, model=model, messages_key="chat", images_key="pictures")
+    node = ToolFileNode(image_store=store, model=model, messages_key="chat", images_key="images")
     state = await face.call(graph_of(model, node, Album, "chat"), "invoke", asking(CAT, "chat"))
-    assert [ref["status"] for ref in state["pictures"].values()] == ["stored"]
+    assert [ref["status"] for ref in state["images"].values()] == ["stored"]
 
 
-async def test_a_failed_picture_is_marked_and_fetched_by_the_next_run(face, model, sandbox, store):
+async def test_a_failed_image_is_marked_and_fetched_by_the_next_run(face, model, sandbox, store):
     sandbox.behave(Behavior(images=2))
     sandbox.behave(Behavior(on="download", status=404))
     node = ToolFileNode(image_store=store, model=model, max_concurrency=1)
@@ -118,7 +118,7 @@ async def test_a_failed_picture_is_marked_and_fetched_by_the_next_run(face, mode
 
 
 @pytest.mark.parametrize("shape", ["tool_file", "url"])
-async def test_a_picture_that_expired_is_marked_and_what_is_stored_stays(face, model, sandbox, store, shape):
+async def test_an_image_that_expired_is_marked_and_what_is_stored_stays(face, model, sandbox, store, shape):
     node = ToolFileNode(image_store=store, model=model)
     state = await face.call(graph_of(model, node), "invoke", asking(CAT))
     (old,) = state["images"]
@@ -142,10 +142,10 @@ async def test_an_error_can_be_raised_once_the_others_are_stored(face, model, sa
     node = ToolFileNode(image_store=store, model=model, on_error="raise", max_concurrency=1)
     with pytest.raises(ImageUnavailableError):
         await face.call(graph_of(model, node), "invoke", asking(CAT))
-    assert len(list((tmp_path / "pictures").rglob("*.jpg"))) == 2
+    assert len(list((tmp_path / "images").rglob("*.jpg"))) == 2
 
 
-async def test_pictures_that_a_tool_put_into_messages_are_known(face, model, sandbox, store):
+async def test_images_that_a_tool_put_into_messages_are_known(face, model, sandbox, store):
     tool = MistralImageGenerationTool(model=model, image_store=store)
     artifact = tool.generate("a cat")
     message = ToolMessage("drawn", tool_call_id="c", artifact=artifact)
@@ -159,15 +159,15 @@ async def test_pictures_that_a_tool_put_into_messages_are_known(face, model, san
     assert update["images"]["new"]["status"] == "stored"
 
 
-async def test_a_file_that_is_no_picture_is_marked_and_not_stored(face, model, sandbox, store, tmp_path):
-    sandbox.behave(Behavior(file_bytes=b"<html>not a picture</html>"))
+async def test_a_file_that_is_no_image_is_marked_and_not_stored(face, model, sandbox, store, tmp_path):
+    sandbox.behave(Behavior(file_bytes=b"<html>not an image</html>"))
     state = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking(CAT))
     (ref,) = state["images"].values()
     assert (ref["status"], "is not an image" in ref["error"]) == ("failed", True)
-    assert [path for path in (tmp_path / "pictures").rglob("*") if path.is_file()] == []
+    assert [path for path in (tmp_path / "images").rglob("*") if path.is_file()] == []
 
 
-async def test_a_picture_may_not_be_larger_than_allowed(face, model, sandbox, store):
+async def test_an_image_may_not_be_larger_than_allowed(face, model, sandbox, store):
     sandbox.behave(Behavior(file_size=300_000))
     node = ToolFileNode(image_store=store, model=model, max_bytes=200_000)
     state = await face.call(graph_of(model, node), "invoke", asking(CAT))
@@ -175,7 +175,7 @@ async def test_a_picture_may_not_be_larger_than_allowed(face, model, sandbox, st
     assert "larger than the 200,000 bytes allowed" in ref["error"]
 
 
-async def test_many_pictures_are_stored_concurrently_and_in_full(face, model, sandbox, store):
+async def test_many_images_are_stored_concurrently_and_in_full(face, model, sandbox, store):
     sandbox.behave(Behavior(images=40))
     state = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking(CAT))
     assert {ref["status"] for ref in state["images"].values()} == {"stored"}
@@ -206,7 +206,7 @@ def test_the_default_model_comes_from_the_environment(model, sandbox, store, mon
     assert len(update["images"]) == 1
 
 
-async def test_a_picture_for_each_task_gives_the_same(face, model, sandbox, store):
+async def test_an_image_for_each_task_gives_the_same(face, model, sandbox, store):
     def builder_of(path):
         builder = StateGraph(ImageState)
         builder.add_node("draw", lambda state: {"messages": [model.invoke(state["messages"])]})
@@ -243,7 +243,7 @@ async def test_of_several_tasks_the_one_that_fails_is_repeated(face, model, sand
     assert len([request for request in sandbox.requests if request.path.endswith("/content")]) == 4
 
 
-async def test_a_reference_may_bring_its_picture_along(face, model, store):
+async def test_a_reference_may_bring_its_image_along(face, model, store):
     state = await face.call(
         graph_of(model, ToolFileNode(image_store=store, model=model, inline=True)), "invoke", asking(CAT)
     )

@@ -104,10 +104,10 @@ def test_of_another_providers_answer_text_and_calls_are_replayed():
     assert said(to_inputs([foreign]).entries) == [("says", "Yes."), ("calls", "add", '{"a": 1}', "call00001")]
 
 
-def test_pictures_that_functions_return_come_after_the_last_result():
-    picture = {"type": "image", "base64": "AA==", "mime_type": "image/png"}
+def test_images_that_functions_return_come_after_the_last_result():
+    image = {"type": "image", "base64": "AA==", "mime_type": "image/png"}
     history = [
-        ToolMessage([{"type": "text", "text": "one"}, picture], tool_call_id="a"),
+        ToolMessage([{"type": "text", "text": "one"}, image], tool_call_id="a"),
         ToolMessage("two", tool_call_id="b"),
         HumanMessage("And?"),
     ]

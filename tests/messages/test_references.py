@@ -1,4 +1,4 @@
-"""Where pictures are found."""
+"""Where images are found."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_standard_blocks_are_understood_like_native_ones():
         assert images_of(standard) == images_of(message)
 
 
-def test_what_is_no_picture_is_left_out():
+def test_what_is_no_image_is_left_out():
     table = {"type": "tool_file", "tool": "code_interpreter", "file_id": "x", "file_type": "csv"}
     plot = {"type": "tool_file", "tool": "code_interpreter", "file_id": "p", "file_type": "png"}
     search = {**RESULT, "name": "web_search"}

@@ -94,7 +94,7 @@ async def test_a_stream_yields_growing_objects(face, model, method):
     assert all(len(str(one)) <= len(str(other)) for one, other in pairwise(parts))
 
 
-async def test_a_picture_drawn_in_json_mode_is_found_in_the_tools_result(face, model, sandbox):
+async def test_an_image_drawn_in_json_mode_is_found_in_the_tools_result(face, model, sandbox):
     """JSON suppresses the chunk that names the file; the URL in the tool's result remains."""
     caption = {"title": "Caption", "type": "object", "properties": {"caption": {"type": "string"}}}
     asking = model.with_structured_output(caption, include_raw=True)

@@ -61,7 +61,7 @@ def test_a_json_schema_becomes_a_function_tool():
     assert to_mistral_tool(schema)["function"]["name"] == "Point"
 
 
-def test_the_picture_tool_has_no_options():
+def test_the_image_tool_has_no_options():
     with pytest.raises(InvalidInputError, match="takes no quality, size: describe size"):
         to_mistral_tool({"type": "image_generation", "size": "1024x1024", "quality": "high"})
 
@@ -111,7 +111,7 @@ async def test_nothing_is_sent_when_the_rules_are_broken(face, model, sandbox):
     assert sandbox.requests == []
 
 
-async def test_functions_and_the_picture_tool_work_side_by_side(face, model, sandbox):
+async def test_functions_and_the_image_tool_work_side_by_side(face, model, sandbox):
     bound = model.bind_tools([add, Weather, shout])
     question = HumanMessage("Use add for 3 and 4.")
     answer = await face.call(bound, "invoke", [question])

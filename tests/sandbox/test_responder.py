@@ -57,7 +57,7 @@ def test_image_is_drawn_from_what_was_asked(answer, inputs, prompt):
 
 
 @pytest.mark.parametrize(
-    "inputs", ["Hello!", "What can you do?", "Tell me a joke, without a picture.", "[Picture: a cat (id 1)]"]
+    "inputs", ["Hello!", "What can you do?", "Tell me a joke, without an image.", "[Image: a cat (id 1)]"]
 )
 def test_nothing_is_drawn_unasked(answer, inputs):
     (message,) = answer(inputs, tools=IMAGES)

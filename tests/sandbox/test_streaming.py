@@ -116,9 +116,7 @@ def test_first_arguments_of_a_tool_are_empty(start):
 def test_handoff_streams_two_events(client):
     painter = client.beta.agents.create(model=MODEL, name="Painter", tools=IMAGES)
     desk = client.beta.agents.create(model=MODEL, name="Desk", handoffs=[painter.id])
-    with client.beta.conversations.start_stream(
-        agent_id=desk.id, inputs="Ask the Painter for a cat picture."
-    ) as stream:
+    with client.beta.conversations.start_stream(agent_id=desk.id, inputs="Ask the Painter for a cat image.") as stream:
         names = [event.event for event in stream]
     assert names[1:3] == ["agent.handoff.started", "agent.handoff.done"]
 

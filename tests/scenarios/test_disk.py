@@ -1,4 +1,4 @@
-"""Disks that refuse: an error names the picture and the place, siblings are stored, nothing is torn or paid twice."""
+"""Disks that refuse: an error names the image and the place, siblings are stored, nothing is torn or paid twice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CAT = "Generate an orange cat in an office."
 THREAD = {"configurable": {"thread_id": "1"}}
 PROGRAM = SUPPORT / "disk_program.py"
 TINY = b"\xff\xd8\xff\xe0"  # enough of a JPEG; it is still in the file's buffer when the disk is found to be full
-LARGE = 200_000  # bytes of a picture, more than the small disk has
+LARGE = 200_000  # bytes of an image, more than the small disk has
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may change the user")
 
 
@@ -55,7 +55,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 class Disk:
-    """A folder for pictures that can be broken and repaired."""
+    """A folder for images that can be broken and repaired."""
 
     def __init__(self, folder: Path, break_it: Callable[[], None], repair: Callable[[], None]) -> None:
         self.folder, self.break_it, self.repair = folder, break_it, repair
@@ -74,7 +74,7 @@ def enlarge(place: Path) -> None:
 @pytest.fixture(params=["full", "read-only", "a file in the way"])
 def disk(request, tmp_path) -> Disk:
     if request.param == "a file in the way":
-        folder = tmp_path / "pictures"
+        folder = tmp_path / "images"
         return Disk(folder, lambda: folder.write_text("in the way"), folder.unlink)
     place = request.getfixturevalue("small_disk")
     if request.param == "full":
@@ -84,8 +84,8 @@ def disk(request, tmp_path) -> Disk:
     )
 
 
-def pictures(folder: Path) -> dict[str, bool]:
-    """Tell of each picture whether its bytes are what its name says."""
+def images(folder: Path) -> dict[str, bool]:
+    """Tell of each image whether its bytes are what its name says."""
     found = folder.rglob("*.jpg")
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() == path.stem for path in found}
 
@@ -108,11 +108,11 @@ async def test_the_node_marks_what_a_disk_refuses_and_stores_it_once_it_is_repai
     state = {"messages": [answer], "images": {ref["id"]: ref}}
     (again,) = (await face.call(node, "invoke", state))["images"].values()
     assert (again["status"], again["attempts"]) == ("stored", 2)
-    assert pictures(disk.folder) == {f"{again['sha256']}.jpg": True}
+    assert images(disk.folder) == {f"{again['sha256']}.jpg": True}
     assert sandbox.paid == 1
 
 
-async def test_the_tool_says_where_the_paid_picture_is(face, model, sandbox, disk):
+async def test_the_tool_says_where_the_paid_image_is(face, model, sandbox, disk):
     tool = MistralImageGenerationTool(model=model, image_store=str(disk.folder))
     disk.break_it()
     with pytest.raises(ImageStoreError) as caught:
@@ -140,7 +140,7 @@ async def test_nothing_is_paid_if_the_intent_cannot_be_kept(face, model, sandbox
 
 @pytest.mark.parametrize("shape", ["tool_file", "url"])
 async def test_a_graph_goes_on_and_the_next_turn_stores_the_rest(face, model, sandbox, small_disk, shape):
-    """The disk takes the intent, and not the picture."""
+    """The disk takes the intent, and not the image."""
     graph = create_image_graph(model, image_store=str(small_disk)).compile(checkpointer=InMemorySaver())
     sandbox.behave(Behavior(shape=shape, file_size=LARGE))
     state = await face.call(graph, "invoke", {"messages": [HumanMessage(CAT)]}, THREAD)
@@ -153,16 +153,16 @@ async def test_a_graph_goes_on_and_the_next_turn_stores_the_rest(face, model, sa
     assert sandbox.paid == 1
 
 
-async def test_pictures_that_fit_are_stored_beside_one_that_does_not(face, model, sandbox, small_disk):
+async def test_images_that_fit_are_stored_beside_one_that_does_not(face, model, sandbox, small_disk):
     sandbox.behave(Behavior(images=3))
     answer = model.invoke(CAT)
     node = ToolFileNode(image_store=str(small_disk), model=model, max_concurrency=1)
     refs = list((await face.call(node, "invoke", {"messages": [answer]}))["images"].values())
     assert [ref["status"] for ref in refs] == ["stored", "stored", "failed"]
-    assert list(pictures(small_disk).values()) == [True, True]
+    assert list(images(small_disk).values()) == [True, True]
 
 
-async def test_the_artifact_names_a_picture_that_could_not_be_stored(face, model, sandbox, tmp_path):
+async def test_the_artifact_names_an_image_that_could_not_be_stored(face, model, sandbox, tmp_path):
     tool = MistralImageGenerationTool(model=model, image_store=str(tmp_path))
     sandbox.behave(Behavior(images=2))
     sandbox.behave(Behavior(on="download", status=404))
@@ -178,7 +178,7 @@ async def test_the_artifact_names_a_picture_that_could_not_be_stored(face, model
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_the_command_says_where_the_paid_picture_is(sandbox, small_disk, options):
+def test_the_command_says_where_the_paid_image_is(sandbox, small_disk, options):
     sandbox.behave(Behavior(file_size=LARGE))
     env = {**os.environ, "MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": sandbox.url}
     command = [sys.executable, "-m", "langchain_mistral_imagegen", *options, "-o", str(small_disk), CAT]
@@ -193,7 +193,7 @@ def test_the_command_says_where_the_paid_picture_is(sandbox, small_disk, options
 
 @pytest.mark.parametrize("gone", ["the folder", "the temporary file"])
 async def test_what_is_deleted_in_the_middle_is_fetched_again(face, model, sandbox, tmp_path, gone):
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     sandbox.behave(Behavior(file_size=400_000))
     answer = model.invoke(CAT)
     sandbox.behave(Behavior(on="download", pace=0.1))
@@ -212,7 +212,7 @@ async def test_what_is_deleted_in_the_middle_is_fetched_again(face, model, sandb
     assert ref["status"] == "failed"
     assert f"Image {ref['id']!r} cannot be stored in {folder}" in ref["error"]
     (again,) = (await face.call(node, "invoke", {"messages": [answer]}))["images"].values()
-    assert pictures(folder) == {f"{again['sha256']}.jpg": True}
+    assert images(folder) == {f"{again['sha256']}.jpg": True}
     assert leftovers(folder) == []
 
 
@@ -225,7 +225,7 @@ async def test_a_disk_without_hard_links_will_do(face, model, tmp_path, monkeypa
     for _ in range(2):
         state = await face.call(graph, "invoke", {"messages": [HumanMessage(CAT)]}, THREAD)
     assert {ref["status"] for ref in state["images"].values()} == {"stored"}
-    assert set(pictures(tmp_path).values()) == {True}
+    assert set(images(tmp_path).values()) == {True}
     assert leftovers(tmp_path) == []
 
 
@@ -241,12 +241,12 @@ def outcome(process: subprocess.Popen[str]) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_processes_that_store_the_same_picture_at_once_store_it_once(sandbox, tmp_path):
+def test_processes_that_store_the_same_image_at_once_store_it_once(sandbox, tmp_path):
     sandbox.behave(Behavior(on="download", pace=0.2), times=None)
     sandbox.behave(Behavior(file_size=300_000), times=None)
     refs = [ref for process in [start(sandbox, tmp_path, "-") for _ in range(2)] for ref in outcome(process)]
     assert [ref["status"] for ref in refs] == ["stored"] * 2
-    assert pictures(tmp_path) == {f"{refs[0]['sha256']}.jpg": True}
+    assert images(tmp_path) == {f"{refs[0]['sha256']}.jpg": True}
     assert leftovers(tmp_path) == []
 
 
@@ -273,7 +273,7 @@ def test_a_folder_of_somebody_else_is_refused_by_name(sandbox, public):
 
 
 @needs_root
-def test_a_picture_that_somebody_else_stored_is_good_enough(sandbox, public):
+def test_an_image_that_somebody_else_stored_is_good_enough(sandbox, public):
     (ref,) = outcome(start(sandbox, public, "-"))
     public.chmod(0o777)
     (again,) = outcome(start(sandbox, public, "nobody"))
@@ -282,7 +282,7 @@ def test_a_picture_that_somebody_else_stored_is_good_enough(sandbox, public):
 
 
 async def test_references_in_messages_are_all_that_a_failure_needs(face, model, tmp_path):
-    """A program that starts anew finds the picture of a failed run by the message alone."""
+    """A program that starts anew finds the image of a failed run by the message alone."""
     (tmp_path / "file").write_text("in the way")
     answer = model.invoke(CAT)
     await face.call(

@@ -103,10 +103,10 @@ def test_a_short_script_ends_without_a_word(sandbox, tmp_path):
             "import asyncio\n"
             "from langchain_mistral_imagegen import ChatMistralConversations, create_image_graph\n"
             f"model = ChatMistralConversations(base_url={sandbox.url!r}, api_key='k')\n"
-            "graph = create_image_graph(model, image_store='pictures').compile()\n"
+            "graph = create_image_graph(model, image_store='images').compile()\n"
             f"print(len(asyncio.run(graph.ainvoke({ASKED!r}))['images']))\n"
         )
         done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
         gc.collect()
     assert (done.stdout, done.stderr) == ("1\n", "")
-    assert Path("pictures").is_dir()
+    assert Path("images").is_dir()

@@ -108,7 +108,7 @@ async def test_progress_is_seen_while_it_draws(face, model, sandbox):
     assert not any(chunk.tool_calls or chunk.tool_call_chunks for chunk in chunks)
 
 
-async def test_the_first_chunk_comes_before_the_picture_is_done(model, sandbox):
+async def test_the_first_chunk_comes_before_the_image_is_done(model, sandbox):
     sandbox.behave(Behavior(pace=0.05))
     now, prompt = asyncio.get_running_loop().time, "Generate an orange cat in an office."
     arrivals = [(now(), chunk) async for chunk in model.astream(prompt)]

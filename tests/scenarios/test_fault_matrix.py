@@ -188,7 +188,7 @@ def name_of(error, operation):
     if isinstance(error, errors.OutcomeUnknownError):
         return "OutcomeUnknownError"
     if isinstance(error, errors.InvalidImageError) and operation == "download":
-        return "InvalidResponseError"  # what is read there is a picture
+        return "InvalidResponseError"  # what is read there is an image
     return type(error).__name__ if error else ""
 
 

@@ -156,7 +156,7 @@ async def test_langchains_rate_limiter_is_asked(face, make_model):
     assert Counting.asked == 2
 
 
-async def test_a_cached_picture_is_not_paid_for_again(face, make_model, sandbox):
+async def test_a_cached_image_is_not_paid_for_again(face, make_model, sandbox):
     model = make_model(cache=InMemoryCache())
     answers = [await face.call(model, "invoke", CAT) for _ in range(2)]
     assert sandbox.paid == 1

@@ -76,7 +76,7 @@ async def saver(request, face):
 def threads(face, make_model, sandbox, saver, tmp_path):
     builder = StateGraph(ImageState)
     builder.add_node(
-        "draw", ConversationNode(make_model(streaming=True, timeout=2), image_store=str(tmp_path / "pictures"))
+        "draw", ConversationNode(make_model(streaming=True, timeout=2), image_store=str(tmp_path / "images"))
     )
     builder.add_edge(START, "draw")
     builder.add_edge("draw", END)

@@ -75,7 +75,7 @@ def victim(hostile, make_model):
 
 @pytest.fixture
 def store(tmp_path):
-    return FsspecImageStore(str(tmp_path / "pictures"))
+    return FsspecImageStore(str(tmp_path / "images"))
 
 
 def file(file_id: str, name: str = "image_generated_0") -> dict[str, str]:
@@ -107,7 +107,7 @@ REFUSED = {
     "nothing": (Answer(), "'bad' is not an image"),
     "a gzip file": (Answer([BOMB]), "'bad' is not an image"),
     "endless zeros": (Answer(itertools.repeat(ZEROS)), "'bad' is larger than the 4,194,304 bytes allowed"),
-    "an endless picture": (Answer(itertools.chain([PNG], itertools.repeat(ZEROS))), "'bad' is larger than"),
+    "an endless image": (Answer(itertools.chain([PNG], itertools.repeat(ZEROS))), "'bad' is larger than"),
     "a gzip bomb": (Answer([BOMB], headers=GZIP), "/files/bad/content: the body is encoded as 'gzip'"),
     "a bomb in a bomb": (
         Answer([gzip.compress(BOMB)], headers={"content-encoding": "gzip, gzip"}),
@@ -119,7 +119,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_what_is_no_picture_is_marked_in_bounded_memory_and_its_siblings_are_stored(
+async def test_what_is_no_image_is_marked_in_bounded_memory_and_its_siblings_are_stored(
     face, hostile, victim, store, name
 ):
     answer, reason = REFUSED[name]
@@ -134,12 +134,12 @@ async def test_what_is_no_picture_is_marked_in_bounded_memory_and_its_siblings_a
     bad, good = update["images"]["bad"], update["images"]["good"]
     assert (bad["status"], good["status"]) == ("failed", "stored")
     assert re.search(reason, bad["error"])
-    assert written(store) == [f"pictures/{good['key']}"]
+    assert written(store) == [f"images/{good['key']}"]
     assert len(hostile.asked) == 2
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         (png_of(100_000, 100_000), None),
         (png_of(8, 8, png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(300 * MEGABYTE)))), None),
@@ -159,8 +159,8 @@ async def test_what_is_no_picture_is_marked_in_bounded_memory_and_its_siblings_a
         "JPEG without header",
     ],
 )
-async def test_of_a_picture_only_the_header_is_read(face, hostile, victim, store, picture):
-    data, size = picture
+async def test_of_an_image_only_the_header_is_read(face, hostile, victim, store, image):
+    data, size = image
     hostile.answers = {"/v1/files/f/content": Answer([data])}
     images = {}
 
@@ -186,7 +186,7 @@ async def test_a_file_s_name_is_never_a_path(face, hostile, victim, store):
     update = await face.call(ToolFileNode(image_store=store, model=victim), "invoke", answer_with(*blocks))
     assert {ref["status"] for ref in update["images"].values()} == {"stored"}
     assert [ref["file_name"] for ref in update["images"].values()] == NAMES
-    assert written(store) == [f"pictures/{update['images']['f0']['key']}"]
+    assert written(store) == [f"images/{update['images']['f0']['key']}"]
 
 
 @given(st.sampled_from(NAMES) | st.text())
@@ -325,16 +325,16 @@ async def test_a_given_client_does_not_follow_redirects_either(face, hostile, ma
 
 
 async def test_a_signed_url_s_redirect_is_not_followed_and_no_key_is_sent(face, hostile, victim, sandbox, store):
-    url = f"{hostile.url}/picture.jpg?sig=SECRET"
+    url = f"{hostile.url}/image.jpg?sig=SECRET"
     text = {"type": "message.output", "id": "m", "content": f"![cat]({url})"}
     body = httpx.Response(200, json={"conversation_id": "c", "outputs": [text]}).content
     redirect = Answer(status=302, headers={"location": f"{sandbox.url}/v1/files"})
-    hostile.answers = {"/v1/conversations": Answer([body]), "/picture.jpg": redirect}
+    hostile.answers = {"/v1/conversations": Answer([body]), "/image.jpg": redirect}
     answer = await face.call(victim, "invoke", "x")
     update = await face.call(ToolFileNode(image_store=store, model=victim), "invoke", {"messages": [answer]})
     assert update["images"]["m"]["status"] == "failed"
     assert "SECRET" not in repr(update)
-    assert hostile.asked == ["/v1/conversations", "/picture.jpg?sig=SECRET"]
+    assert hostile.asked == ["/v1/conversations", "/image.jpg?sig=SECRET"]
     assert "authorization" not in hostile.headers[1]
     assert sandbox.requests == []
 

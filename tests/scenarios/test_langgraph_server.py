@@ -69,7 +69,7 @@ def environment_of(sandbox) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_picture_is_drawn_once_told_and_served(sandbox, tmp_path):
+def test_an_image_is_drawn_once_told_and_served(sandbox, tmp_path):
     folder, environment = tmp_path / "recipe", environment_of(sandbox)
     shutil.copytree(RECIPE, folder)
     with development_server(folder, environment) as (url, log):
@@ -84,8 +84,8 @@ def test_a_picture_is_drawn_once_told_and_served(sandbox, tmp_path):
         assert (done.returncode, done.stderr) == (0, ""), log.read_text()
         *events, shown, hashed = done.stdout.splitlines()
     assert events == [f"mistral.image.{kind}" for kind in ("generating", "generated", "download", "stored")]
-    (picture,) = folder.rglob("*.jpg")
-    digest = hashlib.sha256(picture.read_bytes()).hexdigest()
+    (image,) = folder.rglob("*.jpg")
+    digest = hashlib.sha256(image.read_bytes()).hexdigest()
     assert shown == f"{url}/images/{digest[:2]}/{digest}.jpg image/jpeg 1024x768 pixels"
     assert hashed == f"sha256 {digest}"
     assert sandbox.paid == 1

@@ -295,7 +295,7 @@ logging.getLogger("asyncio").setLevel("ERROR")  # imports are slow callbacks
 from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore
 from langchain_mistral_imagegen._messages.references import images_of
 model = ChatMistralConversations(base_url=sys.argv[1], api_key="k")
-store = FsspecImageStore("pictures")
+store = FsspecImageStore("images")
 """
 SYNC = """
 def turn():

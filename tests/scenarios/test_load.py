@@ -38,7 +38,7 @@ def grown() -> Callable[[], float]:
 
 
 def paid(url: str) -> int:
-    """Count the conversations at the sandbox; each has one picture."""
+    """Count the conversations at the sandbox; each has one image."""
     query = {"page_size": "100000"}
     return len(httpx.get(f"{url}/v1/conversations", params=query, headers={"authorization": "Bearer k"}).json())
 

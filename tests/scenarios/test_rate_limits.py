@@ -1,4 +1,4 @@
-"""The picture tool's own quota, with minutes of 0.6 seconds: the sandbox's clock runs a hundred times faster."""
+"""The image tool's own quota, with minutes of 0.6 seconds: the sandbox's clock runs a hundred times faster."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sandbox():
 
 
 @pytest.mark.slow
-async def test_fifty_pictures_with_ten_a_minute_are_all_drawn_and_paid_once(face, make_model, sandbox, short_minutes):
+async def test_fifty_images_with_ten_a_minute_are_all_drawn_and_paid_once(face, make_model, sandbox, short_minutes):
     """Four at a time: each minute at most these four are refused, and then they wait."""
     config = RunnableConfig(max_concurrency=4)
     answers = await face.call(make_model(), "batch", PROMPTS, config)

@@ -1,4 +1,4 @@
-"""The key, signed URLs and pictures stay where they belong, whatever is done and whatever fails.
+"""The key, signed URLs and images stay where they belong, whatever is done and whatever fails.
 
 Canaries are planted, everything is done with all logs at DEBUG and tracing on, and all that came out is searched: logs,
 traces, output, files, and every result and error in all the ways in which it can be shown. Of an error that is also
@@ -51,7 +51,7 @@ from langchain_mistral_imagegen.tracing import ImageTracer
 KEY = "canary-4f1d9b"
 HEADER = "canary-of-a-gateway"
 SIGNATURE = "canary-of-an-url"
-HEAD = draw_image("any")[:60]  # all pictures of the sandbox begin alike
+HEAD = draw_image("any")[:60]  # all images of the sandbox begin alike
 PICTURE = [HEAD, base64.b64encode(HEAD), repr(HEAD)[2:-1].encode()]
 CAT = "Generate an orange cat in an office."
 THREAD = {"configurable": {"thread_id": "1"}}
@@ -166,7 +166,7 @@ def leaks(wanted: list[bytes], *things: Any) -> list[str]:
 
 
 def files_below(folder: Path) -> list[bytes]:
-    """Read all files but the pictures."""
+    """Read all files but the images."""
     return [path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".jpg"]
 
 
@@ -176,7 +176,7 @@ class World:
     def __init__(self, face: Any, sandbox: Sandbox, folder: Path, make_model: Any) -> None:
         self.face, self.sandbox, self.folder, self.make = face, sandbox, folder, make_model
         self.model = self.make_model()
-        self.store = FsspecImageStore(str(folder / "pictures"))
+        self.store = FsspecImageStore(str(folder / "images"))
 
     def make_model(self, **settings: Any) -> ChatMistralConversations:
         given = {"api_key": KEY, "default_headers": {"x-gateway": HEADER}, "max_retries": 0}
@@ -260,7 +260,7 @@ async def using_the_api(world):
     return [answer, agent, *[Shown(await world.face.run(world.model, flow)) for flow in flows]]
 
 
-async def tracing_pictures(world):
+async def tracing_images(world):
     """With the store at a public URL, which is none of the secrets."""
     graph = create_image_graph(world.model, image_store=world.store).compile()
     tracer = ImageTracer(public_url="https://example.com/images")
@@ -285,7 +285,7 @@ async def using_the_command(world):
 
 OPERATIONS = [
     invoking, streaming, batching, downloading, completing, structuring, using_the_tool, running_a_graph,
-    streaming_a_graph, tracing_pictures, using_the_api, using_the_command,
+    streaming_a_graph, tracing_images, using_the_api, using_the_command,
 ]  # fmt: skip
 
 
@@ -329,7 +329,7 @@ FAILURES = {
     "a download redirected": [URL, Behavior(on="download", status=302, headers=ELSEWHERE)],
     "a signed URL expired": [Behavior(shape="url", expired=True), Behavior(on="download", expired=True)],
     "a file cut": [Behavior(on="download", cut_after=10_000)],
-    "not a picture": [Behavior(file_bytes=b"<html>" + HEAD)],
+    "not an image": [Behavior(file_bytes=b"<html>" + HEAD)],
 }
 
 
@@ -408,7 +408,7 @@ WRONG_INPUT = [
 
 
 @pytest.mark.parametrize("block", WRONG_INPUT, ids=" ".join)
-async def test_errors_do_not_quote_pictures_that_were_passed_in(face, sandbox, make_model, block):
+async def test_errors_do_not_quote_images_that_were_passed_in(face, sandbox, make_model, block):
     (result,) = await caught(asking(face, make_model(api_key=KEY), [HumanMessage([block])]))
     errors = chain(result) if isinstance(result, Exception) else []
     assert leaks(canaries(sandbox), *(way(error) for error in errors for way in (repr, str))) == []

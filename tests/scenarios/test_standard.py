@@ -64,7 +64,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[None]:
     with Sandbox() as sandbox, pytest.MonkeyPatch.context() as patch:
         Server.url, Server.key = sandbox.url, "sandbox-key"
         Server.agent = sandbox.agents.create({"model": "mistral-medium-latest", "name": "Standard"})["id"]
-        # The pictures and documents that some tests fetch from public servers.
+        # The images and documents that some tests fetch from public servers.
         patch.setattr(
             httpx, "get", lambda url, **_: httpx.Response(200, content=b"%PDF-1.4" if "pdf" in url else PIXEL)
         )
@@ -148,7 +148,7 @@ class TestToolUnit(ToolParameters, ToolsUnitTests):
 
 
 class TestTool(ToolParameters, ToolsIntegrationTests):
-    """Draws pictures: four of them, when it runs against Mistral."""
+    """Draws images: four of them, when it runs against Mistral."""
 
 
 def test_the_classes_override_nothing_but_what_no_other_package_can_pass() -> None:

@@ -70,7 +70,7 @@ class Worker:
 
 @pytest.fixture
 def store(tmp_path):
-    return FsspecImageStore(str(tmp_path / "pictures"))
+    return FsspecImageStore(str(tmp_path / "images"))
 
 
 @pytest.fixture(params=["pydantic", "default"])
@@ -85,7 +85,7 @@ def worker(request, face, model, store):
     return Worker(builder, pydantic_data_converter if request.param == "pydantic" else DataConverter.default)
 
 
-async def test_a_turn_with_a_large_picture_stays_small(worker, sandbox, store):
+async def test_a_turn_with_a_large_image_stays_small(worker, sandbox, store):
     sandbox.behavior = Behavior(on="any", file_size=1_500_000)
     state = await worker.turn({"messages": [QUESTION], "images": {}}, "a")
     (ref,) = state["images"].values()

@@ -1,4 +1,4 @@
-"""Several workers on one queue in PostgreSQL, one of them killed: every picture is stored once and paid for once."""
+"""Several workers on one queue in PostgreSQL, one of them killed: every image is stored once and paid for once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def first_in(sandbox: Sandbox, moment: str) -> Any:
 @pytest.mark.parametrize("moment", ["in the call", "in the download"])
 @pytest.mark.parametrize("program", ["postgres_workers", "async_worker"])
 @pytest.mark.parametrize("attempt", range(2))
-def test_each_picture_is_paid_for_once(postgres, sandbox, make_model, moment, program, attempt):
+def test_each_image_is_paid_for_once(postgres, sandbox, make_model, moment, program, attempt):
     sandbox.behavior = Behavior(on="any", file_size=300_000)
     sandbox.behave(Behavior(delay=3) if moment == "in the call" else Behavior(on="download", pace=1))
     postgres_workers.fill(postgres, *ANIMALS)

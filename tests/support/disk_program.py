@@ -1,6 +1,6 @@
-"""A program that draws a picture and stores it with less rights or room than the tests have.
+"""A program that draws an image and stores it with less rights or room than the tests have.
 
-Usage: disk_program.py URL FOLDER RESTRICTION; prints what became of the pictures, as JSON.
+Usage: disk_program.py URL FOLDER RESTRICTION; prints what became of the images, as JSON.
 """
 
 from __future__ import annotations

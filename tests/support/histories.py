@@ -14,7 +14,7 @@ def last_way(sandbox) -> str:
 
 
 def remote(sandbox, answer) -> list:
-    """Return the remote history in short: who said what, which tools ran, which pictures there are."""
+    """Return the remote history in short: who said what, which tools ran, which images there are."""
     return [fact for entry in sandbox.entries(answer.response_metadata["conversation_id"]) for fact in facts(entry)]
 
 
