@@ -5,7 +5,6 @@ Text is shown as plain text, not as Markdown: a model's text should not make a b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
@@ -13,13 +12,14 @@ from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_
 from langchain_core.messages.ai import add_ai_message_chunks
 
 from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._protocol.signed_urls import replace_image_links
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.events import PREFIX, ImageEvent
-from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, GeneratedImage
+from langchain_mistral_imagegen.images import GeneratedImage
 
-_LINK = re.compile(rf"!\[[^\]]*\]\({IMAGE_URI_SCHEME}[^)]*\)")
+_GROWTH = 1.01  # of a text, before it is shown anew: each time takes as long as all of the text
 
 
 @overload
@@ -144,12 +144,14 @@ class _Line:
 
 def _read(chunks: Iterable[AIMessageChunk], line: _Line) -> AIMessage:
     read: list[AIMessageChunk] = []
-    text, activity = "", ""
+    text, activity, shown = "", "", (0, "")
     for chunk in chunks:
         read.append(chunk)
         text += chunk.text
         activity = _activity(chunk) or ("" if chunk.text else activity)
-        line.show_text(_readable(text), activity)
+        if len(text) > shown[0] * _GROWTH or activity != shown[1]:
+            line.show_text(_readable(text), activity)
+            shown = len(text), activity
     if not read:
         raise InvalidInputError("There is nothing to show: the stream has no chunks")
     message = message_chunk_to_message(add_ai_message_chunks(*read))
@@ -164,7 +166,7 @@ def _activity(chunk: AIMessageChunk) -> str:
 
 def _readable(text: str) -> str:
     """Remove the links to images, which are shown themselves."""
-    return _LINK.sub("", text).strip()
+    return replace_image_links(text, lambda *_: "").strip()
 
 
 def _parts(message: AIMessage, images: Mapping[str, GeneratedImage]) -> Iterator[_Text | GeneratedImage]:

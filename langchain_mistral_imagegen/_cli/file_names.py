@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 _MAX_LENGTH = 60
+_READ = 1000  # characters of a prompt; normalizing many combining marks takes quadratic time
 _REQUEST = re.compile(
     r"""^(?:please\s+|can\ you\s+|could\ you\s+|s'il\ (?:te|vous)\ pla[iî]t,?\s+|bitte\s+|por\ favor\s+)*
     (?:generate|draw|create|make|paint|render|illustrate|show|imagine|sketch
@@ -24,7 +25,8 @@ def slug(prompt: str) -> str:
 
     "Generate an orange cat in an office." becomes `orange-cat-in-an-office`; if nothing is left, `image`.
     """
-    gist = _REQUEST.sub("", prompt.strip()) or prompt
+    prompt = prompt.strip()[:_READ]
+    gist = _REQUEST.sub("", prompt) or prompt
     ascii_text = unicodedata.normalize("NFKD", gist).encode("ascii", "ignore").decode().lower()
     words = "-".join(re.findall(r"[a-z0-9]+", ascii_text))
     if len(words) > _MAX_LENGTH:

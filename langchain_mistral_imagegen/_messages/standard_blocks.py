@@ -6,7 +6,7 @@ https://docs.langchain.com/oss/python/langchain/messages#standard-content-blocks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -169,22 +169,25 @@ _PARTIAL_TRANSLATIONS = {**_TRANSLATIONS, "tool.execution": _tool_call_chunk, "f
 def _translate(content: Any, translations: dict[str, Callable[[Block], Iterator[Block]]]) -> list[Block]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
-    blocks: list[Block] = []
-    for part in content:
-        block = {"type": "text", "text": part} if isinstance(part, str) else part
-        translate = translations.get(block.get("type", ""), _other)
-        for new in translate(block):
-            _add(blocks, new)
-    return blocks
+    parts = ({"type": "text", "text": part} if isinstance(part, str) else part for part in content)
+    translated = (new for block in parts for new in translations.get(block.get("type", ""), _other)(block))
+    return _with_citations(translated)
 
 
-def _add(blocks: list[Block], new: Block) -> None:
-    cites = "annotations" in new and "index" in new and not new["text"]
-    text = next((block for block in blocks if cites and block.get("index") == new["index"]), None)
-    if text is None:
-        blocks.append(new)
-    else:
-        text["annotations"] = [*text.get("annotations", ()), *new["annotations"]]
+def _with_citations(blocks: Iterable[Block]) -> list[Block]:
+    """Join each citation to the text that cites, which is the first block with its index."""
+    joined: list[Block] = []
+    texts: dict[Any, Block] = {}
+    for block in blocks:
+        cites = "annotations" in block and not block["text"]
+        if cites and (text := texts.get(block.get("index"))):
+            text.setdefault("annotations", []).extend(block["annotations"])
+            continue
+        new = {**block, "annotations": [*block["annotations"]]} if "annotations" in block else block
+        if new["type"] == "text" and "index" in new:
+            texts.setdefault(new["index"], new)
+        joined.append(new)
+    return joined
 
 
 def translate_message(message: AIMessage) -> list[ContentBlock]:

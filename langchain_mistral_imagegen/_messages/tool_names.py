@@ -30,6 +30,7 @@ RESERVED = frozenset(
 """Names that Mistral's own tools and their functions have."""
 _PREFIX = "local_"
 _MAX_LENGTH = 64
+_PREFIXES = re.compile(rf"\A(?:{_PREFIX})+")
 _ALLOWED = re.compile(rf"[a-zA-Z0-9_-]{{1,{_MAX_LENGTH}}}")
 _REFUSED = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -55,9 +56,7 @@ def from_wire(name: str) -> str:
 
 def _without_prefixes(name: str) -> str:
     # A function may be called "local_web_search" by its author; it is sent with one prefix more.
-    while name.startswith(_PREFIX):
-        name = name.removeprefix(_PREFIX)
-    return name
+    return _PREFIXES.sub("", name)
 
 
 class ToolNames:

@@ -13,13 +13,17 @@ from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
 _REST = r"(?:[^\s<>\"'()\[\]{}|\\^`]|\\u0026)"  # `\u0026` is how some JSON writers escape `&`
 _URL = re.compile(rf"https?://{_REST}+", re.IGNORECASE)
-_GROWING = re.compile(rf"https?://{_REST}*(?:\\u?0{{0,2}}2?)?", re.IGNORECASE)
+_ESCAPE_BEGINS = r"(?:\\u?0{0,2}2?)?"
+_GROWING = re.compile(rf"https?://{_REST}*+{_ESCAPE_BEGINS}", re.IGNORECASE)
+_GROWS = re.compile(rf"{_REST}*+{_ESCAPE_BEGINS}", re.IGNORECASE)
 _BEGINNING = re.compile(r"(?:h|ht|htt|https?|https?:/?)\Z", re.IGNORECASE)
+_LETTERS_OF_BEGINNING = "htpsHTPS\u017f:/"  # U+017F is an `s` to a search that ignores case
 _SIGNATURE = re.compile(r"(?:[?&;]|\\u0026)(?:sig|signature|x-amz-signature|x-goog-signature|token)=", re.IGNORECASE)
 _REMEMBERED = 1000  # URLs; the oldest is forgotten first, and has most likely expired by then
 _BLOB_HOST = re.compile(r"mistral[a-z0-9-]*\.blob\.core\.windows\.net")
-_IMAGE_URI = re.compile(re.escape(IMAGE_URI_SCHEME) + r"([\w.:-]*\w)")
-_IMAGE_LINK = re.compile(rf"!?\[([^\[\]]*)\]\(\s*<?{_IMAGE_URI.pattern}[^()]*\)|<?{_IMAGE_URI.pattern}>?")
+# Possessive, so that a text which never ends a link takes linear time.
+_IMAGE_URI = re.compile(re.escape(IMAGE_URI_SCHEME) + r"((?:[.:-]*+\w++)++)")
+_IMAGE_LINK = re.compile(rf"!?\[([^\[\]]*+)\]\(\s*+<?{_IMAGE_URI.pattern}[^()]*+\)|<?{_IMAGE_URI.pattern}>?")
 
 
 def is_signed(url: str) -> bool:
@@ -76,7 +80,7 @@ class SignedUrls:
     def redact(self, value: Any, entry_id: str) -> Any:
         """Return a JSON value with every signed URL in it replaced."""
         if isinstance(value, str):
-            return _URL.sub(lambda found: self._replace(found[0], entry_id), value)
+            return value if "://" not in value else _URL.sub(lambda found: self._replace(found[0], entry_id), value)
         if isinstance(value, dict):
             return {name: self.redact(part, entry_id) for name, part in value.items()}
         if isinstance(value, (list, tuple)):
@@ -106,22 +110,45 @@ def _unfinished(text: str) -> int:
     return next(growing, beginning.start() if beginning else len(text))
 
 
+def _may_hold_url(text: str) -> bool:
+    return "://" in text or text[-1:] in _LETTERS_OF_BEGINNING
+
+
 class TextStream:
     """Redacts a text that arrives in pieces; what may become a signed URL is held back until it is complete."""
 
     def __init__(self, urls: SignedUrls, entry_id: str) -> None:
         self._urls = urls
         self._entry_id = entry_id
-        self._held = ""
+        self._held: list[str] = []
+        self._is_url = False  # or it holds only the beginning of `https://`
+        self._escape = ""  # the end of what is held, if it may be the beginning of an escape
 
     def feed(self, piece: str) -> str:
         """Add a piece and return the text that is certain by now."""
-        text = self._held + piece
-        cut = _unfinished(text)
-        self._held = text[cut:]
-        return str(self._urls.redact(text[:cut], self._entry_id))
+        if not self._held:
+            return self._cut(piece) if _may_hold_url(piece) else piece
+        if self._is_url and (grown := _GROWS.fullmatch(self._escape + piece)):
+            # Not searched again: a long URL in small pieces would take quadratic time.
+            self._hold(piece, grown[0])
+            return ""
+        return self._cut("".join(self._held) + piece)
 
     def flush(self) -> str:
         """Return the rest, after the last piece."""
-        rest, self._held = self._held, ""
+        rest = "".join(self._held)
+        self._held.clear()
         return str(self._urls.redact(rest, self._entry_id))
+
+    def _cut(self, text: str) -> str:
+        cut = _unfinished(text)
+        self._held.clear()
+        if held := text[cut:]:
+            self._is_url = "://" in held
+            self._hold(held, held)
+        return str(self._urls.redact(text[:cut], self._entry_id))
+
+    def _hold(self, piece: str, end: str) -> None:
+        self._held.append(piece)
+        start = end.rfind("\\", -len(r"\u002"))
+        self._escape = "" if start < 0 else end[start:]

@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
 _MAX_EVENT = 16 * 1024 * 1024  # bytes
+_BLANK = (b"", b"\r")
+_EMPTY_LINE = 40  # bytes that a line takes in memory besides its text
 
 
 class EventStreamDecoder:
     """Splits a body into events; comments, names and ids are ignored (the data has its type)."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()  # of a line without its end
         self._data: list[bytes] = []
+        self._size = 0  # of the data
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yield the data of every event that `piece` completes.
@@ -25,21 +28,27 @@ class EventStreamDecoder:
         Raises:
             InvalidResponseError: If an event has no end.
         """
-        *lines, self._rest = (self._rest + piece).split(b"\n")
-        for line in lines:
-            yield from self._line(line.removesuffix(b"\r"))
-        if len(self._rest) + sum(map(len, self._data)) > _MAX_EVENT:
+        *lines, rest = piece.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._rest) + lines[0]
+            self._rest.clear()
+        self._rest += rest
+        yield from self._events(lines)
+        if len(self._rest) + self._size > _MAX_EVENT:
             raise InvalidResponseError(f"The server sent an event larger than {_MAX_EVENT:,} bytes")
 
     def flush(self) -> Iterator[bytes]:
         """Yield the last event, which may lack its blank line, after the body has ended."""
-        rest, self._rest = self._rest, b""
-        yield from self._line(rest.removesuffix(b"\r"))
-        yield from self._line(b"")
+        rest = bytes(self._rest)
+        self._rest.clear()
+        yield from self._events([rest, b""])
 
-    def _line(self, line: bytes) -> Iterator[bytes]:
-        if line.startswith(b"data:"):
-            self._data.append(line[5:].removeprefix(b" "))
-        elif not line and self._data:
-            data, self._data = b"\n".join(self._data), []
-            yield data
+    def _events(self, lines: list[bytes]) -> Iterator[bytes]:
+        for line in lines:
+            if line.startswith(b"data:"):
+                data = line[5:].removesuffix(b"\r").removeprefix(b" ")
+                self._data.append(data)
+                self._size += len(data) + _EMPTY_LINE
+            elif self._data and line in _BLANK:
+                yield self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                self._data, self._size = [], 0

@@ -10,7 +10,8 @@ import re
 _HEX = "[0-9a-f]"
 _FIRST, _SECOND = rf"\\ud[89ab]{_HEX}{{2}}", rf"\\ud[c-f]{_HEX}{{2}}"
 _ESCAPES = re.compile(rf"{_FIRST}{_SECOND}|(?P<lone>{_FIRST}|{_SECOND})|\\.", re.IGNORECASE | re.DOTALL)
-_WHOLE = rf"[^\\]|\\[^u]|\\u(?!d[89ab]){_HEX}{{4}}"
+# An escape that is malformed is whole, too: waiting for its end would hold back all that follows.
+_WHOLE = rf"[^\\]|\\[^u]|\\u(?!d[89ab]){_HEX}{{4}}|\\u{_HEX}{{0,3}}(?=[^0-9a-f])"
 _COMPLETE = re.compile(rf"(?:{_WHOLE}|{_FIRST}(?={_WHOLE}|{_FIRST}))*+", re.IGNORECASE)
 
 
