@@ -22,7 +22,7 @@ from PIL import Image
 from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, ImageStore, images_of
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError, InvalidInputError
 from langchain_mistral_imagegen.stores import ListableStore, image_store
-from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
+from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address, longer_names
 
 REF = {"id": "f", "status": "remote", "file_id": "f", "error": "before"}
 
@@ -222,7 +222,7 @@ def test_a_byte_store_of_langchain_will_do():
 TORN = """
 import sys
 from langchain_mistral_imagegen import FsspecImageStore
-from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
+from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address, longer_names
 file = IncomingImage(FsspecImageStore(sys.argv[1], eval(sys.argv[2])), {"id": "f", "status": "remote"}, 10**9)
 file.restart()
 file.write(bytes.fromhex("ffd8ff"))
@@ -310,3 +310,21 @@ async def test_the_chat_model_stores_images_below_a_path_and_refuses_what_is_no_
     assert (tmp_path / "images" / ref["key"]).exists()
     with pytest.raises(InvalidInputError, match="image_store=42 is no place for images"):
         await face.call(model, "store_images", refs, 42)
+
+
+def test_a_name_that_another_image_has_gets_more_digits_of_the_hash(store, tmp_path):
+    name = f"cat-{DIGEST[:6]}"
+    (tmp_path / "other").write_bytes(b"another image")
+    store.put(tmp_path / "other", name + ".jpg")
+    for _ in range(2):
+        ref = written(store, DATA).finish(lambda digest: f"cat-{digest[:6]}")
+        assert ref["key"] == f"cat-{DIGEST[:8]}.jpg"
+        assert store.get(ref["key"]) == DATA
+    assert store.get(name + ".jpg") == b"another image"
+
+
+def test_names_grow_to_the_whole_hash():
+    longer = list(longer_names("cat-" + DIGEST[:6], DIGEST))
+    assert longer[:2] == ["cat-" + DIGEST[:6], "cat-" + DIGEST[:8]]
+    assert longer[-1] == "cat-" + DIGEST
+    assert next(name for name in longer_names("cat", DIGEST) if name != "cat") == f"cat-{DIGEST[:2]}"

@@ -67,6 +67,10 @@ class BatchCommand:
         with _manifest(self.args.manifest, store) as manifest:
             _check_unchanged(prompts, manifest)
             async with session(self.args, self.report.notice) as connected:
+                if connected.is_sandbox:
+                    _check_free(prompts, manifest)
+                else:
+                    self.report.rescue = "run the command again with --resume"
                 batch = Batch(connected, store, manifest, self.report, resume=self.args.resume)
                 with self.report:
                     try:
@@ -231,6 +235,21 @@ def _check_unchanged(prompts: Sequence[Prompt], manifest: Manifest) -> None:
             raise BadManifestError(
                 f"The id {prompt.id!r} has another prompt in {manifest.path}: choose another id, "
                 "or remove the lines with that id"
+            )
+
+
+def _check_free(prompts: Sequence[Prompt], manifest: Manifest) -> None:
+    """Check that the sandbox gets no prompt that was sent to Mistral: its record would be lost.
+
+    Raises:
+        UsageError: If the manifest has an unfinished result of Mistral.
+    """
+    for prompt in prompts:
+        known = manifest.get(prompt.id)
+        if known and not known.get("sandbox") and known["status"] not in _DONE:
+            raise UsageError(
+                f"{manifest.path} records that {prompt.id!r} was sent to Mistral: set MISTRAL_API_KEY to continue, or "
+                "choose another output with -o for the sandbox"
             )
 
 

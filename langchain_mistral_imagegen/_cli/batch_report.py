@@ -32,6 +32,7 @@ class BatchReport(Report):
     """Prints the paths of new images on standard output, and errors on standard error."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.counts: Counter[str] = Counter()
 
     def started(self, prompts: Sequence[Prompt]) -> None:
@@ -56,6 +57,7 @@ class BatchReport(Report):
             stored: Its images and their paths.
         """
         self.counts[outcome] += 1
+        self.paths += [path for _, path in stored if outcome != "skipped"]
         if outcome in {"failed", "unfinished"}:
             self.failed(
                 f"{prompt.id}: {record.get('error', 'interrupted; run again with --resume to look for the answer')}"
@@ -86,6 +88,7 @@ class JsonBatchReport(BatchReport):
     def ended(self, prompt: Prompt, outcome: str, record: Record, stored: Stored) -> None:
         """See `BatchReport.ended`; an error is part of the object."""
         self.counts[outcome] += 1
+        self.paths += [path for _, path in stored if outcome != "skipped"]
         paths = {ref["id"]: {"path": path} for ref, path in stored}
         images = [{**paths.get(ref["id"], {}), **ref} for ref in record.get("images", ())]
         self._print_json({**record, "images": images, "outcome": outcome, "id": prompt.id})

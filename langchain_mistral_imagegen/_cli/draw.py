@@ -11,15 +11,20 @@ from langchain_core.messages import AIMessage
 
 from langchain_mistral_imagegen._cli.exit_codes import DONE, NO_IMAGE
 from langchain_mistral_imagegen._cli.file_names import image_name
+from langchain_mistral_imagegen._cli.manifest import Status
 from langchain_mistral_imagegen._cli.output import short_path, writable_store
 from langchain_mistral_imagegen._cli.preview import is_previewed, preview
-from langchain_mistral_imagegen._cli.report import Report, report_for
-from langchain_mistral_imagegen._cli.session import session
+from langchain_mistral_imagegen._cli.report import Report, facts_of, report_for
+from langchain_mistral_imagegen._cli.run_record import RunRecord, fetch_command
+from langchain_mistral_imagegen._cli.session import Session, session
+from langchain_mistral_imagegen._conversations.turn import KEY
+from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import MistralImagegenError, OutcomeUnknownError
 from langchain_mistral_imagegen.images import ImageRef
-from langchain_mistral_imagegen.stores import ImageStore
+from langchain_mistral_imagegen.stores import FsspecImageStore
 
 _LOOKUP_SECONDS = 30.0  # how long to look for an answer that did not arrive
 
@@ -41,17 +46,25 @@ class DrawCommand:
         store = writable_store(self.args.output)
         async with session(self.args, self.report.notice) as connected:
             with self.report:
-                return await self._generate(connected.model, store)
+                return await self._generate(connected, store)
 
-    async def _generate(self, model: ChatMistralConversations, store: ImageStore) -> int:
-        answer = await self._answer(model)
-        outcomes = await model.astore_images(
-            images_of(answer),
+    async def _generate(self, connected: Session, store: FsspecImageStore) -> int:
+        record = RunRecord(self.args.prompt, store, connected.is_sandbox)
+        answer = await self._paid_answer(connected, record)
+        images = images_of(answer)
+        record.write_if_possible("drawn" if images else "text", images=images, **facts_of(answer))
+        outcomes = await connected.model.astore_images(
+            images,
             store,
             name=functools.partial(image_name, self.args.prompt),
             on_bytes=self.report.bytes_received,
         )
         stored: list[ImageRef] = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
+        if len(stored) == len(images):
+            self.report.rescue = ""
+        if images:
+            refs = [attempted(ref, outcome) for ref, outcome in zip(images, outcomes, strict=True)]
+            record.write_if_possible("stored" if len(stored) == len(images) else "drawn", images=refs)
         self.report.finished(answer, [(ref, short_path(store.location(ref["key"]))) for ref in stored])
         if is_previewed(self.args):
             await preview(stored, store)
@@ -60,9 +73,26 @@ class DrawCommand:
                 raise outcome
         return DONE if stored else NO_IMAGE
 
-    async def _answer(self, model: ChatMistralConversations) -> AIMessage:
+    async def _paid_answer(self, connected: Session, record: RunRecord) -> AIMessage:
+        """Send the prompt between two lines of the record."""
+        record.sent()
+        if not connected.is_sandbox:
+            self._name_rescue(record.key)
         try:
-            return await self._request(model)
+            return await self._answer(connected.model, record.key)
+        except MistralImagegenError as error:
+            status: Status = "failed" if is_unpaid(error) else "asked"
+            record.write_if_possible(status, error=f"{type(error).__name__}: {error}")
+            if status == "failed":
+                self.report.rescue = ""
+            raise
+
+    def _name_rescue(self, conversation: str) -> None:
+        self.report.rescue = fetch_command(conversation, self.args.output)
+
+    async def _answer(self, model: ChatMistralConversations, key: str) -> AIMessage:
+        try:
+            return await self._request(model, key)
         except OutcomeUnknownError as error:
             wait = min(_LOOKUP_SECONDS, model.timeout)
             self.report.looking(wait)
@@ -74,13 +104,16 @@ class DrawCommand:
             self.report.text_received(answer.text)
             return answer
 
-    async def _request(self, model: ChatMistralConversations) -> AIMessage:
+    async def _request(self, model: ChatMistralConversations, key: str) -> AIMessage:
+        metadata = {KEY: key}
         if self.args.no_stream:
-            answer = await model.ainvoke(self.args.prompt)
+            answer = await model.ainvoke(self.args.prompt, conversation_metadata=metadata)
             self.report.text_received(answer.text)
             return answer
         chunks = []
-        async for chunk in model.astream(self.args.prompt):
+        async for chunk in model.astream(self.args.prompt, conversation_metadata=metadata):
+            if self.report.rescue and (conversation := chunk.response_metadata.get("conversation_id")):
+                self._name_rescue(conversation)
             self.report.chunk_received(chunk)
             chunks.append(chunk)
         return functools.reduce(lambda left, right: left + right, chunks)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from langchain_mistral_imagegen._cli.arguments import parse, refuse
 from langchain_mistral_imagegen._cli.exit_codes import BAD_USAGE, FAILED, INTERRUPTED, UsageError
+from langchain_mistral_imagegen._cli.standard_streams import UnfailingStream, unfailing_streams
 
 if TYPE_CHECKING:
     from langchain_mistral_imagegen._cli.report import Report
@@ -36,15 +36,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments; those of the process by default.
     """
+    with unfailing_streams() as output:
+        try:
+            return _main(argv, output)
+        except SystemExit as end:  # of argparse, after it has printed
+            return FAILED if output.error else int(end.code or 0)
+        except KeyboardInterrupt:  # before there is a command that could report it
+            return INTERRUPTED
+
+
+def _main(argv: Sequence[str] | None, output: UnfailingStream) -> int:
     args = parse(argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a character the console lacks is no reason to stop
     try:
         command = _command(args)
     except ImportError as error:
         refuse(f"{error.name} is not installed: pip install 'langchain-mistral-imagegen[cli]'")
-    return _run(command)
+    code = _run(command)
+    if output.error is None:
+        return code
+    command.report.output_failed(output.error)
+    return code if code in {FAILED, INTERRUPTED} else FAILED
 
 
 def _command(args: argparse.Namespace) -> Command:
@@ -87,16 +98,16 @@ def _run(command: Command) -> int:
     try:
         return asyncio.run(command.run())
     except KeyboardInterrupt:
-        command.report.failed("Interrupted. No partial file was left behind.")
+        command.report.aborted("Interrupted. No partial file was left behind.")
         return INTERRUPTED
     except (UsageError, InvalidInputError) as error:
-        command.report.failed(str(error))
+        command.report.aborted(str(error))
         return BAD_USAGE
     except AuthenticationError as error:
-        command.report.failed(f"{error}; check MISTRAL_API_KEY")
+        command.report.aborted(f"{error}; check MISTRAL_API_KEY")
         return FAILED
     except (MistralImagegenError, OSError) as error:
-        command.report.failed(f"{type(error).__name__}: {error}")
+        command.report.aborted(f"{type(error).__name__}: {error}")
         return FAILED
 
 

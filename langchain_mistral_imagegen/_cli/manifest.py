@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NotRequired, Self, TypedDict, cast, get_args
@@ -56,7 +58,7 @@ def now() -> str:
 
 
 def read_manifest(path: Path) -> dict[str, Record]:
-    """Read a manifest: the last line of each id. An incomplete last line is ignored.
+    """Read a manifest: the last line of each id. A last line that was not written completely is ignored.
 
     Raises:
         BadManifestError: If it cannot be read, or is not a manifest.
@@ -92,7 +94,7 @@ class Manifest:
             self._file.seek(0)
             data = self._file.read()
             self._records = _records(data, self.path)
-            self._file.truncate(data.rfind(b"\n") + 1)
+            self._end_last_line(data)
         except BaseException:
             self._file.close()
             raise
@@ -113,13 +115,17 @@ class Manifest:
         Raises:
             OSError: If it cannot be written.
         """
-        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        written = self._file.write(line)
-        if written != len(line):
-            raise OSError(f"Cannot write all of a line to {self.path}; is the disk full?")
-        os.fsync(self._file.fileno())
+        _add(self._file, record)
         self._records[record["id"]] = record
         return record
+
+    def _end_last_line(self, data: bytes) -> None:
+        """Remove a last line that was not written completely; end one that lost its line break in an editor."""
+        start = data.rfind(b"\n") + 1
+        if _is_torn(data[start:]):
+            self._file.truncate(start)
+        elif data[start:]:
+            self._file.write(b"\n")
 
     def _lock(self) -> None:
         if fcntl is None:
@@ -130,19 +136,56 @@ class Manifest:
             raise BadManifestError(f"Another run is writing {self.path}") from error
 
 
+def append_record(path: Path, record: Record) -> None:
+    """Add a line to a manifest, also while another run writes it. Make the file if it does not exist.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b", buffering=0) as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+        _add(file, record)
+
+
+def _add(file: FileIO, record: Record) -> None:
+    line = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    written = file.write(line)
+    if written != len(line):
+        raise OSError(f"Cannot write all of a line to {file.name!r}; is the disk full?")
+    os.fsync(file.fileno())
+
+
 def _records(data: bytes, path: Path) -> dict[str, Record]:
+    """Read the lines, as an editor may have left them: with a BOM, CRLF, blank lines, or no last line break."""
     found: dict[str, Record] = {}
-    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
-        try:
-            record = read_json(line)
-        except ValueError:
-            record = None
+    *lines, last = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    for number, line in enumerate([*lines, b"" if _is_torn(last) else last], start=1):
+        if not line.strip():
+            continue
+        record = _parsed(line)
         if not _is_record(record):
             raise BadManifestError(
-                f"{path}, line {number}: not a line of a manifest; choose another file with --manifest"
+                f"{path}, line {number}: not a line of a manifest. Correct the line: it may be the only record of an "
+                "image that is paid for"
             )
         found[record["id"]] = cast("Record", record)
     return found
+
+
+def _is_torn(line: bytes) -> bool:
+    """Return whether a process that ended while it wrote left this line; nothing was sent before it was complete."""
+    return line.startswith(b'{"id": "'[: len(line)]) and _parsed(line) is None
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return read_json(line)
+    except ValueError:
+        return None
 
 
 def _is_record(value: Any) -> bool:

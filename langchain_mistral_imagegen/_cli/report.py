@@ -33,7 +33,16 @@ def facts_of(answer: AIMessage) -> dict[str, Any]:
 
 
 class Report:
-    """Prints paths on standard output, and notices and errors on standard error."""
+    """Prints paths on standard output, and notices and errors on standard error.
+
+    Attributes:
+        rescue: The command that fetches what was paid for, while it is not stored; else empty.
+        paths: Where images were stored.
+    """
+
+    def __init__(self) -> None:
+        self.rescue = ""
+        self.paths: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +59,19 @@ class Report:
     def failed(self, reason: str) -> None:
         """Print why there is no image."""
         print(printable(f"mistral-imagegen: {reason}"), file=sys.stderr, flush=True)  # noqa: T201
+
+    def aborted(self, reason: str) -> None:
+        """Print why the command ends, and how to fetch what was paid for."""
+        self.failed(reason)
+        if self.rescue:
+            self.notice(f"To fetch what may be paid for: {self.rescue}")
+
+    def output_failed(self, error: OSError) -> None:
+        """Print that standard output failed, and where the images are; a reader that stops reading is no error."""
+        if self.paths:
+            self.notice(f"Cannot write to standard output: {error.strerror}. Stored: {', '.join(self.paths)}")
+        elif not isinstance(error, BrokenPipeError):
+            self.notice(f"Cannot write to standard output: {error.strerror}.")
 
     def chunk_received(self, chunk: AIMessageChunk) -> None:
         """Take a chunk of the answer."""
@@ -70,9 +92,10 @@ class Report:
 
     def finished(self, answer: AIMessage, stored: Stored) -> None:
         """Print the paths of the images, or the text of an answer without images."""
+        self.paths += [path for _, path in stored]
         if not stored:
             self.print(answer.text)
-        for _, path in stored:
+        for path in self.paths:
             self.print(path)
 
     def print(self, text: str, end: str = "\n") -> None:
@@ -84,6 +107,7 @@ class JsonReport(Report):
     """Prints one JSON object on standard output, also for an error, even if some images were stored."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._result: dict[str, Any] = {}
 
     def __exit__(
@@ -97,8 +121,14 @@ class JsonReport(Report):
         """Print the result with the error that explains why images are missing."""
         self.print(json.dumps({**self._result, "error": reason}))
 
+    def aborted(self, reason: str) -> None:
+        """Print the result with the error and the command that fetches what was paid for."""
+        self._result |= {"rescue": self.rescue} if self.rescue else {}
+        self.failed(reason)
+
     def finished(self, answer: AIMessage, stored: Stored) -> None:
         """Keep the result, to print it at the end."""
+        self.paths += [path for _, path in stored]
         self._result = {"images": [{"path": path, **ref} for ref, path in stored], **facts_of(answer)}
 
 
@@ -106,6 +136,7 @@ class TextReport(Report):
     """Prints text and results on standard output; a spinner and byte counts on standard error, if it is a terminal."""
 
     def __init__(self) -> None:
+        super().__init__()
         console = Console(stderr=True)
         columns = (
             SpinnerColumn(),
@@ -173,6 +204,7 @@ class TextReport(Report):
         self._stop_status()
         stop(self._progress)
         self._end_line()
+        self.paths += [path for _, path in stored]
         for ref, path in stored:
             self.print(path_and_size(ref, path))
         self.print(_usage(answer))

@@ -5,25 +5,29 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from langchain_mistral_imagegen import api
-from langchain_mistral_imagegen._cli.exit_codes import DONE
+from langchain_mistral_imagegen._cli.exit_codes import DONE, UsageError
 from langchain_mistral_imagegen._cli.file_names import image_name
 from langchain_mistral_imagegen._cli.output import short_path, writable_store
 from langchain_mistral_imagegen._cli.preview import is_previewed, preview
 from langchain_mistral_imagegen._cli.report import Report
 from langchain_mistral_imagegen._cli.session import session
 from langchain_mistral_imagegen._cli.transcript import conversation_images, paragraphs
+from langchain_mistral_imagegen._conversations.turn import KEY
 from langchain_mistral_imagegen._protocol.entries import MessageInputEntry, Wire
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import InvalidImageError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
+
+_RUN_KEY = re.compile(r"[0-9a-f]{32}")  # a key of `RunRecord`
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,7 @@ class ShowCommand:
         with ExitStack() as stack:
             store = self._store(stack)
             async with session(self.args, self.report.notice) as connected:
-                print_it = self._conversation if self.args.id.startswith("conv_") else self._file
-                refs, name = await print_it(connected.model)
+                refs, name = await self._shown(connected.model)
                 if store:
                     await self._download(connected.model, refs, name, store)
         return DONE
@@ -50,20 +53,28 @@ class ShowCommand:
             return writable_store(self.args.output)
         return writable_store(stack.enter_context(tempfile.TemporaryDirectory())) if is_previewed(self.args) else None
 
-    async def _conversation(self, model: ChatMistralConversations) -> tuple[list[ImageRef], str]:
-        history = await model.async_client.run(api.conversation_history(self.args.id))
+    async def _shown(self, model: ChatMistralConversations) -> tuple[list[ImageRef], str]:
+        given = self.args.id
+        if given.startswith("conv_"):
+            return await self._conversation(model, given)
+        if _RUN_KEY.fullmatch(given):
+            return await self._conversation(model, await _conversation_of_run(model, given))
+        return await self._file(model)
+
+    async def _conversation(self, model: ChatMistralConversations, conversation_id: str) -> tuple[list[ImageRef], str]:
+        history = await model.async_client.run(api.conversation_history(conversation_id))
         urls = SignedUrls()
         entries = [entry.redacted(urls) for entry in history.entries]
         text = "\n".join(paragraphs(entries))
-        refs = conversation_images(self.args.id, entries)
+        refs = conversation_images(conversation_id, entries)
         if self.args.json:
             sent = [entry.as_sent() for entry in entries]
-            self._print_json({"conversation_id": self.args.id, "entries": sent, "images": refs})
+            self._print_json({"conversation_id": conversation_id, "entries": sent, "images": refs})
         else:
             self.report.print(text)
             if refs and self.args.output is None:
-                self.report.print(f"To download the images: mistral-imagegen show {self.args.id} -o FOLDER")
-        return refs, _first_prompt(history.entries) or self.args.id
+                self.report.print(f"To download the images: mistral-imagegen show {conversation_id} -o FOLDER")
+        return refs, _first_prompt(history.entries) or conversation_id
 
     async def _file(self, model: ChatMistralConversations) -> tuple[list[ImageRef], str]:
         file = await model.async_client.run(api.get_file(self.args.id))
@@ -91,6 +102,18 @@ class ShowCommand:
 
     def _print_json(self, value: object) -> None:
         self.report.print(json.dumps(value))
+
+
+async def _conversation_of_run(model: ChatMistralConversations, key: str) -> str:
+    """Find the conversation of a run that was interrupted before it knew the id.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    for conversation in await model.async_client.run(api.list_conversations(metadata={KEY: key})):
+        if (conversation.metadata or {}).get(KEY) == key:
+            return conversation.id
+    raise UsageError(f"Mistral has no conversation with the key {key}, so nothing was paid for; or it begins only now")
 
 
 def _first_prompt(entries: Sequence[Wire]) -> str:

@@ -25,6 +25,15 @@ def content_address(sha256: str) -> str:
     return f"{sha256[:2]}/{sha256}"
 
 
+def longer_names(name: str, digest: str) -> Iterator[str]:
+    """Yield a name, and then with more and more digits of the hash: two images may have the first ones in common."""
+    yield name
+    known = next((count for count in range(len(digest), 0, -1) if name.endswith(digest[:count])), 0)
+    stem = name[: len(name) - known] if known else f"{name}-"
+    for count in range(known + 2, len(digest) + 1, 2):
+        yield stem + digest[:count]
+
+
 class IncomingImage:
     """An image on its way into a store: takes its bytes as they arrive, hashes them, and puts the image in its place.
 
@@ -84,8 +93,7 @@ class IncomingImage:
         try:
             with self._as_store_error():
                 kind, size = self._inspect(path)
-                key = name(digest) + kind.suffix
-                self._put(path, kind.suffix, key)
+                key = self._put(path, kind.suffix, digest, name(digest))
         finally:
             self.discard()
         stored = ImageRef(id=self._ref["id"], status="stored", key=key, sha256=digest, size_bytes=self._size)
@@ -93,13 +101,30 @@ class IncomingImage:
         kept = {name: value for name, value in self._ref.items() if name != "error"}
         return {**kept, **measured, "mime_type": kind.mime_type}  # type: ignore[typeddict-item]  # `kept` is a part of one
 
-    def _put(self, incoming: Path, suffix: str, key: str) -> None:
+    def _put(self, incoming: Path, suffix: str, digest: str, name: str) -> str:
+        """Put the image under the first name that no other image has, and return its key."""
         # fsspec derives the content type for object stores from the suffix of the local file.
         complete = incoming.rename(incoming.with_name(incoming.name + suffix))
         try:
-            self._store.put(complete, key)
+            for longer in longer_names(name, digest):
+                key = longer + suffix
+                if longer == content_address(digest):
+                    self._store.put(complete, key)
+                    return key
+                if self._holds(key, digest) is None:
+                    self._store.put(complete, key)  # of several writers one wins
+                if self._holds(key, digest):
+                    return key
         finally:
             complete.unlink(missing_ok=True)
+        raise FileExistsError(f"{name!r} and all longer names hold other images")
+
+    def _holds(self, key: str, digest: str) -> bool | None:
+        """Return whether a key holds these bytes; `None` if it does not exist."""
+        try:
+            return hashlib.sha256(self._store.get(key)).hexdigest() == digest
+        except FileNotFoundError:
+            return None
 
     def discard(self) -> None:
         """Remove the temporary file, if there is one, for good."""

@@ -101,9 +101,10 @@ def test_an_answer_that_is_not_found_is_an_error(command, sandbox):
     sandbox.behave(Behavior(status=502))
     done = command("--timeout", "0.5", CAT, server=sandbox)
     assert (done.returncode, sandbox.paid, done.stdout) == (3, 0, "")
-    looking, error = done.stderr.splitlines()
+    looking, error, rescue = done.stderr.splitlines()
     assert looking.startswith("The answer did not arrive. Looking for it")
     assert "OutcomeUnknownError" in error
+    assert re.fullmatch(r"To fetch .*: mistral-imagegen show [0-9a-f]{32} -o generated_images", rescue)
 
 
 def test_quiet_prints_paths_only_and_a_dash_reads_stdin(command, sandbox):
@@ -137,7 +138,7 @@ def test_images_that_are_only_urls_are_saved_too(command, sandbox, shape):
 def test_model_agent_and_output_can_be_chosen(command, sandbox, tmp_path):
     command("--model", "mistral-large-latest", "-o", str(tmp_path / "a" / "b"), CAT, server=sandbox)
     assert sandbox.requests[0].json["model"] == "mistral-large-latest"
-    assert len(list((tmp_path / "a" / "b").iterdir())) == 1
+    assert len(list((tmp_path / "a" / "b").glob("*.jpg"))) == 1
     agent = sandbox.agents.create({"model": "m", "name": "A", "tools": [{"type": "image_generation"}]})
     done = command("--agent-id", agent["id"], "-o", "memory://x", CAT, server=sandbox)
     assert "memory://x/orange-cat-in-an-office-" in done.stdout
@@ -223,7 +224,9 @@ def test_ctrl_c_during_a_download_exits_130_and_leaves_nothing(sandbox, tmp_path
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "No partial file" in errors
-    assert list((tmp_path / "generated_images").iterdir()) == []
+    assert [path.name for path in (tmp_path / "generated_images").iterdir()] == ["manifest.jsonl"]
+    (conversation,) = sandbox.conversations.by_id
+    assert errors.splitlines()[-1].endswith(f"mistral-imagegen show {conversation} -o generated_images")
 
 
 def test_help_says_what_the_exit_codes_mean(command):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from langchain_mistral_imagegen._cli.manifest import BadManifestError, Manifest, read_manifest
+from langchain_mistral_imagegen._cli.manifest import BadManifestError, Manifest, append_record, read_manifest
 
 LINE = {"id": "a", "prompt": "A.", "status": "failed", "time": "2026-01-01T00:00:00+00:00"}
 
@@ -24,7 +24,7 @@ def test_the_last_line_of_an_id_counts_and_none_is_changed(tmp_path):
     assert path.read_bytes().count(b"\n") == 3
 
 
-@pytest.mark.parametrize("cut", [1, 20, 80])
+@pytest.mark.parametrize("cut", [2, 20, 80])
 def test_a_line_that_was_cut_does_not_count_and_is_removed_by_the_next_writer(tmp_path, cut):
     path = tmp_path / "m.jsonl"
     with Manifest(path) as manifest:
@@ -47,11 +47,44 @@ def test_a_line_that_was_cut_does_not_count_and_is_removed_by_the_next_writer(tm
 )  # fmt: skip
 def test_what_is_no_manifest_is_not_written_to(tmp_path, line):
     path = tmp_path / "m.jsonl"
-    path.write_text(f"\n{line}\n" if line == "x" else f"{line}\n")
+    path.write_text(f"{line}\n")
     before = path.read_bytes()
     with pytest.raises(BadManifestError, match="line 1: not a line of a manifest"), Manifest(path):
         pass
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda data: data[:-1],
+        lambda data: b"\xef\xbb\xbf" + data,
+        lambda data: data.replace(b"\n", b"\r\n"),
+        lambda data: b"\n" + data.replace(b"\n", b"\n \n\n"),
+    ],
+    ids=["no last line break", "BOM", "CRLF", "blank lines"],
+)
+def test_what_editors_do_to_it_loses_no_line(tmp_path, edited):
+    path = tmp_path / "m.jsonl"
+    with Manifest(path) as manifest:
+        manifest.write(LINE)
+        manifest.write({**LINE, "status": "text"})
+    path.write_bytes(edited(path.read_bytes()))
+    with Manifest(path) as manifest:
+        assert manifest.get("a")["status"] == "text"
+        manifest.write({**LINE, "id": "b"})
+    append_record(path, {**LINE, "id": "c"})
+    assert {name: one["status"] for name, one in read_manifest(path).items()} == {
+        "a": "text", "b": "failed", "c": "failed",
+    }  # fmt: skip
+
+
+def test_a_broken_line_is_to_be_corrected_not_left_behind(tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"id": "a", "prompt": "A.", oops\n')
+    with pytest.raises(BadManifestError, match="Correct the line: it may be the only record") as caught, Manifest(path):
+        pass
+    assert "another file" not in str(caught.value)
 
 
 def test_two_runs_cannot_write_at_once(tmp_path):
