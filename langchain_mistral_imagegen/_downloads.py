@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypedDict
+from typing import TypeAlias
+
+from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen._protocol.flows import Flow, blocking, download, together
 from langchain_mistral_imagegen.errors import InvalidImageError

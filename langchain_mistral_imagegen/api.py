@@ -18,7 +18,9 @@ Docs: https://docs.mistral.ai/api (beta.agents, beta.conversations, files)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
+
+from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen._protocol import flows
 from langchain_mistral_imagegen._protocol.entries import ConversationHistory, WireT, read_response

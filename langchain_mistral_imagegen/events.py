@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable
-from typing import Literal, NotRequired, TypeAlias, TypedDict
+from typing import Literal, NotRequired, TypeAlias
 
 from langgraph.config import get_stream_writer
+from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen.images import ImageRef
 

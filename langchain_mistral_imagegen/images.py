@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, TypedDict, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, cast
+
+from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen._files import write_file
 from langchain_mistral_imagegen.errors import InvalidImageError

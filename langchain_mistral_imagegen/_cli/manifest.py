@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NotRequired, Self, TypedDict, cast, get_args
+from typing import Any, Literal, NotRequired, Self, cast, get_args
 
 try:
     import fcntl
 except ImportError:  # Windows has no such locks
     fcntl = None  # type: ignore[assignment]
+
+from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen._cli.exit_codes import UsageError
 from langchain_mistral_imagegen._protocol.entries import read_json

@@ -13,6 +13,7 @@ from langgraph.channels import LastValue
 from langgraph.config import get_config
 
 from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.images import ImageRef
 
 if TYPE_CHECKING:
     from langgraph.graph import StateGraph
@@ -67,6 +68,12 @@ class GraphNode(Runnable[Any, Update]):
         for key in self.channels:
             if isinstance(builder.channels.get(key), LastValue | None):
                 raise InvalidInputError(self.missing_channel_message(key))
+        images_key = getattr(self, "images_key", None)
+        if images_key in builder.channels and not _takes_images(builder.channels[images_key]):
+            raise InvalidInputError(
+                f"The graph's state has a channel {images_key!r} that does not take references to images by id; "
+                "annotate it as `ImageState` does, or name another channel with images_key=..."
+            )
         builder.add_node(name, self, **options)
 
     def missing_channel_message(self, key: str) -> str:
@@ -97,6 +104,17 @@ class GraphNode(Runnable[Any, Update]):
     def __getstate__(self) -> dict[str, Any]:
         # Cached stores and models are made again where the node is unpickled, from the environment there.
         return {name: getattr(self, name) for name in self.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+def _takes_images(channel: Any) -> bool:
+    """Return whether a channel merges references by id, after a try with an empty copy of it."""
+    probe: ImageRef = {"id": "probe", "status": "remote"}
+    try:
+        empty = channel.from_checkpoint(channel.checkpoint())
+        empty.update([{"probe": probe}])
+        return dict(empty.get()) == {"probe": probe}
+    except Exception:  # noqa: BLE001  # the user's reducer may raise anything for a value it does not expect
+        return False
 
 
 def has_whole_state() -> bool:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, cast
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END
 from langgraph.types import Command, interrupt
+from typing_extensions import TypedDict
+
+from langchain_mistral_imagegen.langgraph._node import messages_in
 
 
 class ApprovalRequest(TypedDict):
@@ -59,7 +62,7 @@ class ApprovalNode:
 
     def __call__(self, state: Any) -> Command[str]:
         """Ask a human, and go to the node that the decision selects."""
-        question = _last_question(state[self.messages_key])
+        question = _last_question(messages_in(state, self.messages_key))
         request = ApprovalRequest(kind="mistral.image.approval", prompt=str(question.text))
         decision = _read(interrupt(request))
         while isinstance(decision, str):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, get_type_hints
 
 from langchain_core.tools import BaseTool
 from langgraph.graph import END, START, StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.types import RetryPolicy
+from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model, unbound
+from langchain_mistral_imagegen.langgraph._node import part_of
 from langchain_mistral_imagegen.langgraph.approval_node import ApprovalNode
 from langchain_mistral_imagegen.langgraph.conversation_node import ConversationNode
 from langchain_mistral_imagegen.langgraph.state import ImageState
@@ -26,6 +28,7 @@ def create_image_graph(  # noqa: PLR0913  # all but one by name
     tools: Sequence[BaseTool | Callable[..., Any]] = (),
     approve: bool = False,
     state_schema: type[Any] = ImageState,
+    input_schema: type[Any] | None = None,
     messages_key: str = "messages",
     images_key: str = "images",
 ) -> StateGraph[Any]:
@@ -40,7 +43,11 @@ def create_image_graph(  # noqa: PLR0913  # all but one by name
             `$MISTRAL_IMAGEGEN_STORE`.
         tools: Functions that the model may call; they run in the node `tools`.
         approve: Whether a human approves each prompt first (needs a checkpointer).
-        state_schema: `ImageState`, a class that extends it, or any class with the same channels.
+        state_schema: `ImageState`, a class that extends it, or any class with the same channels: a `TypedDict`,
+            pydantic class or dataclass.
+        input_schema: What callers of the graph may pass; by default everything in the state except images, so that
+            clients cannot write references. In a parent graph whose state has images, pass `ImageState` here, too;
+            otherwise images of earlier turns are downloaded again.
         messages_key: Channel of the messages.
         images_key: Channel of the references.
 
@@ -61,7 +68,9 @@ def create_image_graph(  # noqa: PLR0913  # all but one by name
     """
     chat_model: Any = ChatMistralConversations(model=model) if isinstance(model, str) else model
     downloader = conversations_model(unbound(chat_model), "create_image_graph")
-    builder: StateGraph[Any] = StateGraph(state_schema)
+    builder: StateGraph[Any] = StateGraph(
+        state_schema, input_schema=input_schema or _without_channel(state_schema, images_key)
+    )
     policy = RetryPolicy(retry_on=ConversationNode.retry_on)
     with_tools = chat_model.bind_tools(tools) if tools else chat_model
     draw = ConversationNode(with_tools, image_store=image_store, messages_key=messages_key, images_key=images_key)
@@ -76,12 +85,20 @@ def create_image_graph(  # noqa: PLR0913  # all but one by name
     if tools:
         builder.add_node("tools", ToolNode(tools, messages_key=messages_key))
         builder.add_edge("tools", "draw")
-        builder.add_conditional_edges("draw", lambda state: _after(state[messages_key][-1]), ["tools", "download"])
+        builder.add_conditional_edges("draw", lambda state: _after(part_of(state, messages_key)), ["tools", "download"])
     else:
         builder.add_edge("draw", "download")
     builder.add_edge("download", END)
     return builder
 
 
-def _after(answer: Any) -> Literal["tools", "download"]:
-    return "tools" if answer.tool_calls else "download"
+def _without_channel(state_schema: type[Any], key: str) -> type[Any]:
+    hints = get_type_hints(state_schema, include_extras=True)
+    required: frozenset[str] = getattr(state_schema, "__required_keys__", frozenset())
+    fields = {name: hint if name in required else NotRequired[hint] for name, hint in hints.items() if name != key}
+    schema: type[Any] = TypedDict("ImageGraphInput", fields)  # type: ignore[misc]  # made when the program runs
+    return schema
+
+
+def _after(messages: Sequence[Any]) -> Literal["tools", "download"]:
+    return "tools" if messages[-1].tool_calls else "download"

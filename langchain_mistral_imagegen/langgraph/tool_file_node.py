@@ -24,9 +24,10 @@ from langchain_mistral_imagegen.stores._incoming import DEFAULT_MAX_BYTES
 
 @dataclass(frozen=True, kw_only=True)
 class ToolFileNode(GraphNode):
-    """Downloads each image of the messages that is not stored yet, and puts its reference into the state.
+    """Downloads each image of the messages that is not stored yet, and puts all references into the state.
 
-    It finds images in AI messages, in all their forms, and in the artifacts of tool messages. An image that fails is
+    It finds images in AI messages, in all their forms, and in the artifacts of tool messages, where most are stored
+    already: their references are copied into the state. An image that fails is
     marked (`status="failed"`, `error`, `attempts`); the others are stored all the same, and the next run downloads only
     what is missing. Downloads cost nothing, so the node can be repeated freely.
 
@@ -82,32 +83,34 @@ class ToolFileNode(GraphNode):
         Raises:
             InvalidInputError: If the graph's state has no channel `images_key`.
         """
-        missing, emit = self._missing(state), emitter()
-        outcomes = self._downloader.store_images(missing, self._store, **self._options(emit))
-        return self._update(missing, outcomes, emit)
+        found, emit = self._found(state), emitter()
+        outcomes = self._downloader.store_images(_missing(found), self._store, **self._options(emit))
+        return self._update(found, outcomes, emit)
 
     async def arun(self, state: Mapping[str, Any]) -> dict[str, dict[str, ImageRef]]:
         """Download what is missing and return the update of the state; see `run`."""
-        missing, emit = self._missing(state), emitter()
-        outcomes = await self._downloader.astore_images(missing, self._store, **self._options(emit))
-        return self._update(missing, outcomes, emit)
+        found, emit = self._found(state), emitter()
+        outcomes = await self._downloader.astore_images(_missing(found), self._store, **self._options(emit))
+        return self._update(found, outcomes, emit)
 
     @property
     def channels(self) -> Sequence[str]:
         """See `GraphNode.channels`."""
         return [self.images_key]
 
-    def _missing(self, state: Any) -> list[ImageRef]:
-        if has_whole_state() and part_of(state, self.images_key) is None:
+    def _found(self, state: Any) -> list[ImageRef]:
+        known = part_of(state, self.images_key)
+        if (has_whole_state() and known is None) or not isinstance(known, Mapping | None):
             raise InvalidInputError(self.missing_channel_message(self.images_key))
-        return _not_stored(state, self.messages_key, self.images_key)
+        return _new_images(state, self.messages_key, self.images_key)
 
     def _update(
-        self, missing: Sequence[ImageRef], outcomes: Sequence[ImageRef | Exception], emit: Emit
+        self, found: Sequence[ImageRef], outcomes: Sequence[ImageRef | Exception], emit: Emit
     ) -> dict[str, dict[str, ImageRef]]:
-        refs = [attempted(ref, outcome) for ref, outcome in zip(missing, outcomes, strict=True)]
-        for ref in refs:
+        downloaded = [attempted(ref, outcome) for ref, outcome in zip(_missing(found), outcomes, strict=True)]
+        for ref in downloaded:
             emit(outcome_event(ref))
+        refs = [*(ref for ref in found if ref["status"] == "stored"), *downloaded]
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if errors and self.on_error == "raise":
             raise errors[0]
@@ -133,7 +136,7 @@ class ToolFileNode(GraphNode):
 def route_images(
     node: str = "download", *, otherwise: str = END, messages_key: str = "messages", images_key: str = "images"
 ) -> Callable[[Any], list[Send] | str]:
-    """Route each image to a task of its own, so that it has its own retries, time-outs and errors.
+    """Route each new image to a task of its own, so that it has its own retries, time-outs and errors.
 
     Args:
         node: Name of the `ToolFileNode`.
@@ -152,13 +155,20 @@ def route_images(
     """
 
     def path(state: Any) -> list[Send] | str:
-        missing = _not_stored(state, messages_key, images_key)
-        return [Send(node, {images_key: {ref["id"]: ref}}) for ref in missing] or otherwise
+        found = _new_images(state, messages_key, images_key)
+        return [Send(node, {images_key: {ref["id"]: ref}}) for ref in found] or otherwise
 
     return path
 
 
-def _not_stored(state: Any, messages_key: str, images_key: str) -> list[ImageRef]:
-    known = part_of(state, images_key) or {}
+def _new_images(state: Any, messages_key: str, images_key: str) -> list[ImageRef]:
+    """Return the images that are not stored yet, or that are stored but not in the state's channel."""
+    messages, known = part_of(state, messages_key), part_of(state, images_key) or {}
     found = images_of({"messages": messages_in(state, messages_key), "images": known})
+    if messages is None:  # from `route_images`: only the state of the sender is known
+        return found
+    return [ref for ref in found if ref["status"] != "stored" or known.get(ref["id"], {}).get("status") != "stored"]
+
+
+def _missing(found: Sequence[ImageRef]) -> list[ImageRef]:
     return [ref for ref in found if ref["status"] != "stored"]

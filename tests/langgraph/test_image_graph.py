@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import operator
+from dataclasses import dataclass, field
 from typing import Annotated, TypedDict
 
 import pytest
 from langchain_core.messages import AnyMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command
+from pydantic import BaseModel
 
-from langchain_mistral_imagegen import FsspecImageStore, ImageRef, ImageState, create_image_graph, merge_images
+from langchain_mistral_imagegen import (
+    FsspecImageStore,
+    ImageRef,
+    ImageState,
+    MistralImageGenerationTool,
+    create_image_graph,
+    merge_images,
+)
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.sandbox import Behavior
 
@@ -126,3 +136,64 @@ async def test_the_name_of_a_model_is_enough(face, sandbox, store, monkeypatch, 
 def test_a_wrong_argument_is_refused(model, wrong, words):
     with pytest.raises(InvalidInputError, match=words):
         create_image_graph(**{"model": model, **wrong})
+
+
+class PydanticState(BaseModel):
+    messages: Annotated[list[AnyMessage], add_messages] = []
+    images: Annotated[dict[str, ImageRef], merge_images] = {}
+
+
+@dataclass
+class DataclassState:
+    messages: Annotated[list[AnyMessage], add_messages] = field(default_factory=list)
+    images: Annotated[dict[str, ImageRef], merge_images] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize("schema", [PydanticState, DataclassState, ImageState])
+@pytest.mark.parametrize("options", [{}, {"approve": True}, {"tools": [add]}, {"approve": True, "tools": [add]}], ids="+".join)  # fmt: skip
+async def test_states_of_all_kinds(face, model, sandbox, store, schema, options):
+    builder = create_image_graph(model, image_store=store, state_schema=schema, **options)
+    graph = builder.compile(checkpointer=InMemorySaver())
+    state = await face.call(graph, "invoke", said("Draw a boat."), THREAD)
+    if "approve" in options:
+        state = await face.call(graph, "invoke", Command(resume=True), THREAD)
+    assert [ref["status"] for ref in state["images"].values()] == ["stored"]
+    assert sandbox.paid == 1
+
+
+async def test_images_of_the_tool_reach_the_state(face, make_model, sandbox, store):
+    tool = MistralImageGenerationTool(model=make_model(), image_store=store)
+    builder = create_image_graph(make_model(tools=[]), image_store=store, tools=[tool])
+    graph = builder.compile(checkpointer=InMemorySaver())
+    state = await face.call(graph, "invoke", said("Use generate_image for a red boat."), THREAD)
+    assert [ref["status"] for ref in state["images"].values()] == ["stored"]
+    assert sandbox.paid == 1
+
+
+async def test_clients_cannot_write_references(face, model, sandbox, store):
+    graph = create_image_graph(model, image_store=store).compile(checkpointer=InMemorySaver())
+    assert list(graph.get_input_jsonschema()["properties"]) == ["messages"]
+    forged = {"other": {"id": "other", "status": "stored", "key": "someone/elses.jpg"}}
+    state = await face.call(graph, "invoke", {**said("Draw a boat."), "images": forged}, THREAD)
+    assert "other" not in state["images"]
+    assert len(state["images"]) == 1
+
+
+async def test_a_parent_shares_its_references(face, model, sandbox, store):
+    child = create_image_graph(model, image_store=store, input_schema=ImageState).compile()
+    parent = StateGraph(ImageState)
+    parent.add_node("child", child)
+    parent.add_edge(START, "child")
+    graph = parent.compile(checkpointer=InMemorySaver())
+    await face.call(graph, "invoke", said("Draw a boat."), THREAD)
+    state = await face.call(graph, "invoke", said("Draw a house."), THREAD)
+    assert [ref["attempts"] for ref in state["images"].values()] == [1, 1]
+
+
+class OtherImages(MessagesState):
+    images: Annotated[list[str], operator.add]
+
+
+def test_a_channel_of_another_kind_is_refused_when_the_graph_is_built(model, store):
+    with pytest.raises(InvalidInputError, match="images_key="):
+        create_image_graph(model, image_store=store, state_schema=OtherImages)

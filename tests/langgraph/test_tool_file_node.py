@@ -148,12 +148,14 @@ async def test_an_error_can_be_raised_once_the_others_are_stored(face, model, sa
 async def test_images_that_a_tool_put_into_messages_are_known(face, model, sandbox, store):
     tool = MistralImageGenerationTool(model=model, image_store=store)
     artifact = tool.generate("a cat")
+    (ref,) = artifact["images"]
     message = ToolMessage("drawn", tool_call_id="c", artifact=artifact)
     remote = {"schema_version": 1, "images": [{**artifact["images"][0], "id": "new", "status": "remote"}]}
     pending = ToolMessage("drawn", tool_call_id="d", artifact=remote)
     node = ToolFileNode(image_store=store, model=model)
     requests = len(sandbox.requests)
-    assert await face.call(node, "invoke", {"messages": [message]}) == {"images": {}}
+    assert await face.call(node, "invoke", {"messages": [message]}) == {"images": {ref["id"]: ref}}
+    assert await face.call(node, "invoke", {"messages": [message], "images": {ref["id"]: ref}}) == {"images": {}}
     assert len(sandbox.requests) == requests
     update = await face.call(node, "invoke", {"messages": [pending]})
     assert update["images"]["new"]["status"] == "stored"
