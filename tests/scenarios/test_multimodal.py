@@ -91,5 +91,5 @@ async def test_what_cannot_be_shown_is_refused_before_anything_is_sent(face, mod
 
 async def test_a_model_that_cannot_see_is_an_error_with_a_remedy(face, make_model):
     blind = make_model(model="codestral-latest", tools=[])
-    with pytest.raises(InvalidRequestError, match=r"Choose a model that sees pictures.*code 3051"):
+    with pytest.raises(InvalidRequestError, match=r"Choose a vision model.*code 3051"):
         await face.call(blind, "invoke", [HumanMessage([ASK, {"type": "image", "url": "https://e.x/a.jpg"}])])
