@@ -17,6 +17,7 @@ _COMMANDS = {
     "gallery": "make an HTML page of the images in a folder",
     "show": "show a conversation or a file stored at Mistral",
     "agents": "list, create or delete agents",
+    "check": "find out how the real API behaves",
     "completion": "print a completion script for a shell",
 }
 _USAGE = f"""\
@@ -74,7 +75,7 @@ def full_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=_NAME)
     _add_draw_options(parser)
     commands = parser.add_subparsers(dest="command", prog=_NAME)
-    for name, add in (("gallery", _add_gallery), ("show", _add_show), ("agents", _add_agents)):
+    for name, add in (("gallery", _add_gallery), ("show", _add_show), ("agents", _add_agents), ("check", _add_check)):
         add(commands.add_parser(name, help=_COMMANDS[name], description=_sentence(_COMMANDS[name])))
     completion = commands.add_parser(
         "completion",
@@ -164,6 +165,20 @@ def _add_agents(parser: argparse.ArgumentParser) -> None:
     for action in (listing, ensure, delete):
         action.add_argument("--json", action="store_true", help="print one JSON object per agent")
         _add_server(action)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "The exit code is 1 if an answer is not what the package assumes."
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--free", action="store_true", help="ask what needs no image (default)")
+    extent.add_argument("--pay", action="store_true", help="also draw two images (about 0.20 USD)")
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask before paying")
+    parser.add_argument("--model", type=_text, help="model to ask (default: mistral-medium-latest)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--report", type=_text, metavar="FILE", help="write a file without secrets, to attach to a bug report"
+    )
+    _add_server(parser)
 
 
 def _add_output(parser: argparse.ArgumentParser, help_text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 DONE, NO_IMAGE, BAD_USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+DOES_NOT_FIT = 1  # of `check`: the API does something else than the package assumes
 
 
 class UsageError(Exception):

@@ -58,7 +58,7 @@ def _main(argv: Sequence[str] | None, output: UnfailingStream) -> int:
     return code if code in {FAILED, INTERRUPTED} else FAILED
 
 
-def _command(args: argparse.Namespace) -> Command:
+def _command(args: argparse.Namespace) -> Command:  # noqa: PLR0911  # one for each command
     # Imported late: `--help` must be fast, and the extra `cli` may be missing.
     match args.command:
         case "batch":
@@ -77,6 +77,10 @@ def _command(args: argparse.Namespace) -> Command:
             from langchain_mistral_imagegen._cli.agents import AgentsCommand  # noqa: PLC0415
 
             return AgentsCommand(args)
+        case "check":
+            from langchain_mistral_imagegen._cli.check import CheckCommand  # noqa: PLC0415
+
+            return CheckCommand(args)
         case "completion":
             from langchain_mistral_imagegen._cli.shell_completion import CompletionCommand  # noqa: PLC0415
 

@@ -31,6 +31,7 @@ class Behavior:
         headers: Further headers of the response.
         quota: Answer that the image tool's quota of the minute or the day is used up.
         delay: Seconds before the answer.
+        writing: Seconds that it takes to write the answer; meanwhile its conversation is listed, with the inputs alone.
         pace: Seconds between two events, or between two 64 KiB pieces of a download.
         error_after: End a stream with `conversation.response.error` after this many events.
         cut_after: Close the connection after this many events of a stream, or bytes of a download.
@@ -58,6 +59,7 @@ class Behavior:
     headers: dict[str, str] = field(default_factory=dict)
     quota: Literal["minute", "day"] | None = None
     delay: float = 0.0
+    writing: float = 0.0
     pace: float = 0.0
     error_after: int | None = None
     cut_after: int | None = None

@@ -99,6 +99,9 @@ class ConversationRoutes:
         check_image_inputs(inputs, str(conversation.settings.get("model") or ""))
         conversation = conversation.draft()
         conversation.add_inputs(inputs)
+        if behavior.writing and body.get("store") is not False:
+            self._conversations.by_id[conversation.id] = conversation
+            await asyncio.sleep(behavior.writing)
         response = answering.answer(self._state, conversation, body, behavior)
         if not body.get("stream"):
             return JSONResponse(response, headers=self._headers())

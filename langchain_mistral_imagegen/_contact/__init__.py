@@ -1,0 +1,1 @@
+"""What only the real API can answer: questions, the flows that answer them, and what the package assumes."""
