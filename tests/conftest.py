@@ -34,14 +34,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--live",
         action="store_true",
-        help="run LangChain's standard suites against the real API (needs MISTRAL_API_KEY, costs money)",
+        help="run the tests marked `live`, and LangChain's standard suites, against the real API "
+        "(needs MISTRAL_API_KEY; costs money, but with -m live less than 0.01 USD)",
     )
+    parser.addoption("--pay", action="store_true", help="with --live: draw two images, too (about 0.20 USD)")
     parser.addoption(
         "--nightly", action="store_true", help="try far more examples in the property tests, and bigger loads"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "live: asks the real API; runs with --live only, or to record from it")
     config.addinivalue_line("markers", "nightly: takes long; runs with --nightly only")
     config.addinivalue_line("markers", 'slow: takes over a second; left out by -m "not slow"')
     settings.register_profile("default", max_examples=60, deadline=None, derandomize=True, database=None)
@@ -49,7 +52,18 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("nightly" if config.getoption("--nightly") else "default")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--record") == "live":
+        for item in items:
+            if item.path.name == "test_cassettes.py":
+                item.add_marker("live")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    may_ask = item.config.getoption("--live") or item.config.getoption("--record") == "live"
+    if item.get_closest_marker("live") and not may_ask:
+        pytest.skip("runs with --live only")
     if item.get_closest_marker("nightly") and not item.config.getoption("--nightly"):
         pytest.skip("runs with --nightly only")
 
