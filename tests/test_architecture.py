@@ -145,3 +145,20 @@ def test_a_broken_contract_is_noticed(module, statement, reason, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert reason in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("statement", "missing", "extra"),
+    [
+        ("import langchain_mistral_imagegen.middleware", "langchain.agents", "agent"),
+        ("import langchain_mistral_imagegen.web", "starlette", "web"),
+        ("import langchain_mistral_imagegen.sandbox", "starlette", "sandbox"),
+        ("from langchain_mistral_imagegen import FsspecImageStore as S; S('s3://b/c').get('k')", "s3fs", "s3"),
+        ("from langchain_mistral_imagegen import FsspecImageStore as S; S('gs://b/c').get('k')", "gcsfs", "gcs"),
+        ("from langchain_mistral_imagegen import FsspecImageStore as S; S('abfs://b/c').get('k')", "adlfs", "azure"),
+    ],
+)
+def test_a_missing_extra_is_named(statement, missing, extra):
+    code = f"import sys; sys.modules[{missing!r}] = None; {statement}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip().splitlines()[-1].endswith(f"pip install 'langchain-mistral-imagegen[{extra}]'")

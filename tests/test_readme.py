@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from typing import Any
 
 import pytest
-from documents import GUIDES, PAGES, fences, guide
+from documents import GUIDES, PAGES, fences, guide, write_examples
 from langchain_core.language_models import BaseChatModel
 from places import COOKBOOK, README
 
@@ -100,3 +102,11 @@ def test_pages_are_short_and_in_the_index():
     assert [page.name for page in GUIDES if page.read_text().count("\n") >= 150] == []
     index = (COOKBOOK / "README.md").read_text()
     assert [page.name for page in GUIDES if f"(guides/{page.name})" not in index] == []
+
+
+@pytest.mark.slow
+def test_the_examples_have_types_that_mypy_accepts_as_it_comes(tmp_path):
+    examples = write_examples(tmp_path / "examples")
+    command = [sys.executable, "-m", "mypy", f"--cache-dir={tmp_path / 'cache'}", *examples]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout

@@ -44,70 +44,128 @@ class ModelSettings(BaseChatModel):
     # No error shows its input: it may be the key.
     model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True)
 
-    model: str = Field(default=DEFAULT_MODEL, alias="model_name")
-    """Model to converse with; left out when `agent_id` is given."""
-    agent_id: str | None = None
-    """Agent to converse with; it brings its own model, instructions, tools and completion arguments."""
-    agent_version: int | str | None = None
-    """Version or alias of the agent; its newest by default."""
-    tools: list[dict[str, Any]] = Field(default_factory=lambda: [{"type": "image_generation"}])
-    """Tools in Mistral's form. `bind_tools` adds functions to them. Not sent with `agent_id`."""
-    instructions: str | None = None
-    """System prompt before the system messages. Not sent with `agent_id`."""
-    temperature: float | None = None
-    """0 to 1."""
-    top_p: float | None = None
-    """0 to 1."""
-    max_tokens: int | None = None
-    """Maximum number of tokens of one answer."""
-    random_seed: int | None = None
-    """For repeatable text; the image tool has no seed."""
-    presence_penalty: float | None = None
-    """-2 to 2."""
-    frequency_penalty: float | None = None
-    """-2 to 2."""
-    reasoning_effort: str | None = None
-    """`none`, `high`, or another value that the model takes."""
-    stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
-    """Strings that end the text."""
-    model_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Further completion arguments, such as `prediction`; settings of unknown names end up here, with a warning."""
-    guardrails: list[dict[str, Any]] | None = None
-    """Moderation of a started conversation. Not sent with `agent_id`."""
-    store: bool = True
-    """Whether Mistral keeps the conversation, which continuing it needs. (Images are stored in an `image_store`.)"""
-    continuation: Continuation = "auto"
-    """How a history with answers of this model goes on: `auto` makes the remote conversation equal to the local history
-    (append, restart or replay, after a look at the server); `replay` sends the whole history each time and stores
-    nothing; `append` appends without looking, for those who know that nobody else does."""
-    handoff_execution: Literal["client", "server"] | None = None
-    """Whether `client` or `server` runs handoffs between agents; the server by default. Only with `agent_id`."""
-    conversation_metadata: dict[str, Any] | None = None
-    """Kept by Mistral with a started conversation, to find it again."""
-    transport: Literal["conversations", "completions"] = "conversations"
-    """`completions` uses `/v1/chat/completions` instead: nothing is stored at Mistral, the whole history is sent each
-    time, and images come as signed URLs that expire in an hour. Only with `model`, and without web search or code."""
-    mistral_api_key: SecretStr | str | None = Field(default_factory=key_from_environment, alias="api_key")
-    """API key; from `MISTRAL_API_KEY` by default. It is kept as a `SecretStr`, and is in no pickle: where a model is
-    unpickled, the key comes from that environment."""
-    base_url: str = Field(default_factory=from_env("MISTRAL_BASE_URL", default=DEFAULT_BASE_URL))
-    """Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` and
-    `https://api.us.mistral.ai`; a `/v1` at the end is ignored."""
-    timeout: float = 300.0
-    """Seconds without any byte from the server; generating one image takes about ten."""
-    max_retries: int = 2
-    """Retries of requests that are safe to repeat: refused connections, 429, downloads. Unless it is 0, an exhausted
-    quota per minute is waited for up to ten times; a quota per day is not."""
-    default_headers: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
-    """Headers added to each request to Mistral. They may be secrets, so traces and dumps leave them out."""
-    streaming: bool = False
-    """Whether `invoke` streams internally, so that callbacks see tokens."""
-    http_client: httpx.Client | None = Field(default=None, exclude=True, repr=False)
-    """HTTP client of your own; it is not closed. For more than 20 threads make it with
-    `httpx.Limits(max_connections=None, max_keepalive_connections=None)`: beyond its limit of idle connections the
-    library may close one that another thread has just begun to use, whose answer is then lost."""
-    http_async_client: httpx.AsyncClient | None = Field(default=None, exclude=True, repr=False)
-    """Asynchronous HTTP client of your own; it is not closed and belongs to one event loop."""
+    model: str = Field(default=DEFAULT_MODEL, description="Model to converse with; left out when `agent_id` is given.")
+    agent_id: str | None = Field(
+        default=None,
+        description="Agent to converse with; it brings its own model, instructions, tools and completion arguments.",
+    )
+    agent_version: int | str | None = Field(
+        default=None, description="Version or alias of the agent; its newest by default."
+    )
+    tools: list[dict[str, Any]] = Field(
+        default_factory=lambda: [{"type": "image_generation"}],
+        description="Tools in Mistral's form. `bind_tools` adds functions to them. Not sent with `agent_id`.",
+    )
+    instructions: str | None = Field(
+        default=None, description="System prompt before the system messages. Not sent with `agent_id`."
+    )
+    temperature: float | None = Field(default=None, description="Sampling temperature, 0 to 1.")
+    top_p: float | None = Field(
+        default=None, description="Nucleus sampling: the share of probability to draw from, 0 to 1."
+    )
+    max_tokens: int | None = Field(default=None, description="Maximum number of tokens of one answer.")
+    random_seed: int | None = Field(default=None, description="Seed for repeatable text; the image tool has none.")
+    presence_penalty: float | None = Field(default=None, description="Penalty for words that occurred at all, -2 to 2.")
+    frequency_penalty: float | None = Field(
+        default=None, description="Penalty for words by how often they occurred, -2 to 2."
+    )
+    reasoning_effort: str | None = Field(
+        default=None, description="`none`, `high`, or another value that the model takes."
+    )
+    stop: list[str] | str | None = Field(default=None, description="Strings that end the text.")
+    model_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description=(
+            "Further completion arguments, such as `prediction`; settings of unknown names end up here, with a warning."
+        ),
+    )
+    guardrails: list[dict[str, Any]] | None = Field(
+        default=None, description="Moderation of a started conversation. Not sent with `agent_id`."
+    )
+    store: bool = Field(
+        default=True,
+        description=(
+            "Whether Mistral keeps the conversation, which continuing it needs. (Images are stored in an "
+            "`image_store`.)"
+        ),
+    )
+    continuation: Continuation = Field(
+        default="auto",
+        description=(
+            "How a history with answers of this model goes on: `auto` makes the remote conversation equal to the "
+            "local history (append, restart or replay, after a look at the server); `replay` sends the whole "
+            "history each time and stores nothing; `append` appends without looking, for those who know that "
+            "nobody else does."
+        ),
+    )
+    handoff_execution: Literal["client", "server"] | None = Field(
+        default=None,
+        description=(
+            "Whether `client` or `server` runs handoffs between agents; the server by default. Only with `agent_id`."
+        ),
+    )
+    conversation_metadata: dict[str, Any] | None = Field(
+        default=None, description="Kept by Mistral with a started conversation, to find it again."
+    )
+    transport: Literal["conversations", "completions"] = Field(
+        default="conversations",
+        description=(
+            "`completions` uses `/v1/chat/completions` instead: nothing is stored at Mistral, the whole history "
+            "is sent each time, and images come as signed URLs that expire in an hour. Only with `model`, and "
+            "without web search or code."
+        ),
+    )
+    mistral_api_key: SecretStr | str | None = Field(
+        default_factory=key_from_environment,
+        alias="api_key",
+        description=(
+            "API key; from `MISTRAL_API_KEY` by default. It is kept as a `SecretStr`, and is in no pickle: where "
+            "a model is unpickled, the key comes from that environment."
+        ),
+    )
+    base_url: str = Field(
+        default_factory=from_env("MISTRAL_BASE_URL", default=DEFAULT_BASE_URL),
+        description=(
+            "Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` "
+            "and `https://api.us.mistral.ai`; a `/v1` at the end is ignored."
+        ),
+    )
+    timeout: float = Field(
+        default=300.0, description="Seconds without any byte from the server; generating one image takes about ten."
+    )
+    max_retries: int = Field(
+        default=2,
+        description=(
+            "Retries of requests that are safe to repeat: refused connections, 429, downloads. Unless it is 0, an "
+            "exhausted quota per minute is waited for up to ten times; a quota per day is not."
+        ),
+    )
+    default_headers: dict[str, str] = Field(
+        default_factory=dict,
+        exclude=True,
+        repr=False,
+        description="Headers added to each request to Mistral; left out of traces and dumps, as they may be secrets.",
+    )
+    streaming: bool = Field(
+        default=False, description="Whether `invoke` streams internally, so that callbacks see tokens."
+    )
+    http_client: httpx.Client | None = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description=(
+            "HTTP client of your own; it is not closed. For more than 20 threads make it with "
+            "`httpx.Limits(max_connections=None, max_keepalive_connections=None)`: beyond its limit of idle "
+            "connections the library may close one that another thread has just begun to use, whose answer is "
+            "then lost."
+        ),
+    )
+    http_async_client: httpx.AsyncClient | None = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="Asynchronous HTTP client of your own; it is not closed and belongs to one event loop.",
+    )
 
     # --- what goes into a request ---
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import MessagesState
@@ -15,7 +15,7 @@ from langchain_mistral_imagegen.images import ImageRef, merge_images
 class ImageState(MessagesState):
     """Messages, and references to the images in them, by id, merged by `merge_images`."""
 
-    images: Annotated[dict[str, ImageRef], merge_images]
+    images: NotRequired[Annotated[dict[str, ImageRef], merge_images]]
 
 
 def _merge_writes(images: dict[str, ImageRef], writes: Sequence[dict[str, ImageRef]]) -> dict[str, ImageRef]:
@@ -30,4 +30,4 @@ class ImageDeltaState(MessagesState):
     support it. Threads that began with `ImageState` can continue with this class.
     """
 
-    images: Annotated[dict[str, ImageRef], DeltaChannel(_merge_writes)]
+    images: NotRequired[Annotated[dict[str, ImageRef], DeltaChannel(_merge_writes)]]

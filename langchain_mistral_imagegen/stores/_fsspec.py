@@ -19,6 +19,17 @@ STORE_VARIABLE = "MISTRAL_IMAGEGEN_STORE"
 _FRESH = timedelta(hours=1)  # younger objects are not written again to renew their time
 
 
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
+
+
+def _missing_extra(root: str, error: ImportError) -> ImportError:
+    """Name the extra that brings the filesystem of a URL."""
+    protocol = root.partition("://")[0]
+    extra = _EXTRAS.get(protocol)
+    remedy = f"pip install 'langchain-mistral-imagegen[{extra}]'" if extra else str(error)
+    return ImportError(f"An image store at {protocol}:// needs another package: {remedy}", name=error.name)
+
+
 @dataclass(frozen=True)
 class FsspecImageStore:
     """Stores images below any fsspec URL: a folder, `memory://`, or with its extra `s3://`, `gs://` or `abfs://`.
@@ -38,7 +49,10 @@ class FsspecImageStore:
     def _place(self) -> tuple[Any, str]:
         import fsspec  # noqa: PLC0415  # not needed before an image is stored
 
-        filesystem, root = fsspec.core.url_to_fs(os.path.expanduser(self.root), **self.options)  # noqa: PTH111  # a URL
+        try:
+            filesystem, root = fsspec.core.url_to_fs(os.path.expanduser(self.root), **self.options)  # noqa: PTH111  # a URL
+        except ImportError as error:
+            raise _missing_extra(self.root, error) from error
         return filesystem, root.rstrip("/")
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,8 +1,14 @@
-"""README and guides, and the code in them."""
+"""README and guides, and the code in them.
+
+    python tests/support/documents.py FOLDER
+
+writes each Python example into a file of its own, for checkers of types.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from places import COOKBOOK, README
@@ -19,3 +25,18 @@ def fences(page: Path, language: str) -> list[str]:
 def guide(name: str) -> Path:
     """Return a guide by its name."""
     return COOKBOOK / "guides" / f"{name}.md"
+
+
+def write_examples(folder: Path) -> list[Path]:
+    """Write each Python example of the pages into a file of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for page in PAGES:
+        for number, code in enumerate(fences(page, "python")):
+            written.append(folder / f"{page.stem.lower()}_{number}.py")
+            written[-1].write_text(code)
+    return written
+
+
+if __name__ == "__main__":
+    write_examples(Path(sys.argv[1]))
