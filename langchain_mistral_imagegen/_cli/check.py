@@ -79,7 +79,7 @@ class CheckCommand:
         return (*FREE, *PAID) if self.args.pay else FREE
 
     async def _tidy(self, model: ChatMistralConversations, visit: Visit, results: CheckReport) -> None:
-        if visit.under_way:
+        if visit.is_waiting:
             self.report.notice("Deleting what the check made; waiting for what is still under way.")
         if not visit.has_traces:
             return

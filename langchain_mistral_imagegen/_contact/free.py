@@ -152,8 +152,7 @@ def _restart_metadata(visit: Visit) -> Flow[Finding]:
 
 def _append(visit: Visit) -> Flow[Finding]:
     copy = yield from _copy(visit)
-    request = requests.append_to_conversation(copy.conversation_id, {"inputs": _SHORT})
-    more = yield from visit.converse(request)
+    more = yield from visit.append(copy.conversation_id, {"inputs": _SHORT})
     is_same = more.conversation_id == copy.conversation_id
     return Finding(answer="yes" if is_same else "no, the answer has a new id", fits=is_same)
 
@@ -195,21 +194,27 @@ def _errors(visit: Visit) -> Flow[Finding]:
         # Not `send`, which would turn the body into an error.
         response = cast("Response", (yield request))
         visit.under_way += request.paid and is_success(response.status)  # the field was ignored: it is deleted later
-        answers.append(f"{what}: {response.status} {_reading(response)}")
+        error = _error(response)
+        answers.append(f"{what}: {response.status} {_reading(error)}")
         fits = fits and response.status == expected and "unreadable" not in answers[-1]
-        evidence[what] = {"status": response.status, "body": body_outline(response.content)}
+        evidence[what] = {"status": response.status, "body": body_outline(response.content), "words": str(error)}
     return Finding(answer="; ".join(answers), fits=fits, evidence=evidence)
 
 
-def _reading(response: Response) -> str:
-    """Return what the package reads of an error."""
+def _error(response: Response) -> APIError | None:
     try:
         raise_for_status(response)
     except APIError as error:
-        is_read = not str(error).startswith("HTTP ")
-        code = "" if error.code is None else f", code {error.code}"
-        return f"{'readable' if is_read else 'unreadable'}{code}"
-    return "is no error"
+        return error
+    return None
+
+
+def _reading(error: APIError | None) -> str:
+    """Describe what the package reads of an error."""
+    if error is None:
+        return "is no error"
+    code = "" if error.code is None else f", code {error.code}"
+    return ("unreadable" if str(error).startswith("HTTP ") else "readable") + code
 
 
 def _headers(visit: Visit) -> Flow[Finding]:

@@ -18,7 +18,7 @@ from langchain_mistral_imagegen._protocol import requests
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause, now, send, together
 from langchain_mistral_imagegen._protocol.requests import Request
 from langchain_mistral_imagegen._protocol.signed_urls import image_ids
-from langchain_mistral_imagegen.errors import APIError, InvalidRequestError
+from langchain_mistral_imagegen.errors import APIError, InvalidRequestError, MistralImagegenError
 from langchain_mistral_imagegen.images import ImageRef, image_size, sniff_image
 
 IMAGES = 2
@@ -26,7 +26,7 @@ IMAGES = 2
 _DRAW = "Generate an image of a single orange cat on a white background."
 _EDIT = "Edit this image: make the cat blue."
 _LOOK = "Reply with one word: which animal does the image show?"
-_POLL = 0.5  # seconds
+_POLL = 1.0  # seconds; small plans allow one request a second
 _FILE_WAIT = 30.0  # seconds
 _FUNCTIONS = ["generate_image", "edit_image"]
 _CONFIRMED = {"type": "image_generation", "tool_configuration": {"requires_confirmation": _FUNCTIONS}}
@@ -93,8 +93,8 @@ def _look_on(visit: Visit, watch: _Watch) -> Flow[Answer | None]:
         ids = yield from _listed(visit)
         if watch.is_over:  # what was listed may be the complete answer
             break
-        watch.looks += 1
-        for conversation_id in ids:
+        watch.looks += ids is not None
+        for conversation_id in ids or ():
             if watch.listed_after is None:
                 watch.listed_after = (yield from now()).since(begun)
             yield from _read_on(conversation_id, watch)
@@ -107,20 +107,28 @@ def _read_on(conversation_id: str, watch: _Watch) -> Flow[None]:
         history = yield from api.conversation_history(conversation_id)
     except APIError as error:
         types = [f"status {error.status_code}"]
+    except MistralImagegenError:
+        return
     else:
         types = [entry.type for entry in history.entries]
     if not watch.is_over and types not in watch.histories:
         watch.histories.append(types)
 
 
-def _listed(visit: Visit) -> Flow[list[str]]:
-    found = yield from api.list_conversations(metadata=visit.metadata(image="first"), limit=100)
+def _listed(visit: Visit) -> Flow[list[str] | None]:
+    """Return the ids of the conversations with the image; `None` if the list cannot be read: the image is paid for."""
+    try:
+        found = yield from api.list_conversations(metadata=visit.metadata(image="first"), limit=100)
+    except MistralImagegenError:
+        return None
     return [one.id for one in found if (one.metadata or {}) | visit.metadata(image="first") == one.metadata]
 
 
 def _early(visit: Visit) -> Flow[Finding]:
     answer = yield from _drawn(visit)
     watch: _Watch = visit.notes["watch"]
+    if visit.notes["listed"] is None:
+        return Finding(answer="not known: the list cannot be read", fits=None)
     if answer.conversation_id not in visit.notes["listed"]:
         return Finding(answer="no, and not when the answer is complete", fits=False)
     if watch.listed_after is not None:
@@ -255,8 +263,8 @@ def _streamed(visit: Visit) -> Flow[Answer]:
     if not calls:
         return asked
     allowed = [{"tool_call_id": call["id"], "confirmation": "allow"} for call in calls[:1]]
-    request = requests.append_to_conversation(asked.conversation_id, {"tool_confirmations": allowed}, stream=True)
-    return (yield from visit.once("allowed", lambda: visit.converse(request)))
+    body = {"tool_confirmations": allowed}
+    return (yield from visit.once("allowed", lambda: visit.append(asked.conversation_id, body, stream=True)))
 
 
 def _confirmation(visit: Visit) -> Flow[Finding]:

@@ -65,11 +65,15 @@ class Visit:
         mark: Marks what this run makes.
         urls: Signed URLs by image id.
         answers: Answers that several questions look at, by name.
+        failures: Why there are none of these answers, by name.
         notes: What one question found out for another.
         conversations: Ids of those that were made.
         agents: Ids of those that were made.
         files: Ids of those that were made.
         under_way: Requests that may still make something.
+        continued: Ids of conversations whose answer has not arrived.
+        late: Ids of conversations that were found at the end.
+        late_agents: Ids of agents that were found at the end.
     """
 
     model: str
@@ -77,11 +81,15 @@ class Visit:
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
     urls: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
+    failures: dict[str, MistralImagegenError] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     conversations: set[str] = field(default_factory=set)
     agents: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
     under_way: int = 0
+    continued: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
+    late_agents: set[str] = field(default_factory=set)
 
     @property
     def agent_name(self) -> str:
@@ -89,9 +97,14 @@ class Visit:
         return f"{MARK}-{self.mark}"
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether a request may still make something."""
+        return bool(self.under_way or self.continued)
+
+    @property
     def has_traces(self) -> bool:
         """Whether it has made anything, or may have."""
-        return bool(self.under_way or self.conversations or self.agents or self.files)
+        return bool(self.is_waiting or self.conversations or self.agents or self.files)
 
     def metadata(self, **more: str) -> dict[str, str]:
         """Return the metadata of what this run makes."""
@@ -99,8 +112,14 @@ class Visit:
 
     def once(self, name: str, make: Callable[[], Flow[Answer]]) -> Flow[Answer]:
         """Return an answer that several questions look at; it is requested once."""
+        if name in self.failures:
+            raise self.failures[name]  # to try again for the next question might pay again
         if name not in self.answers:
-            self.answers[name] = yield from make()
+            try:
+                self.answers[name] = yield from make()
+            except MistralImagegenError as error:
+                self.failures[name] = error
+                raise
         return self.answers[name]
 
     def start(self, inputs: Any, *, stream: bool = False, metadata: Any = None, **body: Any) -> Flow[Answer]:
@@ -108,15 +127,23 @@ class Visit:
         body = {"model": self.model, "inputs": inputs, "metadata": metadata or self.metadata(), **body}
         return self.converse(requests.start_conversation(body, stream=stream))
 
-    def converse(self, request: Request) -> Flow[Answer]:
-        """Send a request for an answer, and note what it makes."""
-        # A stream is read whole, as any other body: a flow waits for responses, not for events.
-        response = yield from self.make(replace(request, stream=False))
-        read = self._of_events if request.stream else self._of_response
-        answer = read(response)
-        self.conversations.add(answer.conversation_id)
-        self.files |= {ref["file_id"] for ref in images_of(answer.message) if "file_id" in ref}
+    def append(self, conversation_id: str, body: Mapping[str, Any], *, stream: bool = False) -> Flow[Answer]:
+        """Continue a conversation; what it makes is in its history."""
+        self.continued.add(conversation_id)
+        request = requests.append_to_conversation(conversation_id, body, stream=stream)
+        try:
+            answer = self._answer(request, (yield from send(replace(request, stream=False))))
+        except MistralImagegenError as error:
+            if is_unpaid(error):
+                self.continued.discard(conversation_id)
+            raise
+        self.continued.discard(conversation_id)
         return answer
+
+    def converse(self, request: Request) -> Flow[Answer]:
+        """Send a request that makes a conversation."""
+        # A stream is read whole, as any other body: a flow waits for responses, not for events.
+        return self._answer(request, (yield from self.make(replace(request, stream=False))))
 
     def make(self, request: Request) -> Flow[Response]:
         """Send a request that makes something; unless it is refused or answered, it stays under way."""
@@ -128,6 +155,12 @@ class Visit:
             raise
         self.under_way -= 1
         return response
+
+    def _answer(self, request: Request, response: Response) -> Answer:
+        answer = self._of_events(response) if request.stream else self._of_response(response)
+        self.conversations.add(answer.conversation_id)
+        self.files |= {ref["file_id"] for ref in images_of(answer.message) if "file_id" in ref}
+        return answer
 
     def _of_response(self, response: Response) -> Answer:
         body = read_response(ConversationResponse, response.content)
@@ -165,6 +198,8 @@ def tidy(visit: Visit, wait: float) -> Flow[list[str]]:
         What could not be deleted, with the reason.
     """
     left = yield from _find(visit, wait)
+    visit.conversations |= visit.late
+    visit.agents |= visit.late_agents
     for conversation_id in visit.conversations:
         visit.files |= yield from _files_of(conversation_id)
     for flow, what in _deletions(visit):
@@ -191,25 +226,45 @@ def _find(visit: Visit, wait: float) -> Flow[list[str]]:
     waited = 0.0
     while True:
         try:
-            known = len(visit.conversations) + len(visit.agents)
-            yield from _find_marked(visit)
-            visit.under_way -= len(visit.conversations) + len(visit.agents) - known
+            arrived = yield from _find_marked(visit)
+            waiting = max(0, visit.under_way - arrived) + (yield from _unanswered(visit))
         except MistralImagegenError as error:
             return [f"what has the metadata {visit.metadata()}, if there is any: {error}"]
-        if visit.under_way <= 0:
+        if not waiting:
             return []
         if waited >= wait:
-            return [f"what {visit.under_way} unanswered requests may still make, with metadata {visit.metadata()}"]
+            return [f"what {waiting} unanswered requests may still make, with metadata {visit.metadata()}"]
         yield Pause(_POLL)
         waited += _POLL
 
 
-def _find_marked(visit: Visit) -> Flow[None]:
-    found = yield from api.list_conversations(metadata=visit.metadata(), limit=_LISTED)
+def _find_marked(visit: Visit) -> Flow[int]:
+    """Note what has this run's mark, and return how much of it was not known and is complete."""
+    listed = yield from api.list_conversations(metadata=visit.metadata(), limit=_LISTED)
     # The filter is one of the questions, and what is not ours must not be deleted.
-    visit.conversations |= {one.id for one in found if (one.metadata or {}).get(MARK) == visit.mark}
+    visit.late |= {one.id for one in listed if (one.metadata or {}).get(MARK) == visit.mark} - visit.conversations
     agents = yield from api.list_agents(name=visit.agent_name, limit=_LISTED)
-    visit.agents |= {agent.id for agent in agents if agent.name == visit.agent_name}
+    new_agents = {agent.id for agent in agents if agent.name == visit.agent_name} - visit.agents
+    answered = 0
+    for conversation_id in visit.late:
+        # An answer that is still being written may yet make a file.
+        answered += yield from _ends_with(conversation_id, "message.output", "function.call")
+    visit.late_agents |= new_agents
+    return answered + len(visit.late_agents)
+
+
+def _unanswered(visit: Visit) -> Flow[int]:
+    """Count the conversations that were continued and wait for their answer."""
+    count = 0
+    for conversation_id in visit.continued:
+        # The only call that is confirmed ends with a message; before, it is the call that comes last.
+        count += not (yield from _ends_with(conversation_id, "message.output"))
+    return count
+
+
+def _ends_with(conversation_id: str, *types: str) -> Flow[bool]:
+    entries = (yield from api.conversation_history(conversation_id)).entries
+    return bool(entries) and entries[-1].type in types
 
 
 def _files_of(conversation_id: str) -> Flow[set[str]]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from langchain_mistral_imagegen._contact import paid
 from langchain_mistral_imagegen._contact.free import FREE, KEY
+from langchain_mistral_imagegen._contact.outlines import outline
 from langchain_mistral_imagegen._contact.paid import PAID
 from langchain_mistral_imagegen._contact.question import ask
 from langchain_mistral_imagegen._contact.visit import MARK, Visit, tidy
@@ -85,6 +86,7 @@ def test_a_regional_host_takes_the_image_tool_or_not(find, sandbox, visit):
     sandbox.behave(Behavior(status=400, body=NO_BUILT_IN))
     finding = find("region")
     assert (finding.fits, finding.answer.startswith("no: Not available in this region")) == (True, True)
+    visit.failures.clear()
     assert (find("region").answer, find("region").fits) == ("yes", False)
 
 
@@ -184,6 +186,7 @@ def test_an_unknown_field_that_is_ignored_makes_a_conversation_that_is_deleted(f
         from langchain_mistral_imagegen.sandbox.records.conversations import Conversation
 
         one = Conversation({"model": "m", "metadata": visit.metadata()})
+        one.entries = [{"type": "message.output", "id": "msg_1", "content": "Yes."}]
         sandbox.conversations.by_id[one.id] = one
 
     sandbox.behave(Behavior(status=200, body=answer_of()))
@@ -240,6 +243,26 @@ def test_whether_a_conversation_is_listed_before_its_answer_is_complete(find, sa
     late = find("early")
     assert (late.answer.startswith("no ("), late.fits) == (True, True)
     assert find("unfinished").answer == "no history was seen before the answer was complete"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_image_whose_answer_is_lost_is_asked_for_once(model, sandbox, visit, stream):
+    sandbox.behave(Behavior(status=504, on="image"), times=None)
+    names = (
+        ("confirmation", "stream", "edit") if stream else ("shape", "file", "type", "early", "unfinished", "tool_file")
+    )
+    findings = [model.client.run(ask(QUESTIONS[name], visit)) for name in names]
+    assert [finding.fits for finding in findings] == [None] * len(names)
+    starts = [request.json for request in sandbox.requests if request.method == "POST"]
+    assert len([body for body in starts if body["stream"] is stream]) == 1
+    assert visit.under_way == len(starts)
+
+
+def test_a_list_that_cannot_be_read_does_not_lose_the_image(find, sandbox):
+    sandbox.behave(Behavior(status=500, on="list"), times=None)
+    assert find("shape").fits is True
+    assert (find("early").answer, find("early").fits) == ("not known: the list cannot be read", None)
+    assert sandbox.paid == 1
 
 
 def test_a_conversation_that_is_never_listed_is_noticed(find, sandbox):
@@ -324,6 +347,21 @@ def test_whether_an_image_can_be_edited(find, sandbox):
     assert (edits.answer, edits.fits) == ("edit_image takes image, prompt", False)
     sandbox.behave(Behavior(text="I cannot.", outputs=[]))
     assert find("edit").fits is None
+
+
+def test_an_outline_holds_names_and_hosts_and_no_text():
+    url = "https://mistralaiblackforestprod.blob.core.windows.net/images/image.jpg?se=1&sig=SECRET"
+    sent = {"type": "tool.execution", "name": "image_generation", "info": {"result": json.dumps({"url": url})}}
+    sent |= {"text": f"See ![]({url}).", "role": "x" * 50, "list": list(range(20)), "none": None}
+    outlined = outline(sent)
+    host = "mistralaiblackforestprod.blob.core.windows.net"
+    assert outlined["info"]["result"] == {
+        "JSON in a text": {"url": f"text of {len(url)} characters with URLs at {host}"}
+    }
+    assert outlined["text"].endswith(f"with URLs at {host}")
+    assert (outlined["role"], outlined["list"][-1], outlined["none"]) == ("text of 50 characters", "and 8 more", None)
+    assert outline("{no JSON") == "text of 8 characters"
+    assert "SECRET" not in json.dumps(outlined)
 
 
 def test_each_question_says_what_it_assumes_and_has_a_name_of_its_own():
