@@ -238,3 +238,17 @@ def test_malformed_confirmation_is_a_422(http, start, confirmations):
 @pytest.mark.parametrize("metadata", [{"sandbox": 7}, {"sandbox": "no json"}])
 def test_unreadable_behavior_in_metadata_is_a_400(start, metadata):
     assert start("Hello!", metadata=metadata).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["code_interpreter", "document_library", "edit_image", "generate_image", "image_generation", "library_search",
+     "news_search", "web_search", "web_search_premium"],
+)  # fmt: skip
+def test_names_of_mistrals_tools_are_protected(http, name):
+    tool = {"type": "function", "function": {"name": name, "parameters": {}}}
+    body = {"model": "m", "inputs": "Hello!", "tools": [tool]}
+    refused = http.post("/v1/conversations", json=body)
+    assert (refused.status_code, "protected function name" in refused.text) == (422, True)
+    tool["function"]["name"] = f"my_{name}"
+    assert http.post("/v1/conversations", json=body).status_code == 200

@@ -34,6 +34,11 @@ _NEEDED = {
 }  # fmt: skip
 _NO_IMAGE_INPUT = ("codestral", "labs-leanstral")
 _NO_BUILT_IN_TOOLS = ("codestral", "ministral", "mistral-large-4", "labs-leanstral")
+# Names of Mistral's own tools. No documentation lists them: two clients that rename such functions do.
+_PROTECTED_NAMES = {
+    "code_interpreter", "document_library", "edit_image", "generate_image", "image_generation", "library_search",
+    "news_search", "web_search", "web_search_premium",
+}  # fmt: skip
 ENTRY_TYPES = {
     "message.input", "message.output", "tool.execution", "function.call", "function.result", "agent.handoff",
 }  # fmt: skip
@@ -76,6 +81,7 @@ def check_start(body: Body) -> None:
     if body.get("agent_id") and body.get("tools"):
         raise invalid_request("tools cannot be given with an agent_id.", 3001)
     check_tools(body.get("tools") or [], str(body.get("model") or ""), body.get("completion_args") or {})
+    check_function_names(body.get("tools") or [])
 
 
 def check_tool(tool: Any, place: int) -> None:
@@ -104,6 +110,14 @@ def check_tools(tools: Any, model: str, completion_args: Any) -> None:
         raise unprocessable("value_error", ("completion_args", "tool_choice"), message)
     if built_in and model.startswith(_NO_BUILT_IN_TOOLS):
         raise invalid_request(f"Built-in connectors are not supported by {model}.", 3004)
+
+
+def check_function_names(tools: list[Body]) -> None:
+    """Refuse functions with names of Mistral's own tools, as two clients report of conversations."""
+    for place, tool in enumerate(tools):
+        if tool["type"] == "function" and (name := tool["function"]["name"]) in _PROTECTED_NAMES:
+            location = ("tools", place, "function", "function", "name")
+            raise unprocessable("value_error", location, f"Value error, {name!r} is a protected function name", name)
 
 
 def check_completion_args(args: Any) -> None:
