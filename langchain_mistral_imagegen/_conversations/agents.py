@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from langchain_mistral_imagegen import api
+from langchain_mistral_imagegen._messages.tool_names import from_wire
 from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen._protocol.resources import Agent
 from langchain_mistral_imagegen.errors import InvalidInputError, NotFoundError
@@ -92,7 +93,8 @@ def after_check(then: Flow[T], target: Mapping[str, Any], functions: set[str], k
     """
     if not functions <= known:
         agent = yield from api.get_agent(target["agent_id"], version=target.get("agent_version"))
-        known |= {tool["function"]["name"] for tool in agent.tools or () if tool.get("type") == "function"}
+        sent = {tool["function"]["name"] for tool in agent.tools or () if tool.get("type") == "function"}
+        known |= sent | {from_wire(name) for name in sent}
     if missing := sorted(functions - known):
         raise InvalidInputError(
             f"Agent {target['agent_id']!r} has no function {', '.join(missing)}, and a request cannot add tools to it: "

@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_mistral_imagegen._messages.answers import AnswerContext, fingerprint
 from langchain_mistral_imagegen._messages.inputs import Inputs, check_results, join, read_all
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
+from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._protocol import requests
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError
@@ -48,6 +49,7 @@ class TurnSettings:
         instructions: System prompt before the system messages; not for agents.
         options: Fields of every request: `store`, `completion_args`, `handoff_execution`.
         labels: Fields of a new conversation: `metadata`, `guardrails`.
+        names: Names of the functions among the tools.
         continuation: `auto`, `replay` (never continue) or `append` (continue without looking at the server first).
     """
 
@@ -55,6 +57,7 @@ class TurnSettings:
     instructions: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
+    names: ToolNames = field(default_factory=ToolNames)
     continuation: Continuation = "auto"
 
     @property
@@ -217,7 +220,11 @@ def prepare(
         labels = {**labels, "metadata": {KEY: secrets.token_hex(16), **labels.get("metadata", {})}}
     turn = Turn(messages=messages, stream=stream, **{**vars(settings), "labels": labels})
     return turn, AnswerContext(
-        model=turn.name, urls=SignedUrls(signed_urls), fingerprint=turn.fingerprint, stored=turn.is_stored
+        model=turn.name,
+        urls=SignedUrls(signed_urls),
+        names=turn.names,
+        fingerprint=turn.fingerprint,
+        stored=turn.is_stored,
     )
 
 

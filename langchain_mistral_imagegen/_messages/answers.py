@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -21,6 +21,7 @@ from langchain_mistral_imagegen._messages.native_blocks import (
     function_call_chunk,
     placed,
 )
+from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._protocol.entries import (
     AgentHandoffEntry,
     ConversationResponse,
@@ -87,6 +88,7 @@ class AnswerContext:
     Attributes:
         model: The `model_name` of an answer that names no model.
         urls: Holds the signed URLs that are removed from the answer.
+        names: Names of the functions that the answer may call.
         fingerprint: Digest of the history that is answered.
         stored: Whether the server keeps the conversation.
         span: Receives the answer's facts, for telemetry.
@@ -94,6 +96,7 @@ class AnswerContext:
 
     model: str
     urls: SignedUrls
+    names: ToolNames = field(default_factory=ToolNames)
     fingerprint: str = ""
     stored: bool = True
     span: TurnSpan = NO_SPAN
@@ -155,7 +158,7 @@ def to_message(response: ConversationResponse, context: AnswerContext) -> AIMess
         facts.note(entry)
         if isinstance(entry, FunctionCallEntry) and not entry.is_pending:
             arguments = replace_lone_surrogates(entry.arguments)
-            calls.append(function_call_chunk(entry, arguments, len(content) + len(calls)))
+            calls.append(function_call_chunk(entry, context.names, arguments, len(content) + len(calls)))
         text_index = None
         for block in entry_blocks(entry):
             index = len(content) + len(calls)
@@ -185,7 +188,7 @@ class AnswerStream:
 
     def __init__(self, context: AnswerContext) -> None:
         self.conversation_id: str | None = None
-        self._blocks = EventBlocks(context.urls)
+        self._blocks = EventBlocks(context.urls, context.names)
         self._facts = _Facts(context)
         self._span = context.span
         self._chunks: list[AIMessageChunk] = []

@@ -14,6 +14,7 @@ from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_mistral_imagegen._messages import native_blocks
 from langchain_mistral_imagegen._messages.native_blocks import Block
+from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._protocol.entries import TextChunk, ThinkChunk, ToolReferenceChunk, Unknown, Wire
 from langchain_mistral_imagegen._protocol.events import (
     AgentHandoffDoneEvent,
@@ -49,8 +50,9 @@ class _Slot:
 class EventBlocks:
     """Turns the events of one stream into pieces of blocks and tool calls."""
 
-    def __init__(self, urls: SignedUrls) -> None:
+    def __init__(self, urls: SignedUrls, names: ToolNames) -> None:
         self._urls = urls
+        self._names = names
         self._slots: dict[object, _Slot] = {}
         self._count = 0
         self._previous: object = None
@@ -154,7 +156,8 @@ class EventBlocks:
             slot = self._slot(("pending", event.tool_call_id, event.output_index), event.id)
             return [slot.once(native_blocks.pending_call_block(event, slot.text.feed(event.arguments)))]
         slot = self._slot(("function", event.tool_call_id, event.output_index), event.id)
-        chunk = native_blocks.function_call_chunk(event, slot.text.feed(slot.json.feed(event.arguments)), slot.index)
+        arguments = slot.text.feed(slot.json.feed(event.arguments))
+        chunk = native_blocks.function_call_chunk(event, self._names, arguments, slot.index)
         if "name" in slot.sent:
             chunk["name"] = chunk["id"] = None
         slot.sent.add("name")

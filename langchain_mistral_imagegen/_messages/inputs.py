@@ -16,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 
 from langchain_mistral_imagegen._messages.confirmations import CONFIRMATION, pending_calls
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
+from langchain_mistral_imagegen._messages.tool_names import to_wire
 from langchain_mistral_imagegen._protocol.entries import Json
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
@@ -125,8 +126,9 @@ def _answer(message: AIMessage) -> Iterator[Json]:
                 yield from _tool_execution(block)
                 text = ""
     yield from _output(text)
-    yield from (_call(call["id"] or "", call["name"], _json(call["args"])) for call in message.tool_calls)
-    yield from (_call(call["id"] or "", call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls)
+    calls = [(call["id"], call["name"], _json(call["args"])) for call in message.tool_calls]
+    calls += [(call["id"], call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls]
+    yield from (_call(call_id or "", to_wire(name), arguments) for call_id, name, arguments in calls)
 
 
 def _output(text: str) -> Iterator[Json]:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
+from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._protocol.entries import (
     AgentHandoffEntry,
     FunctionCallEntry,
@@ -123,6 +124,8 @@ def unknown_block(raw: Any) -> Block:
     return {"type": "non_standard", "value": raw}
 
 
-def function_call_chunk(call: FunctionCallEntry | FunctionCallEvent, arguments: str, index: int) -> ToolCallChunk:
-    """Make LangChain's tool call chunk of a function call."""
-    return tool_call_chunk(name=call.name, args=arguments, id=call.tool_call_id, index=index)
+def function_call_chunk(
+    call: FunctionCallEntry | FunctionCallEvent, names: ToolNames, arguments: str, index: int
+) -> ToolCallChunk:
+    """Make LangChain's tool call chunk of a function call, which has its own name again."""
+    return tool_call_chunk(name=names.own(call.name), args=arguments, id=call.tool_call_id, index=index)

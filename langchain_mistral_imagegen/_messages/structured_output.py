@@ -13,6 +13,7 @@ from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
+from langchain_mistral_imagegen._messages.tool_names import to_wire
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 Schema: TypeAlias = dict[str, Any] | type
@@ -34,7 +35,7 @@ def response_format(schema: Schema | None, method: Method, *, strict: bool | Non
     described = {"description": description} if description else {}
     return {
         "type": "json_schema",
-        "json_schema": {"name": name, "schema": wanted, "strict": strict is not False, **described},
+        "json_schema": {"name": to_wire(name), "schema": wanted, "strict": strict is not False, **described},
     }
 
 

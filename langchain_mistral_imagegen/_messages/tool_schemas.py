@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
+from langchain_mistral_imagegen._messages.tool_names import to_wire
 from langchain_mistral_imagegen._protocol.entries import Json
 from langchain_mistral_imagegen.errors import InvalidInputError
 
@@ -50,7 +51,7 @@ def _checked(tool: Json) -> Json:
 
 
 def resolve(tools: Sequence[Json], choice: ToolChoice | None) -> tuple[list[Json], str | None]:
-    """Return the tools to send and the `tool_choice` to send with them.
+    """Return the tools to send, with their names on the wire, and the `tool_choice` to send with them.
 
     Mistral cannot be forced to call a certain tool, so a named one is sent alone. It also cannot be forced while there
     are built-in tools, so they are left out then.
@@ -69,16 +70,25 @@ def resolve(tools: Sequence[Json], choice: ToolChoice | None) -> tuple[list[Json
         raise InvalidInputError("web_search and web_search_premium exclude each other: pass one of them")
     name = choice_name(choice)
     if name in {None, "auto", "none"}:
-        return distinct, name
+        return _on_the_wire(distinct), name
     functions = {tool["function"]["name"]: tool for tool in distinct if not is_built_in(tool)}
     if name == "required" and functions:
-        return list(functions.values()), name
+        return _on_the_wire(functions.values()), name
     if name in functions:
-        return [functions[name]], "required"
+        return _on_the_wire([functions[name]]), "required"
     raise InvalidInputError(
         f"tool_choice={choice!r} needs a function to choose, out of {sorted(functions)}; "
         "a built-in tool such as image_generation cannot be forced, only be asked for in the prompt"
     )
+
+
+def _on_the_wire(tools: Iterable[Json]) -> list[Json]:
+    return [tool if is_built_in(tool) else _renamed(tool) for tool in tools]
+
+
+def _renamed(tool: Json) -> Json:
+    function = tool["function"]
+    return {**tool, "function": {**function, "name": to_wire(function["name"])}}
 
 
 def choice_name(choice: ToolChoice | None) -> str | None:

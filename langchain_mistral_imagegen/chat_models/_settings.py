@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 
 from langchain_mistral_imagegen._conversations.turn import Continuation, TurnSettings
 from langchain_mistral_imagegen._messages import tool_schemas
+from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._version import __version__
 from langchain_mistral_imagegen.errors import InvalidInputError, MissingAPIKeyError
 
@@ -192,6 +193,7 @@ class ModelSettings(BaseChatModel):
 
     def _of_model(self, overrides: Mapping[str, Any]) -> TurnSettings:
         tools = [*self.tools, *overrides.get("tools", ())]
+        names = ToolNames(tool_schemas.function_names(tools))
         tools, choice = tool_schemas.resolve(tools, overrides.get("tool_choice"))
         args = {name: getattr(self, name) for name in COMPLETION_ARGS} | self.model_kwargs
         args |= {name: value for name, value in overrides.items() if name not in _CALL_SETTINGS}
@@ -200,6 +202,7 @@ class ModelSettings(BaseChatModel):
             instructions=self.instructions or "",
             options=_given(completion_args=_given(**args, tool_choice=choice)),
             labels=_given(metadata=self._metadata(overrides), guardrails=self.guardrails),
+            names=names,
         )
 
     def _metadata(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
