@@ -14,6 +14,7 @@ from langchain_core.messages.ai import InputTokenDetails, UsageMetadata, add_ai_
 from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_mistral_imagegen._messages.event_blocks import EventBlocks, Piece
+from langchain_mistral_imagegen._messages.function_calls import parse_calls
 from langchain_mistral_imagegen._messages.native_blocks import (
     MODEL_PROVIDER,
     Block,
@@ -164,13 +165,12 @@ def to_message(response: ConversationResponse, context: AnswerContext) -> AIMess
             index = len(content) + len(calls)
             text_index = index if block["type"] == "text" else text_index
             content.append(placed(block, index, text_index))
-    # Parsed by the class that parses them in a stream, so that malformed arguments end up the same way.
-    parsed = AIMessageChunk(content="", tool_call_chunks=calls) if calls else None
+    tool_calls, invalid_tool_calls = parse_calls(calls)
     message = AIMessage(
         content=content,  # type: ignore[arg-type]  # list is invariant; blocks are dicts
         id=facts.message_id,
-        tool_calls=parsed.tool_calls if parsed else [],
-        invalid_tool_calls=parsed.invalid_tool_calls if parsed else [],
+        tool_calls=tool_calls,
+        invalid_tool_calls=invalid_tool_calls,
         usage_metadata=usage_metadata(response.usage),
         response_metadata={"model_provider": MODEL_PROVIDER, "conversation_id": response.conversation_id},
     )
@@ -271,12 +271,11 @@ class AnswerStream:
         for block in (block for chunk in self._chunks for block in chunk.content):
             if isinstance(block, dict) and block["type"] == "text":
                 texts.setdefault(block["index"], []).append(block["text"])
-        calling = [chunk for chunk in self._chunks if chunk.tool_call_chunks]
-        parsed = add_ai_message_chunks(*calling) if calling else AIMessage("")
+        tool_calls, invalid_tool_calls = parse_calls(call for chunk in self._chunks for call in chunk.tool_call_chunks)
         return AIMessage(
             "".join(piece for index in sorted(texts) for piece in texts[index]),
-            tool_calls=parsed.tool_calls,
-            invalid_tool_calls=parsed.invalid_tool_calls,
+            tool_calls=tool_calls,
+            invalid_tool_calls=invalid_tool_calls,
         )
 
     def _chunk(

@@ -14,6 +14,7 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 from pydantic import BaseModel
 
+from langchain_mistral_imagegen._protocol.entries import read_json
 from langchain_mistral_imagegen.errors import ImageError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
@@ -88,7 +89,7 @@ class _Mover:
         if not text.startswith(("{", "[")):
             return text
         try:
-            value = json.loads(text)
+            value = read_json(text)
         except ValueError:
             return text
         moved = self.moved(value, replacement)

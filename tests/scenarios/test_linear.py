@@ -1,0 +1,273 @@
+"""Every door takes linear time, whoever writes the text that comes in: a server, a model, a tool or a user.
+
+The patterns are those on which searches, merges and checks have been seen to take quadratic time, there or here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+from langchain_mistral_imagegen import images_of, notebook, to_portable_messages
+from langchain_mistral_imagegen._cli.file_names import slug
+from langchain_mistral_imagegen._cli.gallery_page import Card, Gap, page
+from langchain_mistral_imagegen._cli.prompts import BadPromptsError, read_prompts
+from langchain_mistral_imagegen._cli.report import printable
+from langchain_mistral_imagegen._conversations.turn import TurnSettings, prepare
+from langchain_mistral_imagegen._messages import tool_names
+from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, to_message
+from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
+from langchain_mistral_imagegen._protocol.entries import ConversationResponse, read_response
+from langchain_mistral_imagegen._protocol.events import read_event
+from langchain_mistral_imagegen._protocol.failures import raise_for_status, stream_error
+from langchain_mistral_imagegen._protocol.requests import Response
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
+from langchain_mistral_imagegen._protocol.sse import EventStreamDecoder
+from langchain_mistral_imagegen.errors import APIError, InvalidResponseError
+from langchain_mistral_imagegen.middleware._inline_images import store_inline_images
+from langchain_mistral_imagegen.stores import image_store
+
+WHOLE = 1_000_000  # characters of a pattern
+DELTA = 16  # characters of a delta
+PATTERNS = {
+    "letters": ("", "a"),
+    "spaces": ("a", " "),
+    "lines": ("", "\n"),
+    "carriage returns": ("", "\r\n"),
+    "link openers": ("", "["),
+    "image openers": ("", "!["),
+    "links without an end": ("", "[a]("),
+    "an image link without an end": ("![x](mistral-image:", "b"),
+    "an image link of dots": ("![x](mistral-image:b", "."),
+    "image links without an end": ("", "[x](mistral-image:b "),
+    "spaces in a link": ("[x](", " "),
+    "image ids": ("", "mistral-image:"),
+    "image ids of dots": ("", "mistral-image:. "),
+    "one long URL": ("https://h.example/", "b"),
+    "one long signed URL": ("https://h.example/?sig=", "b"),
+    "URLs without an end": ("", "https://"),
+    "signed URLs": ("", "https://h.example/x?sig=b "),
+    "URLs of queries": ("https://h.example/", "?a&"),
+    "escaped ampersands": ("https://h.example/", r"\u0026"),
+    "beginnings of URLs": ("", "http"),
+    "backslashes": ("", "\\"),
+    "escapes without digits": ("", r"\u"),
+    "first surrogates": ("", r"\ud83d"),
+    "mixed combining marks": ("a", "\u0301\u0323"),
+    "requests": ("", "please "),
+    "prefixes of functions": ("", "local_"),
+    "braces": ("", "{"),
+    "arrays": ("", "["),
+    "keys": ("", '{"a":'),
+    "strings": ("{", '"a",'),
+    "malformed JSON": ('{"a": "', '\\"}'),
+    "data URLs": ("", "data:image/png;base64,"),
+    "data lines": ("", "data:\n"),
+    "markup": ("", "</p><p>"),
+    "terminal control": ("", "\x1b["),
+    "emoji": ("", "\U0001f642"),
+}
+
+
+class Nowhere:
+    """Takes the place of a notebook's output."""
+
+    def update(self, content):
+        repr(content)
+
+
+def pieces(text):
+    return [text[start : start + DELTA] for start in range(0, len(text), DELTA)]
+
+
+def streamed(*events):
+    stream = AnswerStream(AnswerContext(model="m", urls=SignedUrls()))
+    started = {"type": "conversation.response.started", "conversation_id": "c"}
+    done = {"type": "conversation.response.done"}
+    read = (read_event(json.dumps(event).encode()) for event in (started, *events, done))
+    return [chunk for event in read for chunk in stream.feed(event)]
+
+
+def whole(*outputs):
+    body = {"conversation_id": "c", "outputs": outputs}
+    message = to_message(
+        read_response(ConversationResponse, json.dumps(body).encode()), AnswerContext(model="m", urls=SignedUrls())
+    )
+    return message.content_blocks, images_of(message)
+
+
+def single_bytes(text):
+    body = text.encode()
+    decoder = EventStreamDecoder()
+    with suppress(InvalidResponseError):
+        for start in range(len(body)):
+            list(decoder.feed(body[start : start + 1]))
+        list(decoder.flush())
+
+
+def streamed_text(text):
+    streamed(*({"type": "message.output.delta", "id": "e", "content": piece} for piece in pieces(text)))
+
+
+def streamed_thinking(text):
+    chunks = ({"type": "thinking", "thinking": [{"type": "text", "text": piece}]} for piece in pieces(text))
+    streamed(*({"type": "message.output.delta", "id": "e", "content": chunk} for chunk in chunks))
+
+
+def streamed_tool(text):
+    tool = {"id": "t", "name": "image_generation"}
+    deltas = [{"type": "tool.execution.delta", **tool, "arguments": piece} for piece in pieces(text)]
+    streamed(*deltas, {"type": "tool.execution.done", **tool, "info": {"result": text}})
+
+
+def streamed_call(text):
+    call = {
+        "type": "function.call.delta",
+        "id": "f",
+        "name": "f",
+        "tool_call_id": "c",
+        "confirmation_status": "pending",
+    }
+    streamed(*({**call, "arguments": piece} for piece in pieces(text)))
+
+
+def streamed_names(text):
+    call = {"type": "function.call.delta", "id": text, "name": text, "tool_call_id": text, "arguments": "{}"}
+    streamed(call, {"type": "agent.handoff.started", "id": text, "previous_agent_name": text}, {"type": text})
+
+
+def citations(text):
+    source = {"type": "tool_reference", "tool": "web_search", "title": "t", "url": text[:DELTA]}
+    chunks = [{"type": "text", "text": "a"}, *[source] * (len(text) // 64)]
+    whole({"type": "message.output", "id": "e", "content": chunks})
+
+
+def many_blocks(text):
+    chunks = [{"type": "text", "text": piece} for piece in pieces(text)]
+    whole({"type": "message.output", "id": "e", "content": chunks})
+
+
+def answer_text(text):
+    whole({"type": "message.output", "id": "e", "content": text}, {"type": "unheard", "of": text})
+
+
+def answer_call(text):
+    whole({"type": "function.call", "id": "f", "name": text, "tool_call_id": "c", "arguments": text})
+
+
+def answer_tool(text):
+    tool = {"type": "tool.execution", "id": "t", "name": "image_generation", "arguments": text}
+    whole({**tool, "info": {"result": text}}, {**tool, "name": text, "info": {text: [text]}})
+
+
+def answer_body(text):
+    with suppress(InvalidResponseError):
+        read_response(ConversationResponse, text.encode())
+    read_event(text.encode())
+
+
+def history(text):
+    answer = AIMessage([{"type": "text", "text": text}], response_metadata={"model_provider": MODEL_PROVIDER})
+    calling = AIMessage("", tool_calls=[{"name": text, "id": "1", "args": {"a": text}}])
+    messages = [HumanMessage(text), answer, calling, ToolMessage(text, tool_call_id="1"), HumanMessage(pieces(text))]
+    turn, _ = prepare(TurnSettings(target={"model": "m"}), messages, {})
+    turn.start()
+
+
+def portable(text):
+    answer = AIMessage([{"type": "text", "text": text}], response_metadata={"model_provider": MODEL_PROVIDER})
+    to_portable_messages([HumanMessage(text), answer, ToolMessage(text, tool_call_id="1"), AIMessage(text)])
+
+
+def portable_pieces(text):
+    blocks = [{"type": "text", "text": piece, "index": 0} for piece in pieces(text)]
+    to_portable_messages([AIMessage(blocks, response_metadata={"model_provider": MODEL_PROVIDER})])
+
+
+def references(text):
+    artifact = {"images": [{"id": text, "status": "remote"}]}
+    images_of([AIMessage(text), ToolMessage(text, tool_call_id="1", artifact=artifact)])
+
+
+def in_notebook(text):
+    line = notebook._Line()
+    line._display = lambda *_, **__: Nowhere()
+    chunks = streamed(*({"type": "message.output.delta", "id": "e", "content": piece} for piece in pieces(text)))
+    notebook._read(chunks, line)
+
+
+def inline_images(text):
+    blocks = [{"type": "text", "text": text}, {"type": "image", "url": text}]
+    for content in (text, f"[{text}", blocks):
+        store_inline_images(ToolMessage(content, tool_call_id="1"), image_store("memory://linear"))
+
+
+def names(text):
+    assert slug(text)
+    assert len(tool_names.to_wire(text)) <= 64
+    tool_names.from_wire(text)
+
+
+def prompts(text, tmp_path):
+    for name, content in {"a.txt": text, "b.txt": "same\n" * (len(text) // 50), "c.jsonl": f"{{{text}"}.items():
+        (tmp_path / name).write_text(content, newline="")
+        with suppress(BadPromptsError):
+            read_prompts(str(tmp_path / name))
+
+
+def gallery(text):
+    page(text, text, [Card(text, {text: text}, text, None, None)], [Gap(text, "failed", text)])
+    printable(text)
+
+
+def errors(text):
+    for body in (
+        text,
+        json.dumps({"message": text, "code": text}),
+        json.dumps({"detail": [{"loc": [text], "msg": text}, text]}),
+    ):
+        with suppress(APIError):
+            raise_for_status(Response(status=500, headers={"retry-after": text[:60_000]}, content=body.encode()))
+    str(stream_error(text, 500))
+
+
+DOORS = [
+    single_bytes, streamed_text, streamed_thinking, streamed_tool, streamed_call, streamed_names, citations,
+    many_blocks, answer_text, answer_call, answer_tool, answer_body, history, portable, portable_pieces, references,
+    in_notebook, inline_images, names, prompts, gallery, errors,
+]  # fmt: skip
+
+
+def cpu(call, limit):
+    """Return the seconds of CPU that a call takes: the best of three, unless the first are within the limit."""
+    best = float("inf")
+    for _ in range(3):
+        before = time.process_time()
+        call()
+        best = min(best, time.process_time() - before)
+        if best < limit:
+            break
+    return best
+
+
+def slow_patterns(door, size, limit, *more):
+    texts = {name: (start + unit * (size // len(unit)))[:size] for name, (start, unit) in PATTERNS.items()}
+    taken = {name: cpu(lambda text=text: door(text, *more), limit) for name, text in texts.items()}
+    return {name: round(seconds, 2) for name, seconds in taken.items() if seconds >= limit}
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_a_little_of_every_pattern_is_read_at_once(door, tmp_path):
+    more = (tmp_path,) if door is prompts else ()
+    assert slow_patterns(door, 20_000, 0.25, *more) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_a_megabyte_of_every_pattern_is_read_in_five_seconds(door, tmp_path):
+    more = (tmp_path,) if door is prompts else ()
+    assert slow_patterns(door, WHOLE, 5, *more) == {}
