@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,27 @@ class Prompt:
     name: str
 
 
+class _Ids:
+    """The ids of a list, where a text that occurs again gets a number.
+
+    Attributes:
+        given: The prompts so far, by id.
+    """
+
+    def __init__(self, given: Mapping[str, Prompt]) -> None:
+        self.given = given
+        self._counts: Counter[str] = Counter()
+
+    def made(self, text: str) -> str:
+        """Make a new id for a text."""
+        base = f"{slug(text)}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+        while True:
+            self._counts[base] += 1
+            count = self._counts[base]
+            if (found := base if count == 1 else f"{base}-{count}") not in self.given:
+                return found
+
+
 def read_prompts(source: str) -> list[Prompt]:
     """Read a whole list of prompts, so that mistakes are found before anything is paid.
 
@@ -49,9 +71,10 @@ def read_prompts(source: str) -> list[Prompt]:
     """
     name = "standard input" if source == "-" else source
     prompts: dict[str, Prompt] = {}
+    ids = _Ids(prompts)
     for number, given in _entries(source, name):
         try:
-            prompt = _prompt(given, prompts)
+            prompt = _prompt(given, ids)
         except BadPromptsError as error:
             raise BadPromptsError(f"{name}, line {number}: {error}") from error
         prompts[prompt.id] = prompt
@@ -89,16 +112,16 @@ def _read(source: str, name: str) -> str:
         raise BadPromptsError(f"{name}, line {line}: not UTF-8") from error
 
 
-def _prompt(given: Any, before: dict[str, Prompt]) -> Prompt:
+def _prompt(given: Any, ids: _Ids) -> Prompt:
     if not isinstance(given, dict):
         raise BadPromptsError('not an object such as {"prompt": "Draw a cat."}')
     text, name, chosen = (_text(given, field) for field in ("prompt", "name", "id"))
     if not text:
         raise BadPromptsError("no prompt")
     chosen = chosen or name
-    if chosen in before:
+    if chosen in ids.given:
         raise BadPromptsError(f"the id {chosen!r} is already used on an earlier line")
-    return Prompt(id=chosen or _id(text, before), text=text, name=name or text)
+    return Prompt(id=chosen or ids.made(text), text=text, name=name or text)
 
 
 def _text(given: dict[str, Any], field: str) -> str:
@@ -108,11 +131,3 @@ def _text(given: dict[str, Any], field: str) -> str:
     if value is not None and not isinstance(value, str):
         raise BadPromptsError(f"{field} is not a text")
     return (value or "").strip()
-
-
-def _id(text: str, before: dict[str, Prompt]) -> str:
-    base = f"{slug(text)}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-    count = 1
-    while (found := base if count == 1 else f"{base}-{count}") in before:
-        count += 1
-    return found

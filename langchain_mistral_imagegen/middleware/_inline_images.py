@@ -15,8 +15,8 @@ from langchain_core.messages import ToolMessage
 from pydantic import BaseModel
 
 from langchain_mistral_imagegen._protocol.entries import read_json
-from langchain_mistral_imagegen.errors import ImageError
-from langchain_mistral_imagegen.images import ImageRef
+from langchain_mistral_imagegen.errors import ImageError, InvalidImageError
+from langchain_mistral_imagegen.images import ImageRef, sniff_image
 from langchain_mistral_imagegen.stores import ImageStore
 from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
 
@@ -110,6 +110,8 @@ class _Mover:
         return ref
 
     def _store(self, data: bytes) -> ImageRef:
+        if not sniff_image(data[:16]):  # before anything is written: a text may hold very many
+            raise InvalidImageError("it is not an image (JPEG, PNG, WebP or GIF)")
         image = IncomingImage(self.image_store, ImageRef(id=f"sha256:{sha256(data).hexdigest()[:16]}", status="remote"))
         try:
             image.write(data)
