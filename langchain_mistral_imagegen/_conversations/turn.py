@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,14 @@ from typing import Any, Literal
 from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_mistral_imagegen._messages.answers import AnswerContext, fingerprint
-from langchain_mistral_imagegen._messages.inputs import Inputs, check_results, join, read_all
+from langchain_mistral_imagegen._messages.inputs import (
+    Inputs,
+    canonical,
+    check_results,
+    join,
+    with_missing_results,
+)
+from langchain_mistral_imagegen._messages.known_inputs import KnownInputs
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._protocol import requests
@@ -51,6 +57,7 @@ class TurnSettings:
         labels: Fields of a new conversation: `metadata`, `guardrails`.
         names: Names of the functions among the tools.
         continuation: `auto`, `replay` (never continue) or `append` (continue without looking at the server first).
+        known: What the messages of earlier turns became.
     """
 
     target: Mapping[str, Any]
@@ -59,6 +66,7 @@ class TurnSettings:
     labels: Mapping[str, Any] = field(default_factory=dict)
     names: ToolNames = field(default_factory=ToolNames)
     continuation: Continuation = "auto"
+    known: KnownInputs = field(default_factory=KnownInputs, repr=False, compare=False)
 
     @property
     def is_stored(self) -> bool:
@@ -76,7 +84,9 @@ class TurnSettings:
         Raises:
             InvalidInputError: If one holds a block that the API does not take.
         """
-        return read_all(messages, system_as_user="agent_id" in self.target)
+        as_user = "agent_id" in self.target
+        parts = [self.known.read(message, system_as_user=as_user) for message in messages]
+        return with_missing_results(messages, parts)
 
     def whole(self, parts: Sequence[Inputs]) -> Inputs:
         """Join the inputs of a history, with all instructions."""
@@ -90,10 +100,10 @@ class TurnSettings:
             parts: The messages.
             instructions: All of the history.
         """
-        running = hashlib.sha256(_canonical([self.target, instructions]))
+        running = hashlib.sha256(canonical([self.target, instructions]))
         yield running.hexdigest()
         for part in parts:
-            running.update(_canonical([part.entries, part.attachments, part.confirmations]))
+            running.update(part.digest)
             yield running.hexdigest()
 
 
@@ -226,7 +236,3 @@ def prepare(
         fingerprint=turn.fingerprint,
         stored=turn.is_stored,
     )
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")

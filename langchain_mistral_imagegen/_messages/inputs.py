@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
@@ -37,6 +38,16 @@ class Inputs:
     entries: list[Json] = field(default_factory=list)
     attachments: list[Json] = field(default_factory=list)
     confirmations: list[Json] = field(default_factory=list)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Digest of all but the instructions."""
+        return hashlib.sha256(canonical([self.entries, self.attachments, self.confirmations])).digest()
+
+
+def canonical(value: Any) -> bytes:
+    """Return a JSON value as bytes that are the same for equal values."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def read(message: BaseMessage, *, system_as_user: bool = False) -> Inputs:
@@ -66,19 +77,20 @@ def read(message: BaseMessage, *, system_as_user: bool = False) -> Inputs:
     )
 
 
-def read_all(messages: Sequence[BaseMessage], *, system_as_user: bool = False) -> list[Inputs]:
-    """Convert messages one by one; see `read`.
+def with_missing_results(messages: Sequence[BaseMessage], parts: Sequence[Inputs]) -> list[Inputs]:
+    """Return the inputs of a history with a result for each call that has none because its arguments are no JSON.
 
-    A call whose arguments are no JSON is never run by LangChain's agents, so the next message says so in its result:
-    the server would take nothing more without one.
+    Such a call is never run by LangChain's agents, so the next message says so in its result: the server would take
+    nothing more without one.
     """
-    parts = [read(message, system_as_user=system_as_user) for message in messages]
-    answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
-    for message, following in zip(messages, parts[1:], strict=False):
-        for call in message.invalid_tool_calls if isinstance(message, AIMessage) else ():
-            if call["id"] not in answered:
-                following.entries.insert(0, _result(call["id"] or "", "The arguments are not valid JSON."))
-    return parts
+    given = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    complete = list(parts)
+    for place, message in enumerate(messages[:-1], start=1):
+        calls = message.invalid_tool_calls if isinstance(message, AIMessage) else ()
+        if missing := [call["id"] or "" for call in calls if call["id"] not in given]:
+            results = [_result(call_id, "The arguments are not valid JSON.") for call_id in reversed(missing)]
+            complete[place] = replace(complete[place], entries=[*results, *complete[place].entries])
+    return complete
 
 
 def join(parts: Sequence[Inputs]) -> Inputs:

@@ -12,6 +12,7 @@ from langchain_mistral_imagegen._conversations.continuation import Claims
 from langchain_mistral_imagegen._http.async_client import AsyncClient
 from langchain_mistral_imagegen._http.settings import Settings
 from langchain_mistral_imagegen._http.sync_client import Client
+from langchain_mistral_imagegen._messages.known_inputs import KnownInputs
 from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen.chat_models._settings import ModelSettings, key_from_environment
 
@@ -36,6 +37,10 @@ class ConnectedModel(ModelSettings):
     @functools.cached_property
     def _agent_functions(self) -> dict[str, set[str]]:
         return {}
+
+    @functools.cached_property
+    def _known_inputs(self) -> KnownInputs:
+        return KnownInputs()
 
     @functools.cached_property
     def _signed_urls(self) -> dict[str, str]:
@@ -92,8 +97,8 @@ class ConnectedModel(ModelSettings):
 
     def __copy__(self) -> Self:
         copied = super().__copy__()
-        for connection in ("_client", "_async_client"):
-            copied.__dict__.pop(connection, None)
+        for own in ("_client", "_async_client", "_known_inputs"):
+            copied.__dict__.pop(own, None)
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, Unpack
 
@@ -120,7 +121,8 @@ class ConversationsModel(ConnectedModel):
     def _prepare(
         self, messages: Sequence[BaseMessage], overrides: Mapping[str, Any], *, stream: bool = False
     ) -> tuple[Turn, AnswerContext]:
-        return prepare(self._turn_settings(overrides), messages, self._signed_urls, stream=stream)
+        settings = dataclasses.replace(self._turn_settings(overrides), known=self._known_inputs)
+        return prepare(settings, messages, self._signed_urls, stream=stream)
 
     # --- agents ---
 

@@ -8,8 +8,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_mistral_imagegen import confirm, images_of, pending_calls
-from langchain_mistral_imagegen._conversations import turn
 from langchain_mistral_imagegen._conversations.history import messages_of
+from langchain_mistral_imagegen._messages import inputs
 from langchain_mistral_imagegen._protocol.requests import Response
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import NotFoundError
@@ -248,13 +248,13 @@ def test_reading_a_long_conversation_is_linear(make_model, monkeypatch):
 
     def digested(exchanges: int) -> int:
         sizes = []
-        monkeypatch.setattr(turn, "_canonical", lambda value: sizes.append(len(canonical(value))) or canonical(value))
+        monkeypatch.setattr(inputs, "canonical", lambda value: sizes.append(len(canonical(value))) or canonical(value))
         messages = read(make_model(), [entry for place in range(exchanges) for entry in exchange(place)])
         assert len(messages) == 2 * exchanges
         assert len({message.response_metadata["fingerprint"] for message in messages[1::2]}) == exchanges
         return sum(sizes)
 
-    canonical = turn._canonical
+    canonical = inputs.canonical
     assert digested(500) < 11 * digested(50)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_mistral_imagegen._messages.inputs import check_results, join, read_all
+from langchain_mistral_imagegen._messages.inputs import check_results, join, read, with_missing_results
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 PROVIDER = {"model_provider": "mistralai_conversations"}
@@ -13,7 +13,7 @@ CALL = {"name": "add", "args": {"a": 1}, "id": "call00001"}
 
 
 def to_inputs(messages, **options):
-    return join(read_all(messages, **options))
+    return join(with_missing_results(messages, [read(message, **options) for message in messages]))
 
 
 def content(*blocks):

@@ -32,7 +32,7 @@ from langchain_mistral_imagegen.middleware._inline_images import store_inline_im
 from langchain_mistral_imagegen.stores import image_store
 
 WHOLE = 1_000_000  # characters of a pattern
-DELTA = 16  # characters of a delta
+DELTA = 64  # characters of a delta
 PATTERNS = {
     "letters": ("", "a"),
     "spaces": ("a", " "),
