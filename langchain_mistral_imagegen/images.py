@@ -17,11 +17,12 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, cas
 from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen._files import write_file
-from langchain_mistral_imagegen.errors import InvalidImageError
+from langchain_mistral_imagegen.errors import InvalidImageError, InvalidInputError
 
 if TYPE_CHECKING:
     from langchain_core.messages.content import ImageContentBlock
 
+FormatName = Literal["jpeg", "png", "webp", "gif"]
 ImageStatus = Literal["remote", "failed", "stored"]
 _STATUS_ORDER = ("remote", "failed", "stored")
 IMAGE_URI_SCHEME = "mistral-image:"
@@ -180,26 +181,56 @@ class GeneratedImage:
         """File suffix of the format, such as `.jpg`."""
         return next(known.suffix for known in FORMATS if known.mime_type == self.mime_type)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, format: FormatName | None = None) -> Path:  # noqa: A002  # as Pillow
         """Write the image to a file, atomically.
 
         Args:
             path: A file, whose suffix may be left out, or an existing folder, in which the name is made of the hash.
+                A suffix of another format is corrected, with a warning.
+            format: Convert the image to this format: `jpeg`, `png`, `webp` or `gif`. By default, the bytes are written
+                as they are.
 
         Returns:
             The file's path.
 
         Raises:
-            OSError: If it cannot be written.
+            InvalidInputError: If `format` is none of these.
+            OSError: If the file cannot be written, or the image cannot be decoded.
         """
+        data, kind = self._converted(format)
         target = Path(path)
         if target.is_dir():
             target = target / self.sha256[:16]
-        if target.suffix.lower() not in {".jpeg", *SUFFIXES}:
-            target = target.with_name(target.name + self.suffix)
+        given = target.suffix.lower().replace(".jpeg", ".jpg")
+        if given not in SUFFIXES:
+            target = target.with_name(target.name + kind.suffix)
+        elif given != kind.suffix:
+            corrected = target.with_suffix(kind.suffix)
+            warnings.warn(
+                f"The image is {kind.name}, so it is saved as {corrected.name!r}, not {target.name!r}; to convert it, "
+                f"call save(..., format={given.removeprefix('.').replace('jpg', 'jpeg')!r})",
+                stacklevel=2,
+            )
+            target = corrected
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_file(target, self.data)
+        write_file(target, data)
         return target
+
+    def _converted(self, name: str | None) -> tuple[bytes, ImageFormat]:
+        """Return the bytes and format of the image, converted if another format is wanted."""
+        own = next(known for known in FORMATS if known.mime_type == self.mime_type)
+        kind = own if name is None else next((known for known in FORMATS if known.name == str(name).upper()), None)
+        if kind is None:
+            formats = ", ".join(known.name.lower() for known in FORMATS)
+            raise InvalidInputError(f"format={name!r} is not a format of images: choose one of {formats}")
+        if kind is own:
+            return self.data, kind
+        from PIL import Image  # noqa: PLC0415  # takes 37 ms
+
+        converted = io.BytesIO()
+        with Image.open(io.BytesIO(self.data)) as image:
+            (image.convert("RGB") if kind.name == "JPEG" else image).save(converted, kind.name)
+        return converted.getvalue(), kind
 
     def content_block(self) -> ImageContentBlock:
         """Return a content block with the image's bytes, for a `HumanMessage` to a vision model.

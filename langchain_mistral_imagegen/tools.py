@@ -15,16 +15,13 @@ from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS
 from langchain_mistral_imagegen._telemetry import tool_span
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model
 from langchain_mistral_imagegen.errors import NoImageError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore, image_store
-
-_INSTRUCTIONS = (
-    "Generate the requested image with the image generation tool, then describe in one sentence what it shows."
-)
 
 
 class ImageGenerationArtifact(TypedDict):
@@ -89,9 +86,7 @@ class MistralImageGenerationTool(BaseTool):
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True
 
-    model: ChatMistralConversations = Field(
-        default_factory=lambda: ChatMistralConversations(instructions=_INSTRUCTIONS)
-    )
+    model: ChatMistralConversations = Field(default_factory=lambda: ChatMistralConversations(instructions=INSTRUCTIONS))
     """Generates the images, with its own settings (model or agent, key, server); or the name of a model."""
     image_store: ImageStore | str | None = None
     """A store, a path, or an fsspec URL; by default `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`."""
@@ -102,7 +97,7 @@ class MistralImageGenerationTool(BaseTool):
     @classmethod
     def _check_model(cls, model: Any) -> ChatMistralConversations:
         if isinstance(model, str):
-            return ChatMistralConversations(model=model, instructions=_INSTRUCTIONS)
+            return ChatMistralConversations(model=model, instructions=INSTRUCTIONS)
         return conversations_model(model, "MistralImageGenerationTool")
 
     @field_validator("image_store", mode="before")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from langchain_mistral_imagegen import GeneratedImage, ImageRef, merge_images
-from langchain_mistral_imagegen.errors import InvalidImageError
+from langchain_mistral_imagegen.errors import InvalidImageError, InvalidInputError
 from langchain_mistral_imagegen.images import image_size, sniff_image
 
 REF: ImageRef = {"id": "a", "status": "remote", "file_id": "a"}
@@ -81,11 +81,27 @@ def test_saving_chooses_the_suffix_from_the_bytes(tmp_path):
     image = GeneratedImage.from_bytes(image_of("JPEG"), {**REF, "file_name": "x.png"})
     assert image.save(tmp_path / "new" / "cat") == tmp_path / "new" / "cat.jpg"
     assert image.save(tmp_path / "v1.2") == tmp_path / "v1.2.jpg"
-    assert image.save(tmp_path / "kept.png").name == "kept.png"
+    assert image.save(tmp_path / "kept.JPEG").name == "kept.JPEG"
     assert image.save(tmp_path).name == f"{image.sha256[:16]}.jpg"
     assert (tmp_path / "new" / "cat.jpg").read_bytes() == image.data
     (tmp_path / "usual").write_bytes(b"")
     assert (tmp_path / "new" / "cat.jpg").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_a_suffix_of_another_format_is_corrected_or_the_image_converted(tmp_path):
+    image = GeneratedImage.from_bytes(image_of("JPEG"), REF)
+    with pytest.warns(UserWarning, match=r"saved as 'cat.jpg', not 'cat.png'.*format='png'"):
+        assert image.save(tmp_path / "cat.png") == tmp_path / "cat.jpg"
+    for name in ("png", "webp", "gif"):
+        path = image.save(tmp_path / f"cat.{name}", format=name)
+        with Image.open(path) as saved:
+            assert (path.name, saved.format) == (f"cat.{name}", name.upper())
+    assert image.save(tmp_path / "same", format="jpeg").read_bytes() == image.data
+    clear = io.BytesIO()
+    Image.new("RGBA", (4, 3)).save(clear, "PNG")
+    assert GeneratedImage.from_bytes(clear.getvalue(), REF).save(tmp_path / "clear", format="jpeg").suffix == ".jpg"
+    with pytest.raises(InvalidInputError, match="format='bmp' is not a format of images"):
+        image.save(tmp_path / "cat", format="bmp")
 
 
 def test_a_failed_save_leaves_nothing_behind(tmp_path, monkeypatch):

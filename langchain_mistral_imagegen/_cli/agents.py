@@ -14,6 +14,8 @@ from langchain_mistral_imagegen._cli.session import session
 from langchain_mistral_imagegen._conversations.agents import MARK
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 
+_NEEDS_KEY = "Agents belong to an API key; the sandbox has none, and ends with the command."
+
 
 @dataclass(frozen=True)
 class AgentsCommand:
@@ -24,7 +26,7 @@ class AgentsCommand:
 
     async def run(self) -> int:
         """Run the action, print the agents, and return the exit code."""
-        async with session(self.args, self.report.notice) as connected:
+        async with session(self.args, self.report.notice, needs_key=_NEEDS_KEY) as connected:
             agents = await self._agents(connected.model)
         for agent in agents:
             self.report.print(json.dumps(agent.as_sent()) if self.args.json else _line(agent))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS
 from langchain_mistral_imagegen._version import __version__
 
 CONCURRENCY = 4
@@ -54,7 +57,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if words and words[0] in _COMMANDS:
         return full_parser().parse_args(words)
     parser = _draw_parser()
-    args = parser.parse_args(words)
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(_hint(unknown, args.prompt, parser))
+    args.instructions = None if args.agent_id else INSTRUCTIONS  # an agent has its own
     args.command = "draw" if args.prompts is None else "batch"
     if args.prompts is None and args.prompt is None:
         parser.error("the following arguments are required: prompt (or --from)")
@@ -90,6 +96,7 @@ def full_parser() -> argparse.ArgumentParser:
 def _draw_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_NAME,
+        allow_abbrev=False,  # a mistyped option must not become another one
         usage=_USAGE,
         description="Generate images with Mistral.",
         epilog=_EPILOG,
@@ -116,6 +123,7 @@ def _add_draw_options(parser: argparse.ArgumentParser) -> None:
         "--from", dest="prompts", type=_text, metavar="FILE", help=".txt or .jsonl file of prompts; - reads stdin"
     )
     many.add_argument("--resume", action="store_true", help="finish what an earlier run paid for, then continue")
+    many.add_argument("--retry", action="store_true", help="send again what was answered without an image")
     many.add_argument(
         "--concurrency",
         type=_positive,
@@ -210,14 +218,32 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _hint(unknown: Sequence[str], prompt: str | None, parser: argparse.ArgumentParser) -> str:
+    """Return what is wrong with arguments that the command does not have."""
+    options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+    if not options:
+        words = " ".join([prompt or "", *unknown])
+        return f"put the prompt in quotes: {_NAME} {shlex.quote(words)}"
+    known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001  # no public list
+    close = difflib.get_close_matches(options[0], known, n=1)
+    return f"unknown option {options[0]}" + (f"; did you mean {close[0]}?" if close else "; see --help")
+
+
 def _prompt(word: str, parser: argparse.ArgumentParser) -> str:
     try:
-        prompt = (sys.stdin.read() if word == "-" else word).strip()
-    except UnicodeDecodeError as error:
-        parser.error(f"standard input is not {error.encoding} text")
+        prompt = (_standard_input() if word == "-" else word).strip()
+        prompt.encode()  # the bytes of arguments that are not UTF-8 become lone surrogates
+    except UnicodeDecodeError:
+        parser.error("standard input is not UTF-8 text")
+    except UnicodeEncodeError:
+        parser.error("the prompt is not UTF-8 text")
     if not prompt:
         parser.error("the prompt is empty")
     return prompt
+
+
+def _standard_input() -> str:
+    return sys.stdin.buffer.read().decode("utf-8-sig")
 
 
 def _text(text: str) -> str:

@@ -11,7 +11,7 @@ lines, the next run continues:
     drawn         paid for, not all downloaded    leaves it alone            downloads
     stored        done                            skips; does not download   skips; downloads images that
                                                   missing images             are missing in the folder
-    text          done, without an image          skips                      skips
+    text          done, without an image          skips; --retry sends       skips; --retry sends
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from langchain_mistral_imagegen._cli.batch_report import BatchReport, batch_repo
 from langchain_mistral_imagegen._cli.exit_codes import DONE, FAILED, NO_IMAGE, UsageError
 from langchain_mistral_imagegen._cli.file_names import image_name
 from langchain_mistral_imagegen._cli.manifest import MANIFEST, BadManifestError, Manifest, Record, Status, now
-from langchain_mistral_imagegen._cli.output import short_path, writable_store
+from langchain_mistral_imagegen._cli.output import short_path, writable_output
 from langchain_mistral_imagegen._cli.prompts import Prompt, read_prompts
 from langchain_mistral_imagegen._cli.report import facts_of
 from langchain_mistral_imagegen._cli.session import Session, session
@@ -63,7 +63,10 @@ class BatchCommand:
     async def run(self) -> int:
         """Send the prompts that are not done, store the images, and return the exit code."""
         prompts = read_prompts(self.args.prompts)
-        store = writable_store(self.args.output)
+        output = writable_output(self.args.output)
+        if output.file_name:
+            raise UsageError(f"{self.args.output} is a file name, which is for one prompt; choose a folder with -o")
+        store = output.store
         with _manifest(self.args.manifest, store) as manifest:
             _check_unchanged(prompts, manifest)
             async with session(self.args, self.report.notice) as connected:
@@ -71,7 +74,7 @@ class BatchCommand:
                     _check_free(prompts, manifest)
                 else:
                     self.report.rescue = "run the command again with --resume"
-                batch = Batch(connected, store, manifest, self.report, resume=self.args.resume)
+                batch = Batch(connected, store, manifest, self.report, resume=self.args.resume, retry=self.args.retry)
                 with self.report:
                     try:
                         await batch.run(prompts, self.args.concurrency)
@@ -89,6 +92,7 @@ class Batch:
     manifest: Manifest
     report: BatchReport
     resume: bool = False
+    retry: bool = False
     _is_hopeless: bool = field(default=False, init=False)
 
     async def run(self, prompts: Sequence[Prompt], concurrency: int) -> None:
@@ -110,7 +114,9 @@ class Batch:
         for prompt in waiting:
             known = self._known(prompt)
             status = known["status"] if known else "failed"
-            if known and status in _DONE:
+            if known and status == "text" and not self.retry:
+                self._end(prompt, "no_image_before", known)
+            elif known and status == "stored":
                 self._end(prompt, "skipped", known)
             elif known and status in _PAID and not self.resume:
                 self._end(prompt, "unfinished", known)
@@ -256,4 +262,4 @@ def _check_free(prompts: Sequence[Prompt], manifest: Manifest) -> None:
 def _exit_code(report: BatchReport) -> int:
     if any(report.counts[outcome] for outcome in ("failed", "unfinished", "not_sent")):
         return FAILED
-    return NO_IMAGE if report.counts["text"] else DONE
+    return NO_IMAGE if report.counts["text"] or report.counts["no_image_before"] else DONE

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
 
 from langchain_core.messages import AIMessage
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from langchain_mistral_imagegen._cli.manifest import Record
 from langchain_mistral_imagegen._cli.prompts import Prompt
-from langchain_mistral_imagegen._cli.report import Report, Stored, facts_of, path_and_size, printable, stop, times
+from langchain_mistral_imagegen._cli.report import (
+    Report,
+    Stored,
+    facts_of,
+    path_and_size,
+    printable,
+    times,
+    waiting_text,
+)
 from langchain_mistral_imagegen.images import ImageRef
 
+_REFRESH = 0.1  # seconds
+_current: ContextVar[Prompt | None] = ContextVar("current prompt", default=None)  # of this task
 _SUMMARY = {
     "stored": "stored",
     "text": "answered without an image",
     "failed": "failed",
     "skipped": "done before",
+    "no_image_before": "answered without an image before (--retry asks again)",
     "unfinished": "unfinished",
     "not_sent": "not sent",
 }
@@ -57,12 +71,12 @@ class BatchReport(Report):
             stored: Its images and their paths.
         """
         self.counts[outcome] += 1
-        self.paths += [path for _, path in stored if outcome != "skipped"]
+        self.paths += [path for _, path in stored if outcome == "stored"]
         if outcome in {"failed", "unfinished"}:
             self.failed(
                 f"{prompt.id}: {record.get('error', 'interrupted; run again with --resume to look for the answer')}"
             )
-        elif outcome != "skipped":
+        elif outcome not in {"skipped", "no_image_before"}:
             self.print_result(prompt, record, stored)
 
     def print_result(self, prompt: Prompt, record: Record, stored: Stored) -> None:  # noqa: ARG002  # others show more
@@ -88,7 +102,7 @@ class JsonBatchReport(BatchReport):
     def ended(self, prompt: Prompt, outcome: str, record: Record, stored: Stored) -> None:
         """See `BatchReport.ended`; an error is part of the object."""
         self.counts[outcome] += 1
-        self.paths += [path for _, path in stored if outcome != "skipped"]
+        self.paths += [path for _, path in stored if outcome == "stored"]
         paths = {ref["id"]: {"path": path} for ref, path in stored}
         images = [{**paths.get(ref["id"], {}), **ref} for ref in record.get("images", ())]
         self._print_json({**record, "images": images, "outcome": outcome, "id": prompt.id})
@@ -103,7 +117,10 @@ class JsonBatchReport(BatchReport):
 
 
 class TextBatchReport(BatchReport):
-    """Prints a line per prompt and a summary on standard output; bars on standard error, if it is a terminal."""
+    """Prints a line per prompt and a summary on standard output; bars on standard error, if it is a terminal.
+
+    The event loop alone draws and prints: a thread that refreshed the bars would write into the lines.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,27 +131,75 @@ class TextBatchReport(BatchReport):
             BarColumn(),
             TextColumn("{task.fields[state]}", markup=False),
         )
-        self._progress = Progress(
-            *columns,
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-            redirect_stdout=sys.stdout.isatty(),  # output that goes to a file must not go to the terminal
-        )
+        self._progress = Progress(*columns, console=console, auto_refresh=False)
+        self._live: Live | None = None
         self._overall: TaskID | None = None
         self._count = 0
         self._tasks: dict[str, TaskID] = {}
+        self._states: dict[str, str] = {}
         self._called: Counter[str] = Counter()
+        self._tick: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> Self:
+        if self._progress.console.is_terminal:
+            self._show()
+            self._refresh()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop showing progress."""
-        stop(self._progress)
+        if self._tick:
+            self._tick.cancel()
+        self._hide()
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
+    def _refresh(self) -> None:
+        if self._live:
+            self._live.refresh()
+        self._tick = asyncio.get_running_loop().call_later(_REFRESH, self._refresh)
+
+    def _show(self) -> None:
+        self._live = Live(
+            self._progress,
+            console=self._progress.console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start(refresh=True)
+
+    def _hide(self) -> None:
+        if self._live:
+            self._live.stop()
+        self._live = None
+
+    @contextmanager
+    def _without_bars(self) -> Iterator[None]:
+        """Take the bars away while a line is printed."""
+        is_shown = self._live is not None
+        self._hide()
+        try:
+            yield
+        finally:
+            if is_shown:
+                self._show()
+
+    def print(self, text: str, end: str = "\n") -> None:
+        """See `Report.print`."""
+        with self._without_bars():
+            super().print(text, end)
+
+    def failed(self, reason: str) -> None:
+        """See `Report.failed`."""
+        with self._without_bars():
+            super().failed(reason)
+
+    def notice(self, text: str) -> None:
+        """See `Report.notice`."""
+        with self._without_bars():
+            super().notice(text)
 
     def started(self, prompts: Sequence[Prompt]) -> None:
         """Show the bar for all prompts."""
@@ -146,6 +211,19 @@ class TextBatchReport(BatchReport):
         if prompt.id not in self._tasks:
             self._tasks[prompt.id] = self._progress.add_task(printable(prompt.id), total=None, state=what)
         self._progress.update(self._tasks[prompt.id], state=what)
+        self._states[prompt.id] = what
+        _current.set(prompt)
+
+    def waiting(self, seconds: float, reason: str) -> None:
+        """See `Report.waiting`; the bar of the prompt shows it, and then what it showed before."""
+        if prompt := _current.get():
+            before = self._states.get(prompt.id, "")
+            self.working(prompt, waiting_text(seconds, reason).lower())
+            asyncio.get_running_loop().call_later(seconds, self._go_on, prompt, before)
+
+    def _go_on(self, prompt: Prompt, state: str) -> None:
+        if self._states.get(prompt.id, "").startswith("waiting"):
+            self.working(prompt, state)
 
     def answered(self, answer: AIMessage) -> None:
         """Count the tool calls that Mistral bills."""
@@ -157,6 +235,7 @@ class TextBatchReport(BatchReport):
 
     def ended(self, prompt: Prompt, outcome: str, record: Record, stored: Stored) -> None:
         """See `BatchReport.ended`."""
+        self._states.pop(prompt.id, None)
         if prompt.id in self._tasks:
             self._progress.remove_task(self._tasks.pop(prompt.id))
         if self._overall is not None:
@@ -177,7 +256,7 @@ class TextBatchReport(BatchReport):
         Args:
             place: The path of the manifest.
         """
-        stop(self._progress)
+        self._hide()
         self.counts["unfinished"] += len(self._tasks)  # interrupted
         self.counts["not_sent"] += self._count - self.counts.total()
         outcomes = [f"{self.counts[outcome]} {words}" for outcome, words in _SUMMARY.items() if self.counts[outcome]]

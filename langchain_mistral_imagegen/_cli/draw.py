@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from langchain_core.messages import AIMessage
 
 from langchain_mistral_imagegen._cli.exit_codes import DONE, NO_IMAGE
-from langchain_mistral_imagegen._cli.file_names import image_name
 from langchain_mistral_imagegen._cli.manifest import Status
-from langchain_mistral_imagegen._cli.output import short_path, writable_store
+from langchain_mistral_imagegen._cli.output import Output, short_path, writable_output
 from langchain_mistral_imagegen._cli.preview import is_previewed, preview
 from langchain_mistral_imagegen._cli.report import Report, facts_of, report_for
 from langchain_mistral_imagegen._cli.run_record import RunRecord, fetch_command
@@ -24,7 +23,6 @@ from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import MistralImagegenError, OutcomeUnknownError
 from langchain_mistral_imagegen.images import ImageRef
-from langchain_mistral_imagegen.stores import FsspecImageStore
 
 _LOOKUP_SECONDS = 30.0  # how long to look for an answer that did not arrive
 
@@ -43,12 +41,13 @@ class DrawCommand:
 
     async def run(self) -> int:
         """Send the prompt, store the images, and return the exit code."""
-        store = writable_store(self.args.output)
+        output = writable_output(self.args.output)
         async with session(self.args, self.report.notice) as connected:
             with self.report:
-                return await self._generate(connected, store)
+                return await self._generate(connected, output)
 
-    async def _generate(self, connected: Session, store: FsspecImageStore) -> int:
+    async def _generate(self, connected: Session, output: Output) -> int:
+        store = output.store
         record = RunRecord(self.args.prompt, store, connected.is_sandbox)
         answer = await self._paid_answer(connected, record)
         images = images_of(answer)
@@ -56,7 +55,7 @@ class DrawCommand:
         outcomes = await connected.model.astore_images(
             images,
             store,
-            name=functools.partial(image_name, self.args.prompt),
+            name=output.name(self.args.prompt),
             on_bytes=self.report.bytes_received,
         )
         stored: list[ImageRef] = [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
@@ -66,6 +65,8 @@ class DrawCommand:
             refs = [attempted(ref, outcome) for ref, outcome in zip(images, outcomes, strict=True)]
             record.write_if_possible("stored" if len(stored) == len(images) else "drawn", images=refs)
         self.report.finished(answer, [(ref, short_path(store.location(ref["key"]))) for ref in stored])
+        for correction in {output.correction(ref["key"]) for ref in stored} - {""}:
+            self.report.notice(correction)
         if is_previewed(self.args):
             await preview(stored, store)
         for outcome in outcomes:

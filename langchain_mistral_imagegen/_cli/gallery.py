@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from langchain_mistral_imagegen._cli.exit_codes import DONE, NO_IMAGE, UsageError
 from langchain_mistral_imagegen._cli.gallery_page import Card, EmbeddedImage, Gap, page
-from langchain_mistral_imagegen._cli.manifest import MANIFEST, Record, read_manifest
+from langchain_mistral_imagegen._cli.manifest import MANIFEST, Record, read_lines
 from langchain_mistral_imagegen._cli.output import short_path
+from langchain_mistral_imagegen._cli.reduced_image import reduced_image
 from langchain_mistral_imagegen._cli.report import Report, times
 from langchain_mistral_imagegen._files import write_file
-from langchain_mistral_imagegen.images import sniff_image
+from langchain_mistral_imagegen.images import image_size, sniff_image
 
 PAGE = "gallery.html"
 _SMALL, _LARGE = 640, 1600  # pixels of the longer side
@@ -46,7 +47,7 @@ class GalleryCommand:
         folder = Path(self.args.folder)
         if not folder.is_dir():
             raise UsageError(f"{self.args.folder} is not a folder")
-        gallery = Gallery(folder, self._records(folder), is_reduced=not self.args.originals)
+        gallery = Gallery(folder, self._lines(folder), is_reduced=not self.args.originals)
         target = Path(self.args.output or folder / PAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
         title = self.args.title or folder.resolve().name.replace("_", " ").capitalize()
@@ -54,20 +55,22 @@ class GalleryCommand:
         self.report.print(short_path(str(target.absolute())))
         return DONE if gallery.files else NO_IMAGE
 
-    def _records(self, folder: Path) -> dict[str, Record]:
+    def _lines(self, folder: Path) -> list[Record]:
         if self.args.manifest:
-            return read_manifest(Path(self.args.manifest))
-        return read_manifest(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
+            return read_lines(Path(self.args.manifest))
+        return read_lines(folder / MANIFEST) if (folder / MANIFEST).exists() else []
 
 
 class Gallery:
     """The images in a folder. No other file is read, whatever the manifest names."""
 
-    def __init__(self, folder: Path, records: Mapping[str, Record], *, is_reduced: bool = True) -> None:
+    def __init__(self, folder: Path, lines: Sequence[Record], *, is_reduced: bool = True) -> None:
         self._folder = folder
         self._is_reduced = is_reduced
         self.files = {path.relative_to(folder).as_posix(): path for path in _images(folder)}
-        self._records = records
+        self._records = {record["id"]: record for record in lines}
+        # A prompt may have been answered more than once; each conversation was paid for.
+        self._answers = {str(record["conversation_id"]): record for record in lines if "conversation_id" in record}
 
     def page(self, title: str) -> str:
         """Return the page: first the images in the manifest, in its order, then the others."""
@@ -86,18 +89,20 @@ class Gallery:
     def _embedded(self, path: Path) -> tuple[EmbeddedImage | None, EmbeddedImage | None, str]:
         """Return an image small and large, and a text with its original size."""
         data = path.read_bytes()
+        kind, pixels = sniff_image(data[:16]), image_size(io.BytesIO(data))
         try:
-            with Image.open(io.BytesIO(data)) as opened:
-                size = f"{opened.width} × {opened.height} pixels, {len(data):,} bytes"  # noqa: RUF001  # a person reads it
-                whole = EmbeddedImage(data, Image.MIME[str(opened.format)], opened.width, opened.height)
-                upright = ImageOps.exif_transpose(opened).convert("RGBA" if opened.has_transparency_data else "RGB")
-        except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError):
+            large = reduced_image(io.BytesIO(data), _LARGE)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             return None, None, ""
-        return _reduced(upright, _SMALL), _reduced(upright, _LARGE) if self._is_reduced else whole, size
+        if kind is None or pixels is None:
+            return None, None, ""
+        whole = EmbeddedImage(data, kind.mime_type, *pixels)
+        size = f"{pixels[0]} × {pixels[1]} pixels, {len(data):,} bytes"  # noqa: RUF001  # a person reads it
+        return _reduced(large, _SMALL), _reduced(large, _LARGE) if self._is_reduced else whole, size
 
     def _summary(self) -> str:
         count = len(self.files)
-        used = _usage(self._records.values())
+        used = _usage(self._answers.values())
         days = sorted(record["time"][:10] for record in self._records.values())
         when = " to ".join(dict.fromkeys([days[0], days[-1]])) if days else ""
         return " · ".join(part for part in (f"{count} {'image' if count == 1 else 'images'}", when, used) if part)
@@ -141,13 +146,18 @@ def _reduced(image: Image.Image, longest: int) -> EmbeddedImage:
 
 
 def _usage(records: Iterable[Record]) -> str:
-    tokens, called = 0, Counter[str]()
+    tokens, called, unreported = 0, Counter[str](), 0
     for record in records:
         usage, connectors = record.get("usage"), record.get("connectors")
         tokens += _number(usage, "total_tokens")
-        called.update({name: _number(connectors, name) for name in connectors} if isinstance(connectors, dict) else {})
-    calls = [f"{name} called {times(count)}" for name, count in called.items()]
-    return ", ".join([*calls, *([f"{tokens:,} tokens"] if tokens else [])])
+        unreported += not isinstance(usage, dict)
+        if isinstance(connectors, dict):
+            called.update({name: _number(connectors, name) for name in connectors})
+        else:  # an answer that was looked up, of which Mistral reports no usage
+            called["image_generation"] += len(record.get("images", ()))
+    calls = [f"{name} called {times(count)}" for name, count in called.items() if count]
+    unknown = [f"the tokens of {unreported} {'answer' if unreported == 1 else 'answers'} not reported"]
+    return ", ".join([*calls, *([f"{tokens:,} tokens"] if tokens else []), *(unknown if unreported else [])])
 
 
 def _number(values: Any, name: str) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from langchain_mistral_imagegen._cli.arguments import parse, refuse
 from langchain_mistral_imagegen._cli.exit_codes import BAD_USAGE, FAILED, INTERRUPTED, UsageError
+from langchain_mistral_imagegen._cli.log_handler import log_to
 from langchain_mistral_imagegen._cli.standard_streams import UnfailingStream, unfailing_streams
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def _run(command: Command) -> int:
     )
 
     try:
-        return asyncio.run(command.run())
+        with log_to(command.report):
+            return asyncio.run(command.run())
     except KeyboardInterrupt:
         command.report.aborted("Interrupted. No partial file was left behind.")
         return INTERRUPTED

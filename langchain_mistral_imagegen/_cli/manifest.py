@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -65,11 +66,20 @@ def read_manifest(path: Path) -> dict[str, Record]:
     Raises:
         BadManifestError: If it cannot be read, or is not a manifest.
     """
+    return {record["id"]: record for record in read_lines(path)}
+
+
+def read_lines(path: Path) -> list[Record]:
+    """Read all lines of a manifest, oldest first.
+
+    Raises:
+        BadManifestError: See `read_manifest`.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise BadManifestError(f"Cannot read the manifest: {error}; choose another with --manifest") from error
-    return _records(data, path)
+    return list(_lines(data, path))
 
 
 class Manifest:
@@ -95,7 +105,7 @@ class Manifest:
             self._lock()
             self._file.seek(0)
             data = self._file.read()
-            self._records = _records(data, self.path)
+            self._records = {record["id"]: record for record in _lines(data, self.path)}
             self._end_last_line(data)
         except BaseException:
             self._file.close()
@@ -161,9 +171,8 @@ def _add(file: FileIO, record: Record) -> None:
     os.fsync(file.fileno())
 
 
-def _records(data: bytes, path: Path) -> dict[str, Record]:
+def _lines(data: bytes, path: Path) -> Iterator[Record]:
     """Read the lines, as an editor may have left them: with a BOM, CRLF, blank lines, or no last line break."""
-    found: dict[str, Record] = {}
     *lines, last = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
     for number, line in enumerate([*lines, b"" if _is_torn(last) else last], start=1):
         if not line.strip():
@@ -174,8 +183,7 @@ def _records(data: bytes, path: Path) -> dict[str, Record]:
                 f"{path}, line {number}: not a line of a manifest. Correct the line: it may be the only record of an "
                 "image that is paid for"
             )
-        found[record["id"]] = cast("Record", record)
-    return found
+        yield cast("Record", record)
 
 
 def _is_torn(line: bytes) -> bool:

@@ -10,13 +10,13 @@ import os
 import sys
 from collections.abc import Iterable
 
-from PIL import Image
-
+from langchain_mistral_imagegen._cli.reduced_image import reduced_image
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
 
 _log = logging.getLogger("langchain_mistral_imagegen")
 _ROWS = 16
+_LONGEST = 1024  # pixels: more than so many rows show
 
 
 def is_previewed(args: argparse.Namespace) -> bool:
@@ -39,7 +39,7 @@ def _show(data: bytes) -> None:
         from rich.console import Console  # noqa: PLC0415
         from textual_image.renderable import Image as TerminalImage  # noqa: PLC0415
 
-        with Image.open(io.BytesIO(data)) as image:
-            Console().print(TerminalImage(image.convert("RGB"), width="auto", height=_ROWS))
+        image = reduced_image(io.BytesIO(data), _LONGEST).convert("RGB")
+        Console().print(TerminalImage(image, width="auto", height=_ROWS))
     except Exception:  # noqa: BLE001 - whatever the terminal or Pillow raises: the image is paid for, and stored
         _log.debug("this terminal cannot show an image", exc_info=True)

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
+from langchain_mistral_imagegen._cli.wording import in_words_of_the_command
 from langchain_mistral_imagegen.images import ImageRef
 
 Stored = Sequence[tuple[ImageRef, str]]  # references, and the paths of the images
@@ -58,7 +60,8 @@ class Report:
 
     def failed(self, reason: str) -> None:
         """Print why there is no image."""
-        print(printable(f"mistral-imagegen: {reason}"), file=sys.stderr, flush=True)  # noqa: T201
+        text = printable(f"mistral-imagegen: {in_words_of_the_command(reason)}")
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def aborted(self, reason: str) -> None:
         """Print why the command ends, and how to fetch what was paid for."""
@@ -84,6 +87,9 @@ class Report:
         """
         self.notice(f"The answer did not arrive. Looking for it at Mistral for up to {wait:g} seconds.")
 
+    def waiting(self, seconds: float, reason: str) -> None:
+        """Take that the server refused for now, and in how many seconds the command sends the request again."""
+
     def text_received(self, text: str) -> None:
         """Take text of the answer."""
 
@@ -91,10 +97,10 @@ class Report:
         """Take the number of bytes of an image received so far."""
 
     def finished(self, answer: AIMessage, stored: Stored) -> None:
-        """Print the paths of the images, or the text of an answer without images."""
+        """Print the paths of the images; on standard error, the text of an answer without images."""
         self.paths += [path for _, path in stored]
         if not stored:
-            self.print(answer.text)
+            self.notice(answer.text)
         for path in self.paths:
             self.print(path)
 
@@ -119,7 +125,7 @@ class JsonReport(Report):
 
     def failed(self, reason: str) -> None:
         """Print the result with the error that explains why images are missing."""
-        self.print(json.dumps({**self._result, "error": reason}))
+        self.print(json.dumps({**self._result, "error": in_words_of_the_command(reason)}))
 
     def aborted(self, reason: str) -> None:
         """Print the result with the error and the command that fetches what was paid for."""
@@ -176,6 +182,11 @@ class TextReport(Report):
         self._stop_status()
         self._end_line()
         super().looking(wait)
+
+    def waiting(self, seconds: float, reason: str) -> None:
+        """See `Report.waiting`; the spinner shows it."""
+        if self._status:
+            self._status.update(Text(printable(waiting_text(seconds, reason))))
 
     def text_received(self, text: str) -> None:
         """Print text."""
@@ -234,6 +245,13 @@ def _tool_prompt(arguments: str) -> str:
         return str(json.loads(arguments)["prompt"])
     except (ValueError, KeyError, TypeError):
         return "an image"
+
+
+def waiting_text(seconds: float, reason: str) -> str:
+    """Return what the command waits for, and until when."""
+    until = (datetime.now(UTC).astimezone() + timedelta(seconds=seconds)).strftime("%H:%M:%S")
+    what = "the quota" if "rate limit" in reason.lower() else "the server"
+    return f"Waiting for {what} until {until}"
 
 
 def _usage(answer: AIMessage) -> str:

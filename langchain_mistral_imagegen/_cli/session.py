@@ -31,12 +31,15 @@ class Session:
 
 
 @asynccontextmanager
-async def session(args: argparse.Namespace, notice: Callable[[str], None]) -> AsyncIterator[Session]:
+async def session(
+    args: argparse.Namespace, notice: Callable[[str], None], *, needs_key: str = ""
+) -> AsyncIterator[Session]:
     """Connect to the server the user chose; without a key and a server, to a local sandbox.
 
     Args:
         args: Options of the command; some are settings of the model.
         notice: Called with a sentence when the sandbox is used.
+        needs_key: Why a new and empty sandbox would be of no use; empty if it is.
 
     Raises:
         UsageError: If the key is missing, or a setting is wrong.
@@ -47,6 +50,8 @@ async def session(args: argparse.Namespace, notice: Callable[[str], None]) -> As
         raise UsageError(
             "No API key: set MISTRAL_API_KEY; to use the local sandbox, leave out --base-url and MISTRAL_BASE_URL"
         )
+    if not key and needs_key:
+        raise UsageError(f"No API key: set MISTRAL_API_KEY. {needs_key}")
     async with AsyncExitStack() as stack:
         if not key:
             from langchain_mistral_imagegen.sandbox import Sandbox  # noqa: PLC0415  # needs the extra `sandbox`

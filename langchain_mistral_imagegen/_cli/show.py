@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import re
 import tempfile
@@ -13,8 +12,7 @@ from dataclasses import dataclass, field
 
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._cli.exit_codes import DONE, UsageError
-from langchain_mistral_imagegen._cli.file_names import image_name
-from langchain_mistral_imagegen._cli.output import short_path, writable_store
+from langchain_mistral_imagegen._cli.output import Output, short_path, writable_output
 from langchain_mistral_imagegen._cli.preview import is_previewed, preview
 from langchain_mistral_imagegen._cli.report import Report
 from langchain_mistral_imagegen._cli.session import session
@@ -25,9 +23,9 @@ from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import InvalidImageError
 from langchain_mistral_imagegen.images import ImageRef
-from langchain_mistral_imagegen.stores import ImageStore
 
 _RUN_KEY = re.compile(r"[0-9a-f]{32}")  # a key of `RunRecord`
+_NEEDS_KEY = "Conversations and files are at Mistral; those of the sandbox end with the command that made them."
 
 
 @dataclass(frozen=True)
@@ -40,18 +38,18 @@ class ShowCommand:
     async def run(self) -> int:
         """Print it, download its images if there is an output, and return the exit code."""
         with ExitStack() as stack:
-            store = self._store(stack)
-            async with session(self.args, self.report.notice) as connected:
+            output = self._output(stack)
+            async with session(self.args, self.report.notice, needs_key=_NEEDS_KEY) as connected:
                 refs, name = await self._shown(connected.model)
-                if store:
-                    await self._download(connected.model, refs, name, store)
+                if output:
+                    await self._download(connected.model, refs, name, output)
         return DONE
 
-    def _store(self, stack: ExitStack) -> ImageStore | None:
+    def _output(self, stack: ExitStack) -> Output | None:
         """Open the output, or a temporary folder for images that are only previewed."""
         if self.args.output is not None:
-            return writable_store(self.args.output)
-        return writable_store(stack.enter_context(tempfile.TemporaryDirectory())) if is_previewed(self.args) else None
+            return writable_output(self.args.output)
+        return writable_output(stack.enter_context(tempfile.TemporaryDirectory())) if is_previewed(self.args) else None
 
     async def _shown(self, model: ChatMistralConversations) -> tuple[list[ImageRef], str]:
         given = self.args.id
@@ -86,11 +84,12 @@ class ShowCommand:
         return [ImageRef(id=self.args.id, status="remote", file_id=self.args.id)], file.filename or self.args.id
 
     async def _download(
-        self, model: ChatMistralConversations, refs: Sequence[ImageRef], name: str, store: ImageStore
+        self, model: ChatMistralConversations, refs: Sequence[ImageRef], name: str, output: Output
     ) -> None:
         """Download images to the output or for the preview."""
+        store = output.store
         has_output = self.args.output is not None
-        for outcome in await model.astore_images(refs, store, name=functools.partial(image_name, name)):
+        for outcome in await model.astore_images(refs, store, name=output.name(name)):
             if isinstance(outcome, Exception):
                 if has_output or not isinstance(outcome, InvalidImageError):
                     raise outcome

@@ -90,8 +90,8 @@ def test_json_lines_name_their_images_and_json_is_one_object_per_prompt(command,
     assert results["2"]["text"] == "Hello! How can I help you today?"
     assert re.fullmatch(r"generated_images/tom-[0-9a-f]{6}\.jpg", results["1"]["images"][0]["path"])
     again = command("--json", "--from", "p.jsonl", server=sandbox)
-    assert [json.loads(line)["outcome"] for line in again.stdout.splitlines()] == ["skipped", "skipped"]
-    assert again.returncode == 0
+    assert [json.loads(line)["outcome"] for line in again.stdout.splitlines()] == ["skipped", "no_image_before"]
+    assert again.returncode == 1  # there is still no image
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import io
 import json
 import re
 import struct
+import subprocess
+import sys
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -127,6 +129,42 @@ def bomb() -> bytes:
 
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.slow
+def test_a_small_file_with_a_huge_image_takes_no_gigabytes(tmp_path):
+    (tmp_path / "pics").mkdir()
+    Image.new("1", (13_000, 13_000)).save(tmp_path / "pics" / "huge.png")
+    Image.new("RGB", (8, 6)).save(tmp_path / "pics" / "cat.png")
+    code = """
+import re, sys
+from langchain_mistral_imagegen._cli.main import main
+code = main(["gallery", "pics"])
+print(re.search("VmHWM:\\\\s*(\\\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
+sys.exit(code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "pics/gallery.html\n")
+    assert int(done.stderr) < 200_000  # kB; decoded as RGB it takes 507,000
+    assert "This image cannot be shown" in (tmp_path / "pics" / "gallery.html").read_text()
+
+
+def test_all_answers_that_were_paid_for_are_counted(command, tmp_path):
+    (tmp_path / "pics").mkdir()
+    base = {"id": "a", "prompt": "A.", "time": "2026-01-01T00:00:00+00:00"}
+    image = {"id": "f", "status": "remote"}
+    usage = {"usage": {"total_tokens": 100}, "connectors": {"image_generation": 1}}
+    lines = [
+        {**base, "status": "asked", "key": "k"},
+        {**base, "status": "text", "conversation_id": "conv_1", **usage},  # paid for, and asked again with --retry
+        {**base, "status": "drawn", "conversation_id": "conv_2", "images": [image], **usage},
+        {**base, "status": "stored", "conversation_id": "conv_2", "images": [image], **usage},
+        {**base, "id": "b", "status": "stored", "conversation_id": "conv_3", "images": [image]},  # found by --resume
+    ]
+    (tmp_path / "pics" / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command("gallery", "pics")
+    text = (tmp_path / "pics" / "gallery.html").read_text()
+    assert "image_generation called 3 times, 200 tokens, the tokens of 1 answer not reported" in text
 
 
 def test_a_manifest_cannot_bring_in_files_from_elsewhere(command, tmp_path):

@@ -7,6 +7,7 @@ import hashlib
 import io
 import random
 import re
+import unicodedata
 from collections.abc import Callable
 
 from PIL import Image, ImageDraw, ImageFont
@@ -15,6 +16,12 @@ SIZE = (1024, 768)
 _LONGEST_CAPTION = 120  # characters; measuring a longer text would take longer than drawing the image
 Color = tuple[int, int, int]
 Draw = ImageDraw.ImageDraw
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_FONTS = (
+    "DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "arial.ttf", "Arial.ttf",
+    "Arial Unicode.ttf", "NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "NotoSansArabic-Regular.ttf",
+    "NotoSansDevanagari-Regular.ttf", "NotoSansThai-Regular.ttf",
+)  # fmt: skip
 
 _COLORS: dict[str, Color] = {
     "orange": (238, 138, 44), "red|rouge|rot|rojo": (208, 60, 52), "blue|bleu|blau|azul": (62, 118, 200),
@@ -151,13 +158,39 @@ def _office(draw: Draw, shade: Color) -> None:
 
 
 def _caption(draw: Draw, prompt: str) -> None:
-    font = ImageFont.load_default(size=26)
     text = " ".join(prompt[:_LONGEST_CAPTION].split())
+    font, text = _font_and_text(text)
     while draw.textlength(text, font=font) > SIZE[0] - 60:
         text = text.removesuffix("…")[:-2].rstrip() + "…"
     draw.rectangle((0, 712, 1024, 768), fill=(24, 26, 32))
     draw.text((20, 724), text, font=font, fill=(236, 236, 236))
     draw.text((1004, 20), "SANDBOX", font=ImageFont.load_default(size=34), fill=(150, 60, 60), anchor="ra")
+
+
+def _font_and_text(text: str) -> tuple[Font, str]:
+    """Choose a font that has the letters: Pillow's own if it can, so that most captions are the same everywhere."""
+    own = ImageFont.load_default(size=26)
+    if _has_letters(own, text):
+        return own, text
+    for name in _FONTS:
+        font = _system_font(name)
+        if font and _has_letters(font, text):
+            return font, text
+    plain = unicodedata.normalize("NFKD", text)
+    return own, "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+@functools.cache
+def _system_font(name: str) -> Font | None:
+    try:
+        return ImageFont.truetype(name, 24)
+    except OSError:
+        return None
+
+
+def _has_letters(font: Font, text: str) -> bool:
+    missing = bytes(font.getmask("\uffff"))
+    return all(bytes(font.getmask(letter)) != missing for letter in set(text) if not letter.isspace())
 
 
 @functools.lru_cache(maxsize=256)

@@ -98,6 +98,7 @@ class _Answer:
             tools=settings.get("tools") or [],
             completion_args=args,
             handoffs=handoffs,
+            instructions=settings.get("instructions") or "",
         )
         return respond(question)
 

@@ -23,12 +23,14 @@ class Question:
         tools: Tools of the question or the agent.
         completion_args: As sent.
         handoffs: Names by id of the agents that this one may hand over to.
+        instructions: System prompt of the conversation or the agent.
     """
 
     entries: Sequence[Entry]
     tools: Sequence[dict[str, Any]] = ()
     completion_args: dict[str, Any] = field(default_factory=dict)
     handoffs: dict[str, str] = field(default_factory=dict)
+    instructions: str = ""
 
     @property
     def text(self) -> str:
@@ -68,6 +70,8 @@ _REFINEMENT = re.compile(
 _NO_IMAGE = re.compile(
     r"\b(?:no|without an?y?|don't|do not|not) (?:an? )?(?:picture|image|draw|generate)", re.IGNORECASE
 )
+_ALWAYS = re.compile(r"\bgenerate\b.*\bimage generation tool\b", re.IGNORECASE)
+_CHAT = re.compile(r"^(?:hello|hi|hey|thanks?|bonjour|hallo|hola)\b|\?\s*$", re.IGNORECASE)
 _GIST = re.compile(
     r"^(?:please |can you |bitte )*(?:now )?"
     r"(?:generate|draw|paint|create|make|show|illustrate|g[eé]n[eè]re|dessine|peins|cr[eé]e"
@@ -177,7 +181,7 @@ def _draw(question: Question) -> list[Step]:
             flags=re.IGNORECASE,
         ).rstrip(".!?")
         prompt = f"{before[-1]}, {change}"
-    elif _IMAGE.search(question.text):
+    elif _IMAGE.search(question.text) or (_ALWAYS.search(question.instructions) and not _CHAT.search(question.text)):
         prompt = _GIST.sub("", question.text.strip()).rstrip(".!?") or question.text
     else:
         return []
