@@ -56,6 +56,14 @@ class ImageRef(TypedDict):
     """Why the last download failed."""
     attempts: NotRequired[int]
     """Number of downloads so far, failed ones included."""
+    prompt: NotRequired[str]
+    """The image in words, as the tool was asked for it."""
+    model: NotRequired[str]
+    """Name of the model that generated it."""
+    created_at: NotRequired[str]
+    """When it was generated, in UTC, such as `2026-11-25T12:00:00+00:00`."""
+    url: NotRequired[str]
+    """Where the program serves it, only with `public_url=...`."""
     base64: NotRequired[str]
     """The bytes, only with `ToolFileNode(inline=True)`; large."""
 
@@ -90,6 +98,18 @@ def _join(left: ImageRef, right: ImageRef) -> ImageRef:
     if joined["status"] == "stored":
         joined.pop("error", None)
     return cast("ImageRef", joined)
+
+
+def with_url(ref: ImageRef, public_url: str | None) -> ImageRef:
+    """Add the URL of a stored image.
+
+    Args:
+        ref: The reference.
+        public_url: URL below which the program serves the image store, as with `web.image_routes`; `None` for none.
+    """
+    if public_url is None or "key" not in ref:
+        return ref
+    return {**ref, "url": f"{public_url.rstrip('/')}/{ref['key']}"}
 
 
 class ImageFormat(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import logging
@@ -13,6 +14,7 @@ from typing import Any
 
 from langchain_core.messages import ToolMessage
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from langchain_mistral_imagegen._protocol.entries import read_json
 from langchain_mistral_imagegen.errors import ImageError, InvalidImageError
@@ -22,26 +24,36 @@ from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_a
 
 _log = logging.getLogger("langchain_mistral_imagegen")
 _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,([A-Za-z0-9+/]+={0,2})")
+# What Python makes of the bytes of an image when LangChain turns a tool's result into text.
+_BYTES_LITERAL = re.compile(
+    r"""b(?:'(?:\\x89PNG|\\xff\\xd8\\xff|RIFF|GIF8)(?:[^'\\]|\\.)*'"""
+    r"""|"(?:\\x89PNG|\\xff\\xd8\\xff|RIFF|GIF8)(?:[^"\\]|\\.)*")"""
+)
 
 
 def store_inline_images(message: ToolMessage, image_store: ImageStore) -> ToolMessage:
     """Move the images of a tool's message, and of its artifact, into a store.
 
     In the content, a text replaces each image, in the artifact its reference. What is not an image or cannot be stored
-    is left unchanged.
+    is left unchanged. Pydantic objects in the artifact, such as those of the MCP SDK, become JSON, because a checkpoint
+    takes no others.
 
     Returns:
-        The same message if nothing was moved, else a new one; `images_of` finds the references in it.
+        The same message if nothing was changed, else a new one; `images_of` finds the references in it.
     """
     mover = _Mover(image_store)
-    moved = {
-        "content": mover.moved(message.content, image_text),
-        "artifact": mover.moved(message.artifact, dict),
-    }
-    if not mover.refs:
+    try:
+        moved = {
+            "content": mover.moved(message.content, image_text),
+            "artifact": mover.moved(message.artifact, dict),
+        }
+    except RecursionError:
+        _log.warning("The result of tool %r is nested too deeply to look for images in it", message.name)
         return message
-    metadata = {**message.response_metadata, "images": list(mover.refs.values())}
-    return message.model_copy(update={**moved, "response_metadata": metadata})
+    mover.warn(message.name)
+    if mover.refs:
+        moved["response_metadata"] = {**message.response_metadata, "images": list(mover.refs.values())}
+    return message.model_copy(update=moved) if mover.refs or mover.has_objects else message
 
 
 def describe_image(ref: ImageRef) -> str:
@@ -55,24 +67,38 @@ def image_text(ref: ImageRef) -> dict[str, Any]:
     return {"type": "text", "text": describe_image(ref)}
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Mover:
     """Moves the images of one message.
 
     Attributes:
         image_store: Receives the images.
         refs: References to the moved images, by id.
+        has_objects: Whether pydantic objects became JSON.
+        errors: Why images were not moved.
     """
 
     image_store: ImageStore
     refs: dict[str, ImageRef] = field(default_factory=dict)
+    has_objects: bool = False
+    errors: list[Exception] = field(default_factory=list)
 
-    def moved(self, value: Any, replacement: Callable[[ImageRef], Any]) -> Any:
+    def warn(self, tool: str | None) -> None:
+        """Log one warning for all images that were not moved."""
+        if self.errors:
+            count, first = len(self.errors), self.errors[0]
+            _log.warning("%d image(s) that tool %r returned stay in its message; the first: %s", count, tool, first)
+
+    def moved(self, value: Any, replacement: Callable[[ImageRef], Any]) -> Any:  # noqa: PLR0911  # one for each kind
         """Return a JSON value in which each image is replaced."""
         match value:
             case str():
-                return _DATA_URL.sub(self._in_text, self._in_json(value, replacement))
-            case list():
+                text = self._in_json(value, replacement)
+                return _BYTES_LITERAL.sub(self._in_literal, _DATA_URL.sub(self._in_text, text))
+            case bytes():
+                ref = self._put_bytes(value) if sniff_image(value[:16]) else None
+                return replacement(ref) if ref else value
+            case list() | tuple():
                 return [self.moved(part, replacement) for part in value]
             case dict():
                 data = _base64_of(value)
@@ -80,8 +106,10 @@ class _Mover:
                     return {name: self.moved(part, replacement) for name, part in value.items()}
                 ref = self._put(data)
                 return replacement(ref) if ref else value
-            case BaseModel():  # from the MCP SDK; a checkpoint would also turn it into a dict
-                return self.moved(value.model_dump(), replacement)
+            case BaseModel():
+                self.has_objects = True
+                found = self.moved(value.model_dump(), replacement)
+                return to_jsonable_python(found, bytes_mode="base64", fallback=str)
         return value
 
     def _in_json(self, text: str, replacement: Callable[[ImageRef], Any]) -> str:
@@ -90,34 +118,56 @@ class _Mover:
             return text
         try:
             value = read_json(text)
-        except ValueError:
+            moved = self.moved(value, replacement)
+        except (ValueError, RecursionError):  # text that is no JSON, or nested deeply
             return text
-        moved = self.moved(value, replacement)
         return text if moved == value else json.dumps(moved, ensure_ascii=False)
 
     def _in_text(self, found: re.Match[str]) -> str:
         ref = self._put(found[1])
         return describe_image(ref) if ref else found[0]
 
+    def _in_literal(self, found: re.Match[str]) -> str:
+        try:
+            data = ast.literal_eval(found[0])
+        except (ValueError, SyntaxError):
+            return found[0]
+        ref = self._put_bytes(data)
+        return describe_image(ref) if ref else found[0]
+
     def _put(self, encoded: str) -> ImageRef | None:
         try:
             data = base64.b64decode("".join(encoded.split()), validate=True)
+        except ValueError as error:
+            self.errors.append(error)
+            return None
+        return self._put_bytes(data)
+
+    def _put_bytes(self, data: bytes) -> ImageRef | None:
+        known = self.refs.get(_image_id(data))
+        if known:
+            return known
+        try:
+            if not sniff_image(data[:16]):
+                raise InvalidImageError(f"its {len(data)} bytes are not an image")
             ref = self._store(data)
         except (ValueError, OSError, ImageError) as error:
-            _log.warning("An image that a tool returned stays in its message: %s", error)
+            self.errors.append(error)
             return None
         self.refs[ref["id"]] = ref
         return ref
 
     def _store(self, data: bytes) -> ImageRef:
-        if not sniff_image(data[:16]):  # before anything is written: a text may hold very many
-            raise InvalidImageError("it is not an image (JPEG, PNG, WebP or GIF)")
-        image = IncomingImage(self.image_store, ImageRef(id=f"sha256:{sha256(data).hexdigest()[:16]}", status="remote"))
+        image = IncomingImage(self.image_store, ImageRef(id=_image_id(data), status="remote"))
         try:
             image.write(data)
             return image.finish(content_address)
         finally:
             image.discard()
+
+
+def _image_id(data: bytes) -> str:
+    return f"sha256:{sha256(data).hexdigest()[:16]}"
 
 
 def _base64_of(block: dict[str, Any]) -> str | None:

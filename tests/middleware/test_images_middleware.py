@@ -6,26 +6,30 @@ import base64
 import hashlib
 import io
 import json
+import operator
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
+import mcp
 import pytest
-from langchain.agents import create_agent
+from langchain.agents import AgentState, create_agent
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import BaseTool, StructuredTool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command
 from PIL import Image
-from pydantic import BaseModel, Field
+from pydantic import AnyUrl, BaseModel, Field
 
 from langchain_mistral_imagegen import FsspecImageStore, MistralImageGenerationTool, images_of
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.middleware import ImagesMiddleware, PortableMessagesMiddleware
+from langchain_mistral_imagegen.sandbox import Behavior
 from langchain_mistral_imagegen.stores._incoming import IncomingImage
 
 THREAD = {"configurable": {"thread_id": "1"}}
@@ -216,7 +220,7 @@ async def test_what_is_no_picture_stays_as_it_is(face, store, content, caplog):
     )
     assert results(state)[0].content == content
     assert not state.get("images")
-    assert "stays in its message" in caplog.text
+    assert "stay in its message" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -224,7 +228,6 @@ async def test_what_is_no_picture_stays_as_it_is(face, store, content, caplog):
     [
         ("words", {"images": [{"id": "1", "status": "succeeded"}, {"id": 2, "status": "stored"}, "a", None]}),
         ([{"type": "image", "url": "https://e.x/a.png"}], {"images": None}),
-        ("words", ImageContent(data="", type="sound")),
     ],
 )
 async def test_results_without_pictures_are_left_alone(face, store, content, artifact, caplog):
@@ -245,7 +248,7 @@ async def test_nothing_is_lost_where_the_disk_refuses(face, tmp_path, caplog):
     content = [block(RED), {"type": "text", "text": data_url(BLUE)}]
     state = await run(face, create_agent(scripted(calls("look")), [returning(content)], middleware=[middleware]))
     assert results(state)[0].content == content
-    assert caplog.text.count("stays in its message") == 2
+    assert "2 image(s) that tool 'look' returned stay in its message" in caplog.text
     assert "Mistral" not in caplog.text
 
 
@@ -324,15 +327,105 @@ async def test_what_the_image_tool_stored_comes_into_the_channel(face, model, st
     assert_no_bytes(tmp_path, *pictures)
 
 
-async def test_what_the_model_draws_comes_into_the_channel(face, model):
-    state = await run(face, create_agent(model, middleware=[ImagesMiddleware(show="all")]), "Draw a cat.")
-    assert list(state["images"].values()) == images_of(state["messages"])
+async def test_what_the_model_draws_is_stored(face, model, store, sandbox):
+    sandbox.behave(Behavior(shape="url"))
+    middleware = ImagesMiddleware(image_store=store, public_url="https://e.x/images/")
+    state = await run(face, create_agent(model, middleware=[middleware]), "Draw a cat.")
     (ref,) = state["images"].values()
-    assert (ref["status"], ref["file_id"]) == ("remote", ref["id"])
+    assert [ref["id"]] == [one["id"] for one in images_of(state["messages"])]
+    assert (ref["status"], ref["url"]) == ("stored", f"https://e.x/images/{ref['key']}")
+    assert store.get(ref["key"]).startswith(b"\xff\xd8")
+
+
+async def test_what_the_model_drew_is_shown_after_its_answer(face, model, store):
+    drawing = ImagesMiddleware(image_store=store)
+    agent = create_agent(model, middleware=[drawing], checkpointer=InMemorySaver())
+    await run(face, agent, "Draw a cat.", THREAD)
     seeing = scripted()
-    agent = create_agent(seeing, middleware=[ImagesMiddleware(show="all"), PortableMessagesMiddleware()])
-    await face.call(agent, "invoke", state)
-    assert len(seeing.given[0]) == 2, "what is at Mistral is not in the store, and described by the other middleware"
+    middleware = [ImagesMiddleware(image_store=store, show="all"), PortableMessagesMiddleware()]
+    again = create_agent(seeing, middleware=middleware, checkpointer=agent.checkpointer)
+    await run(face, again, "What is it?", THREAD)
+    assert [place for place, _ in pictures_in(seeing.given[0])] == [2]
+
+
+async def test_what_the_model_drew_and_cannot_be_fetched_is_marked(face, model, store, sandbox):
+    sandbox.behave(Behavior(file_bytes=b"<html>"))
+    agent = create_agent(model, middleware=[ImagesMiddleware(image_store=store)])
+    (ref,) = (await run(face, agent, "Draw a cat."))["images"].values()
+    assert (ref["status"], ref["attempts"]) == ("failed", 1)
+    assert "is not an image" in ref["error"]
+
+
+async def test_another_provider_needs_no_download(face, store):
+    drawn = AIMessage([{"type": "tool_file", "tool": "image_generation", "file_id": "f", "file_type": "png"}])
+    state = await run(face, create_agent(scripted(drawn), middleware=[ImagesMiddleware(image_store=store)]))
+    assert [ref["status"] for ref in state["images"].values()] == ["remote"]
+
+
+class OtherImages(AgentState):
+    images: Annotated[list[str], operator.add]
+
+
+async def test_a_channel_of_another_kind_is_refused_before_the_model_is_called(face, model, store, sandbox):
+    agent = create_agent(model, middleware=[ImagesMiddleware(image_store=store)], state_schema=OtherImages)
+    with pytest.raises(InvalidInputError, match="images_key="):
+        await run(face, agent, "Draw a cat.")
+    assert sandbox.requests == []
+    other = ImagesMiddleware(image_store=store, images_key="drawn")
+    state = await run(face, create_agent(model, middleware=[other], state_schema=OtherImages), "Draw a cat.")
+    assert [ref["status"] for ref in state["drawn"].values()] == ["stored"]
+    assert state["images"] == []
+
+
+async def test_clients_cannot_write_references(face, store):
+    agent = create_agent(scripted(), middleware=[ImagesMiddleware(image_store=store)])
+    forged = {"x": {"id": "x", "status": "stored", "key": "someone/elses.jpg"}}
+    state = await face.call(agent, "invoke", {"messages": [("user", "Hello.")], "images": forged})
+    assert not state.get("images")
+    assert "images" not in agent.get_input_jsonschema()["properties"]
+
+
+async def test_objects_of_the_mcp_sdk_become_json(face, store, tmp_path):
+    resource = mcp.types.TextResourceContents(uri=AnyUrl("file:///a.txt"), text="words")
+    artifact = [mcp.types.EmbeddedResource(type="resource", resource=resource)]
+    agent = create_agent(
+        scripted(calls("look")),
+        [returning("words", artifact=artifact)],
+        middleware=[ImagesMiddleware(image_store=store)],
+        checkpointer=InMemorySaver(),
+    )
+    (message,) = results(await run(face, agent, config=THREAD))
+    assert message.artifact[0]["resource"]["uri"] == "file:///a.txt"
+    assert json.loads(json.dumps(message.artifact)) == message.artifact
+
+
+async def test_bytes_nested_in_a_result_are_stored(face, store):
+    nested = {"pages": [{"scan": RED}, (BLUE,)], "other": b"no image"}
+    tools = [
+        returning("words", artifact=nested),
+        StructuredTool.from_function(lambda: nested, name="listen", description="Listen."),
+    ]
+    agent = create_agent(scripted(calls("look", "listen")), tools, middleware=[ImagesMiddleware(image_store=store)])
+    state = await run(face, agent)
+    first, second = results(state)
+    assert first.artifact["pages"][0]["scan"]["id"] == id_of(RED)
+    assert first.artifact["other"] == b"no image"
+    assert words_for(RED) in second.content
+    assert "x89" not in second.content
+    assert set(state["images"]) == {id_of(RED), id_of(BLUE)}
+
+
+async def test_strange_texts_are_left_alone_with_one_warning(face, store, caplog):
+    texts = ["[" * 1_500, "data:image/png;base64,AAAA " * 50_000]
+    deep: Any = "end"
+    for _ in range(3_000):
+        deep = [deep]
+    tools = [returning(texts[0]), returning(texts[1], "listen"), returning("words", "smell", artifact=deep)]
+    model = scripted(calls("look", "listen", "smell"))
+    state = await run(face, create_agent(model, tools, middleware=[ImagesMiddleware(image_store=store)]))
+    assert [message.content for message in results(state)] == [*texts, "words"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+    assert "50000 image(s)" in caplog.text
 
 
 def pictures_in(messages: Sequence[BaseMessage]) -> list[tuple[int, list[str]]]:
