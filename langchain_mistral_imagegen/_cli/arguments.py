@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS
+from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS, SHAPES
 from langchain_mistral_imagegen._version import __version__
 
 CONCURRENCY = 4
@@ -60,8 +60,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(words)
     if unknown:
         parser.error(_hint(unknown, args.prompt, parser))
+    many = next((option for option, is_given in (("--from", args.prompts), ("-n", args.count > 1)) if is_given), None)
+    earlier = [f"--{name}" for name in ("conversation", "edit", "image") if getattr(args, name)]
+    if many and (given := [*earlier, *(["--continue"] if args.go_on else [])]):
+        parser.error(f"argument {given[0]}: not allowed with {many}")
     args.instructions = None if args.agent_id else INSTRUCTIONS  # an agent has its own
-    args.command = "draw" if args.prompts is None else "batch"
+    args.command = "batch" if many else "draw"
     if args.prompts is None and args.prompt is None:
         parser.error("the following arguments are required: prompt (or --from)")
     if args.prompts is not None and args.prompt is not None:
@@ -113,12 +117,15 @@ def _add_draw_options(parser: argparse.ArgumentParser) -> None:
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--model", type=_text, help="model to use (default: mistral-medium-latest)")
     model.add_argument("--agent-id", type=_text, metavar="ID", help="agent to use instead of a model")
+    parser.add_argument("--shape", choices=SHAPES, help="ask for an image of this shape, in words")
     _add_server(parser)
     parser.add_argument("--no-stream", action="store_true", help="print the text only when it is complete")
     _add_preview(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object per prompt and nothing else")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only the paths of the images")
-    many = parser.add_argument_group("many prompts")
+    _add_earlier(parser.add_argument_group("go on with an earlier image"))
+    many = parser.add_argument_group("many images")
+    many.add_argument("-n", dest="count", type=_positive, default=1, metavar="N", help="versions of the prompt to draw")
     many.add_argument(
         "--from", dest="prompts", type=_text, metavar="FILE", help=".txt or .jsonl file of prompts; - reads stdin"
     )
@@ -132,6 +139,18 @@ def _add_draw_options(parser: argparse.ArgumentParser) -> None:
         help="number of prompts at the same time (default: %(default)s)",
     )
     _add_manifest(many, "file for the results (default: manifest.jsonl in the output folder)")
+
+
+def _add_earlier(group: argparse._ArgumentGroup) -> None:
+    earlier = group.add_mutually_exclusive_group()
+    earlier.add_argument(
+        "--continue", dest="go_on", action="store_true", help="go on with the last image in the output folder"
+    )
+    earlier.add_argument("--conversation", type=_text, metavar="ID", help="go on with this conversation")
+    earlier.add_argument(
+        "--edit", type=_text, metavar="FILE", help="go on with the conversation in which this image was drawn"
+    )
+    group.add_argument("--image", type=_text, metavar="FILE", help="show this image to the model")
 
 
 def _add_gallery(parser: argparse.ArgumentParser) -> None:

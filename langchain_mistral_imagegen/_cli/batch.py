@@ -33,12 +33,13 @@ from langchain_mistral_imagegen._cli.exit_codes import DONE, FAILED, NO_IMAGE, U
 from langchain_mistral_imagegen._cli.file_names import image_name
 from langchain_mistral_imagegen._cli.manifest import MANIFEST, BadManifestError, Manifest, Record, Status, now
 from langchain_mistral_imagegen._cli.output import short_path, writable_output
-from langchain_mistral_imagegen._cli.prompts import Prompt, read_prompts
+from langchain_mistral_imagegen._cli.prompts import Prompt, read_prompts, run_of, versions
 from langchain_mistral_imagegen._cli.report import facts_of
 from langchain_mistral_imagegen._cli.session import Session, session
 from langchain_mistral_imagegen._conversations.turn import KEY
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._prompt_words import with_shape
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen.errors import AuthenticationError, LostAnswer, MistralImagegenError, QuotaExceededError
 from langchain_mistral_imagegen.images import ImageRef
@@ -62,25 +63,41 @@ class BatchCommand:
 
     async def run(self) -> int:
         """Send the prompts that are not done, store the images, and return the exit code."""
-        prompts = read_prompts(self.args.prompts)
         output = writable_output(self.args.output)
         if output.file_name:
             raise UsageError(f"{self.args.output} is a file name, which is for one prompt; choose a folder with -o")
         store = output.store
         with _manifest(self.args.manifest, store) as manifest:
+            prompts = self._prompts(manifest)
             _check_unchanged(prompts, manifest)
             async with session(self.args, self.report.notice) as connected:
                 if connected.is_sandbox:
                     _check_free(prompts, manifest)
                 else:
                     self.report.rescue = "run the command again with --resume"
-                batch = Batch(connected, store, manifest, self.report, resume=self.args.resume, retry=self.args.retry)
+                batch = Batch(
+                    connected,
+                    store,
+                    manifest,
+                    self.report,
+                    resume=self.args.resume,
+                    retry=self.args.retry,
+                    shape=self.args.shape,
+                )
                 with self.report:
                     try:
                         await batch.run(prompts, self.args.concurrency)
                     finally:
                         self.report.summarize(short_path(str(manifest.path.absolute())))
         return _exit_code(self.report)
+
+    def _prompts(self, manifest: Manifest) -> list[Prompt]:
+        """Read the prompts, or make several of one; `--resume` continues the last run of that one."""
+        if self.args.prompts is not None:
+            return read_prompts(self.args.prompts)
+        before = [record for record in manifest.records() if record["prompt"] == self.args.prompt]
+        run = next(filter(None, (run_of(record["id"]) for record in reversed(before))), None)
+        return versions(self.args.prompt, self.args.count, run if self.args.resume else None)
 
 
 @dataclass
@@ -93,6 +110,7 @@ class Batch:
     report: BatchReport
     resume: bool = False
     retry: bool = False
+    shape: str | None = None
     _is_hopeless: bool = field(default=False, init=False)
 
     async def run(self, prompts: Sequence[Prompt], concurrency: int) -> None:
@@ -170,7 +188,8 @@ class Batch:
         key = secrets.token_hex(16)
         asked = self.manifest.write(self._record(prompt, "asked", key=key))
         try:
-            answer = await self.session.model.ainvoke(prompt.text, conversation_metadata={KEY: key})
+            text = with_shape(prompt.text, self.shape)
+            answer = await self.session.model.ainvoke(text, conversation_metadata={KEY: key})
         except MistralImagegenError as error:
             status: Status = "failed" if is_unpaid(error) else "asked"
             self.manifest.write({**asked, "status": status, "error": _reason(error)})

@@ -7,8 +7,14 @@ import functools
 from contextlib import suppress
 from dataclasses import dataclass
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
+from langchain_mistral_imagegen._cli.earlier_image import (
+    NEEDS_KEY,
+    conversation_of,
+    message_with_image,
+    messages_before,
+)
 from langchain_mistral_imagegen._cli.exit_codes import DONE, NO_IMAGE
 from langchain_mistral_imagegen._cli.manifest import Status
 from langchain_mistral_imagegen._cli.output import Output, short_path, writable_output
@@ -19,12 +25,26 @@ from langchain_mistral_imagegen._cli.session import Session, session
 from langchain_mistral_imagegen._conversations.turn import KEY
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._prompt_words import with_shape
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.errors import MistralImagegenError, OutcomeUnknownError
 from langchain_mistral_imagegen.images import ImageRef
 
 _LOOKUP_SECONDS = 30.0  # how long to look for an answer that did not arrive
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent.
+
+    Attributes:
+        messages: The conversation so far, and the prompt.
+        conversation: The conversation that is continued, if one is.
+    """
+
+    messages: list[BaseMessage]
+    conversation: str | None
 
 
 @dataclass(frozen=True)
@@ -42,14 +62,18 @@ class DrawCommand:
     async def run(self) -> int:
         """Send the prompt, store the images, and return the exit code."""
         output = writable_output(self.args.output)
-        async with session(self.args, self.report.notice) as connected:
+        conversation, ref = conversation_of(self.args, output.store)
+        prompt = message_with_image(with_shape(self.args.prompt, self.args.shape), self.args.image)
+        needs_key = NEEDS_KEY if conversation else ""
+        async with session(self.args, self.report.notice, needs_key=needs_key) as connected:
+            before = await messages_before(connected.model, conversation, ref) if conversation else []
             with self.report:
-                return await self._generate(connected, output)
+                return await self._generate(connected, output, Request([*before, prompt], conversation))
 
-    async def _generate(self, connected: Session, output: Output) -> int:
+    async def _generate(self, connected: Session, output: Output, request: Request) -> int:
         store = output.store
         record = RunRecord(self.args.prompt, store, connected.is_sandbox)
-        answer = await self._paid_answer(connected, record)
+        answer = await self._paid_answer(connected, record, request)
         images = images_of(answer)
         record.write_if_possible("drawn" if images else "text", images=images, **facts_of(answer))
         outcomes = await connected.model.astore_images(
@@ -74,13 +98,13 @@ class DrawCommand:
                 raise outcome
         return DONE if stored else NO_IMAGE
 
-    async def _paid_answer(self, connected: Session, record: RunRecord) -> AIMessage:
+    async def _paid_answer(self, connected: Session, record: RunRecord, request: Request) -> AIMessage:
         """Send the prompt between two lines of the record."""
         record.sent()
         if not connected.is_sandbox:
-            self._name_rescue(record.key)
+            self._name_rescue(request.conversation or record.key)
         try:
-            return await self._answer(connected.model, record.key)
+            return await self._answer(connected.model, request.messages, record.key)
         except MistralImagegenError as error:
             status: Status = "failed" if is_unpaid(error) else "asked"
             record.write_if_possible(status, error=f"{type(error).__name__}: {error}")
@@ -91,9 +115,9 @@ class DrawCommand:
     def _name_rescue(self, conversation: str) -> None:
         self.report.rescue = fetch_command(conversation, self.args.output)
 
-    async def _answer(self, model: ChatMistralConversations, key: str) -> AIMessage:
+    async def _answer(self, model: ChatMistralConversations, messages: list[BaseMessage], key: str) -> AIMessage:
         try:
-            return await self._request(model, key)
+            return await self._request(model, messages, key)
         except OutcomeUnknownError as error:
             wait = min(_LOOKUP_SECONDS, model.timeout)
             self.report.looking(wait)
@@ -105,14 +129,14 @@ class DrawCommand:
             self.report.text_received(answer.text)
             return answer
 
-    async def _request(self, model: ChatMistralConversations, key: str) -> AIMessage:
+    async def _request(self, model: ChatMistralConversations, messages: list[BaseMessage], key: str) -> AIMessage:
         metadata = {KEY: key}
         if self.args.no_stream:
-            answer = await model.ainvoke(self.args.prompt, conversation_metadata=metadata)
+            answer = await model.ainvoke(messages, conversation_metadata=metadata)
             self.report.text_received(answer.text)
             return answer
         chunks = []
-        async for chunk in model.astream(self.args.prompt, conversation_metadata=metadata):
+        async for chunk in model.astream(messages, conversation_metadata=metadata):
             if self.report.rescue and (conversation := chunk.response_metadata.get("conversation_id")):
                 self._name_rescue(conversation)
             self.report.chunk_received(chunk)

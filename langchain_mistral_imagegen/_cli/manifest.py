@@ -121,6 +121,10 @@ class Manifest:
         """Return the last line of a prompt, or `None`."""
         return self._records.get(prompt_id)
 
+    def records(self) -> list[Record]:
+        """Return the last line of each prompt."""
+        return list(self._records.values())
+
     def write(self, record: Record) -> Record:
         """Add a line and return it.
 

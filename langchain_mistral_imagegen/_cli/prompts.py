@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import secrets
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,7 @@ from langchain_mistral_imagegen._cli.exit_codes import UsageError
 from langchain_mistral_imagegen._cli.file_names import slug
 from langchain_mistral_imagegen._protocol.entries import read_json
 
+_VERSION = re.compile(r"-([0-9a-f]{8})-v[0-9]+$")
 _JSON_SUFFIXES = {".jsonl", ".ndjson"}
 
 
@@ -81,6 +84,24 @@ def read_prompts(source: str) -> list[Prompt]:
     if not prompts:
         raise BadPromptsError(f"{name} contains no prompt")
     return list(prompts.values())
+
+
+def versions(prompt: str, count: int, run: str | None = None) -> list[Prompt]:
+    """Make several prompts of one.
+
+    Args:
+        prompt: The prompt.
+        count: How many.
+        run: Digits in the ids of an earlier run that is continued; otherwise all images are new ones.
+    """
+    stem = f"{slug(prompt)}-{run or secrets.token_hex(4)}"
+    return [Prompt(id=f"{stem}-v{number}", text=prompt, name=prompt) for number in range(1, count + 1)]
+
+
+def run_of(prompt_id: str) -> str | None:
+    """Return the digits of the run in the id of one of its `versions`."""
+    found = _VERSION.search(prompt_id)
+    return found[1] if found else None
 
 
 def _entries(source: str, name: str) -> Iterator[tuple[int, Any]]:
