@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import functools
+import mimetypes
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.stores._object_errors import create, object_errors
 
 DEFAULT_FOLDER = "generated_images"
 STORE_VARIABLE = "MISTRAL_IMAGEGEN_STORE"
 _FRESH = timedelta(hours=1)  # younger objects are not written again to renew their time
-
+_PIECE = 1024 * 1024
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 
@@ -76,21 +78,46 @@ class FsspecImageStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             _link(source, target)
         else:
-            with _os_errors():
-                self._put_object(source, key)
+            self._put_object(source, self._path(key), renews=not key.startswith("_"))
 
-    def _put_object(self, source: Path, key: str) -> None:
+    def _put_object(self, source: Path, path: str, *, renews: bool) -> None:
         # Object stores make an object visible when it is complete, and refuse a second one of the same name.
+        write = functools.partial(self._filesystem.put_file, str(source), path, **self._content_type(source))
         try:
-            self._filesystem.put_file(str(source), self._path(key), mode="create")
-        except FileExistsError:
-            if not key.startswith("_") and self.modified(key) < datetime.now(UTC) - _FRESH:
-                self._filesystem.put_file(str(source), self._path(key))
+            create(functools.partial(write, mode="create"))
+        except OSError as error:
+            # Another error may hide that the write succeeded: its answer was lost, and a repetition was refused.
+            if not isinstance(error, FileExistsError) and not self._holds(path, source):
+                raise
+            with object_errors():
+                if renews and self._modified(path) < datetime.now(UTC) - _FRESH:
+                    write()
+
+    def _content_type(self, source: Path) -> dict[str, Any]:
+        """Return what adlfs needs to label an object; s3fs and gcsfs read the suffix themselves."""
+        protocol = self._filesystem.protocol
+        if "abfs" not in ((protocol,) if isinstance(protocol, str) else protocol):
+            return {}
+        from azure.storage.blob import ContentSettings  # noqa: PLC0415  # comes with the extra
+
+        return {"content_settings": ContentSettings(content_type=mimetypes.guess_type(source)[0])}
+
+    def _holds(self, path: str, source: Path) -> bool:
+        """Return whether an object is there and has these bytes; `False` if the store cannot tell."""
+        try:
+            self._filesystem.invalidate_cache(path.rpartition("/")[0])
+            with self._filesystem.open(path, "rb") as stored, source.open("rb") as given:
+                while piece := given.read(_PIECE):
+                    if stored.read(len(piece)) != piece:
+                        return False
+                return not stored.read(1)
+        except Exception:  # noqa: BLE001  # the client libraries have errors of their own; the first one is reported
+            return False
 
     def get(self, key: str) -> bytes:
         """See `ImageStore.get`."""
         path = self._path(key)
-        with _os_errors():
+        with object_errors():
             data: bytes = self._filesystem.cat_file(path)
         return data
 
@@ -106,14 +133,15 @@ class FsspecImageStore:
             expires: Seconds until the link expires; the `file:` URI of an image in a folder does not expire.
 
         Raises:
-            InvalidInputError: If this kind of store cannot make links; serve the images yourself, for example with
-                `langchain_mistral_imagegen.web.image_routes`.
+            InvalidInputError: If this kind of store, or its credentials, cannot make links; serve the images
+                yourself, for example with `langchain_mistral_imagegen.web.image_routes`.
         """
+        path = self._path(key)
         if self.local_folder:
-            return Path(self._path(key)).absolute().as_uri()
+            return Path(path).absolute().as_uri()
         try:
-            link: str = self._filesystem.sign(self._path(key), expiration=expires)
-        except NotImplementedError:
+            link: str = self._filesystem.sign(path, expiration=expires)
+        except (NotImplementedError, AttributeError, ValueError):  # the last two if the credentials cannot sign
             raise InvalidInputError(
                 f"The image store {self.root!r} cannot make links; serve its images with `web.image_routes`"
             ) from None
@@ -123,19 +151,24 @@ class FsspecImageStore:
         """See `ListableStore.all_keys`."""
         filesystem, root = self._place
         filesystem.invalidate_cache()
-        for path in filesystem.find(root):
+        with object_errors():
+            paths = filesystem.find(root)
+        for path in paths:
             yield path[len(root) + 1 :]
 
     def modified(self, key: str) -> datetime:
         """See `ListableStore.modified`."""
-        path = self._path(key)
+        with object_errors():
+            return self._modified(self._path(key))
+
+    def _modified(self, path: str) -> datetime:
         self._filesystem.invalidate_cache(path.rpartition("/")[0])
         when: datetime = self._filesystem.modified(path)
         return when
 
     def delete(self, key: str) -> None:
         """See `ImageStore.delete`."""
-        with suppress(FileNotFoundError), _os_errors():
+        with suppress(FileNotFoundError), object_errors():
             self._filesystem.rm_file(self._path(key))
 
     def _path(self, key: str) -> str:
@@ -161,14 +194,3 @@ def _link(source: Path, target: Path) -> None:
     except OSError:  # a filesystem without hard links
         if not target.exists():
             source.replace(target)
-
-
-@contextmanager
-def _os_errors() -> Iterator[None]:
-    """Raise the errors that `ImageStore` promises: the client libraries of object stores have their own."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error

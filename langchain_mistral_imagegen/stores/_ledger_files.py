@@ -10,14 +10,15 @@ import functools
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from langchain_mistral_imagegen._files import incoming_file
 from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.stores._object_errors import create, object_errors
 
 _CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
 _memory_lock = threading.Lock()
@@ -149,44 +150,32 @@ class ObjectFiles:
     def create(self, place: str, data: bytes, *, synced: bool) -> None:  # noqa: ARG002  # what is written is kept
         """See `LedgerFiles.create`."""
         path = f"{self.root}/{place}"
-        with _os_errors():
-            if self.lock is None:
-                self.filesystem.pipe_file(path, data, mode="create")
-                return
-            with self.lock:
-                if self.filesystem.exists(path):
-                    raise FileExistsError(path)
-                self.filesystem.pipe_file(path, data)
+        if self.lock is None:
+            create(functools.partial(self.filesystem.pipe_file, path, data, mode="create"))
+            return
+        with self.lock:
+            if self.filesystem.exists(path):
+                raise FileExistsError(path)
+            self.filesystem.pipe_file(path, data)
 
     def names(self, folder: str) -> list[str]:
         """See `LedgerFiles.names`."""
         path = f"{self.root}/{folder}"
-        with _os_errors(), suppress(FileNotFoundError):
+        with object_errors(), suppress(FileNotFoundError):
             self.filesystem.invalidate_cache(path)
             return [str(name).rpartition("/")[2] for name in self.filesystem.ls(path, detail=False)]
         return []
 
     def read(self, place: str) -> bytes:
         """See `LedgerFiles.read`."""
-        with _os_errors():
+        with object_errors():
             data: bytes = self.filesystem.cat_file(f"{self.root}/{place}")
         return data
 
     def remove(self, place: str) -> None:
         """See `LedgerFiles.remove`."""
-        with _os_errors(), suppress(FileNotFoundError):
+        with object_errors(), suppress(FileNotFoundError):
             self.filesystem.rm_file(f"{self.root}/{place}")
-
-
-@contextmanager
-def _os_errors() -> Iterator[None]:
-    # The client libraries of object stores have errors of their own.
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def fsspec_ledger_files(filesystem: Any, root: str, name: str) -> LedgerFiles:
