@@ -15,7 +15,7 @@ from langchain_mistral_imagegen._http.body import ENCODINGS
 from langchain_mistral_imagegen._http.pools import LIMITS
 from langchain_mistral_imagegen._protocol.requests import Request
 from langchain_mistral_imagegen._protocol.retry import RetryPolicy
-from langchain_mistral_imagegen._protocol.signed_urls import is_blob_storage
+from langchain_mistral_imagegen._protocol.signed_urls import ImageHosts
 from langchain_mistral_imagegen._version import __version__
 from langchain_mistral_imagegen.errors import ImageUnavailableError
 
@@ -31,6 +31,7 @@ class Settings:
         api_key: Returns the key; called for each request, so that a key can change.
         headers: Further headers for requests to the API; signed URLs are fetched without them.
         timeout: Seconds between two pieces of a response. The server sends none while it generates an image.
+        image_hosts: The hosts that signed URLs may lead to, besides the server itself.
         retry: How often a request is retried, and how long to wait before.
     """
 
@@ -39,6 +40,7 @@ class Settings:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 300.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    image_hosts: ImageHosts = field(default_factory=ImageHosts)
 
     def url(self, request: Request) -> httpx.URL:
         """Return the absolute URL of a request.
@@ -52,9 +54,12 @@ class Settings:
             return _server_url(self.base_url.rstrip("/").removesuffix("/v1") + request.path)
         # Parsed by the library that sends the request: two parsers may see two hosts in one URL.
         url, base = _image_url(request.path), httpx.URL(self.base_url)
-        trusted = is_blob_storage(url.scheme, url.raw_host.decode(), url.port)
+        trusted = self.image_hosts.trust(url.scheme, url.raw_host.decode(), url.port)
         if url.userinfo or not (trusted or (url.scheme, url.netloc) == (base.scheme, base.netloc)):
-            raise ImageUnavailableError(f"The image's URL leads to {url.host!r}, which is not a host of Mistral's")
+            raise ImageUnavailableError(
+                f"The image's URL leads to {url.host!r}, which is not a host of Mistral's that is known; "
+                f"if it is one, pass image_hosts=[{url.host!r}]"
+            )
         return url
 
     def build(

@@ -62,17 +62,22 @@ class Wire(BaseModel):
             entry_id: Id of the entry; by default its own.
         """
         entry_id = entry_id or getattr(self, "id", "") or "unknown"
-        clean = {name: _redacted(value, urls, entry_id) for name, value in self}
+        clean = {name: _redacted(value, urls, entry_id, of_any_host=self.is_image_tool) for name, value in self}
         # Only what has changed, because `as_sent` leaves out what was never set.
         return self.model_copy(update={name: value for name, value in clean.items() if value != getattr(self, name)})
 
+    @property
+    def is_image_tool(self) -> bool:
+        """Whether this is a run of the image tool, in which each signed URL is an image's."""
+        return False
 
-def _redacted(value: Any, urls: SignedUrls, entry_id: str) -> Any:
+
+def _redacted(value: Any, urls: SignedUrls, entry_id: str, *, of_any_host: bool) -> Any:
     if isinstance(value, Wire):
         return value.redacted(urls, entry_id)
     if isinstance(value, list):
-        return [_redacted(part, urls, entry_id) for part in value]
-    return urls.redact(value, entry_id)
+        return [_redacted(part, urls, entry_id, of_any_host=of_any_host) for part in value]
+    return urls.redact(value, entry_id, of_any_host=of_any_host)
 
 
 class Unknown(Wire):
@@ -234,6 +239,11 @@ class ToolExecutionEntry(Wire):
     info: dict[str, Any] | None = None
     model: str | None = None
     agent_id: str | None = None
+
+    @property
+    def is_image_tool(self) -> bool:
+        """Whether the tool makes images."""
+        return self.name == "image_generation"
 
 
 class FunctionCallEntry(Wire):

@@ -74,6 +74,11 @@ class ToolExecutionDoneEvent(OutputEvent):
     function: str | None = None
     info: dict[str, Any] | None = None
 
+    @property
+    def is_image_tool(self) -> bool:
+        """Whether the tool makes images."""
+        return self.name == "image_generation"
+
 
 class AgentHandoffStartedEvent(OutputEvent):
     """An agent is about to pass the conversation on."""

@@ -1,13 +1,17 @@
 """Signed URLs: each grants access to an image for an hour, so none may leave this package.
 
-`SignedUrls` replaces such a URL by `mistral-image:<id>` and keeps the URL itself in memory.
+`SignedUrls` replaces such a URL by `mistral-image:<id>` and keeps the URL itself in memory. In messages only URLs of
+the hosts that serve images are replaced: a signed link to another host belongs to the user or to the web. Logs and
+errors show no signed URL of any host.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
@@ -20,7 +24,13 @@ _BEGINNING = re.compile(r"(?:h|ht|htt|https?|https?:/?)\Z", re.IGNORECASE)
 _LETTERS_OF_BEGINNING = "htpsHTPS\u017f:/"  # U+017F is an `s` to a search that ignores case
 _SIGNATURE = re.compile(r"(?:[?&;]|\\u0026)(?:sig|signature|x-amz-signature|x-goog-signature|token)=", re.IGNORECASE)
 _REMEMBERED = 1000  # URLs; the oldest is forgotten first, and has most likely expired by then
-_BLOB_HOST = re.compile(r"mistral[a-z0-9-]*\.blob\.core\.windows\.net")
+KNOWN_IMAGE_HOSTS = frozenset(
+    {
+        "mistralaiblackforestprod.blob.core.windows.net",  # generated images
+        "mistralaifilesapiprodswe.blob.core.windows.net",  # signed URLs of the files endpoint
+    }
+)
+"""The only hosts that public reports of 2026 name."""
 # Possessive, so that a text which never ends a link takes linear time.
 _IMAGE_URI = re.compile(re.escape(IMAGE_URI_SCHEME) + r"((?:[.:-]*+\w++)++)")
 _IMAGE_LINK = re.compile(rf"!?\[([^\[\]]*+)\]\(\s*+<?{_IMAGE_URI.pattern}[^()]*+\)|<?{_IMAGE_URI.pattern}>?")
@@ -31,9 +41,40 @@ def is_signed(url: str) -> bool:
     return _SIGNATURE.search(url) is not None
 
 
-def is_blob_storage(scheme: str, host: str, port: int | None) -> bool:
-    """Return whether a URL with these parts leads to Mistral's blob storage, over https at its usual port."""
-    return scheme == "https" and port in {None, 443} and _BLOB_HOST.fullmatch(host) is not None
+@dataclass(frozen=True)
+class ImageHosts:
+    """The hosts that serve generated images, besides `KNOWN_IMAGE_HOSTS`.
+
+    Attributes:
+        further: Host names that the user trusts.
+        server: Base URL of the API: a sandbox serves images itself.
+    """
+
+    further: frozenset[str] = frozenset()
+    server: str = ""
+
+    def trust(self, scheme: str, host: str, port: int | None) -> bool:
+        """Return whether a URL with these parts leads to blob storage of Mistral's, over https at its usual port."""
+        return scheme == "https" and port in {None, 443} and (host in KNOWN_IMAGE_HOSTS or host in self.further)
+
+    def serve(self, url: str) -> bool:
+        """Return whether a URL leads to one of these hosts."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            return False
+        server = urlsplit(self.server)
+        is_server = (parts.scheme, parts.netloc) == (server.scheme, server.netloc)
+        return is_server or self.trust(parts.scheme, parts.hostname or "", port)
+
+
+class RememberedUrls(dict[str, str]):
+    """The signed URLs of images, by image id, and the hosts that serve such images."""
+
+    def __init__(self, hosts: ImageHosts) -> None:
+        super().__init__()
+        self.hosts = hosts
 
 
 def image_ids(text: str) -> list[str]:
@@ -65,7 +106,7 @@ def replace_image_links(text: str, replacement: Callable[[str, str], str]) -> st
 
 
 class SignedUrls:
-    """Takes the signed URLs out of one response and gives each image an id.
+    """Takes the signed URLs out of one response and gives each image an id; without a memory, those of every host.
 
     The first URL of an entry gets the entry's id, a further one `<entry id>:<n>`. An image that is mentioned again
     (the same URL but for its query) keeps its id. Nothing but the entries and their order decides, so reading the
@@ -74,21 +115,30 @@ class SignedUrls:
 
     def __init__(self, memory: MutableMapping[str, str] | None = None) -> None:
         self.memory: MutableMapping[str, str] = {} if memory is None else memory
+        self._hosts = memory.hosts if isinstance(memory, RememberedUrls) else None
         self._id_by_image: dict[str, str] = {}
         self._count_by_entry: dict[str, int] = {}
 
-    def redact(self, value: Any, entry_id: str) -> Any:
-        """Return a JSON value with every signed URL in it replaced."""
+    def redact(self, value: Any, entry_id: str, *, of_any_host: bool = False) -> Any:
+        """Return a JSON value with the signed URLs of images replaced.
+
+        Args:
+            value: Any JSON value.
+            entry_id: Id of the entry that it is a part of.
+            of_any_host: Whether every signed URL is an image's, as in the result of the image tool.
+        """
         if isinstance(value, str):
-            return value if "://" not in value else _URL.sub(lambda found: self._replace(found[0], entry_id), value)
+            if "://" not in value:
+                return value
+            return _URL.sub(lambda found: self._replace(found[0], entry_id, of_any_host=of_any_host), value)
         if isinstance(value, dict):
-            return {name: self.redact(part, entry_id) for name, part in value.items()}
+            return {name: self.redact(part, entry_id, of_any_host=of_any_host) for name, part in value.items()}
         if isinstance(value, (list, tuple)):
-            return [self.redact(part, entry_id) for part in value]
+            return [self.redact(part, entry_id, of_any_host=of_any_host) for part in value]
         return value
 
-    def _replace(self, url: str, entry_id: str) -> str:
-        if not is_signed(url):
+    def _replace(self, url: str, entry_id: str, *, of_any_host: bool) -> str:
+        if not is_signed(url) or not (of_any_host or self._hosts is None or self._hosts.serve(url)):
             return url
         image = url.partition("?")[0]
         if image not in self._id_by_image:

@@ -14,6 +14,7 @@ from langchain_mistral_imagegen._http.settings import Settings
 from langchain_mistral_imagegen._http.sync_client import Client
 from langchain_mistral_imagegen._messages.known_inputs import KnownInputs
 from langchain_mistral_imagegen._protocol.retry import RetryPolicy
+from langchain_mistral_imagegen._protocol.signed_urls import ImageHosts, RememberedUrls
 from langchain_mistral_imagegen.chat_models._settings import ModelSettings, key_from_environment
 
 
@@ -43,8 +44,12 @@ class ConnectedModel(ModelSettings):
         return KnownInputs()
 
     @functools.cached_property
-    def _signed_urls(self) -> dict[str, str]:
-        return {}
+    def _signed_urls(self) -> RememberedUrls:
+        return RememberedUrls(self._image_hosts)
+
+    @property
+    def _image_hosts(self) -> ImageHosts:
+        return ImageHosts(frozenset(self.image_hosts), self.base_url)
 
     @property
     def _settings(self) -> Settings:
@@ -54,6 +59,7 @@ class ConnectedModel(ModelSettings):
             headers=self.default_headers,
             timeout=self.timeout,
             retry=RetryPolicy(max_retries=self.max_retries),
+            image_hosts=self._image_hosts,
         )
 
     @functools.cached_property

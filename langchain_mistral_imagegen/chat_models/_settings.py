@@ -131,6 +131,11 @@ class ModelSettings(BaseChatModel):
             "and `https://api.us.mistral.ai`; a `/v1` at the end is ignored."
         ),
     )
+    image_hosts: list[str] = Field(
+        default_factory=list,
+        description="Hosts that serve generated images besides the two of Mistral's that are known, such as "
+        "`account.blob.core.windows.net`. Signed links to other hosts stay in messages as they are.",
+    )
     timeout: float = Field(
         default=300.0, description="Seconds without any byte from the server; generating one image takes about ten."
     )

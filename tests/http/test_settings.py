@@ -7,6 +7,7 @@ import pytest
 
 from langchain_mistral_imagegen._http.settings import Settings
 from langchain_mistral_imagegen._protocol.requests import Request, download_url
+from langchain_mistral_imagegen._protocol.signed_urls import ImageHosts
 from langchain_mistral_imagegen.errors import ImageUnavailableError
 
 LIST = Request(method="GET", path="/v1/conversations")
@@ -20,7 +21,7 @@ def settings(url: str, **options) -> Settings:
     ("url", "trusted"),
     [
         ("https://mistralaiblackforestprod.blob.core.windows.net/i.jpg?sig=S", True),
-        ("https://mistralfilesapiprodswe.blob.core.windows.net:443/i.jpg?sig=S", True),
+        ("https://mistralaifilesapiprodswe.blob.core.windows.net:443/i.jpg?sig=S", True),
         ("https://api.mistral.ai/blob/i.jpg?sig=S", True),
         ("http://mistralaiblackforestprod.blob.core.windows.net/i.jpg?sig=S", False),
         ("https://mistral.blob.core.windows.net.evil.example/i.jpg?sig=S", False),
@@ -28,6 +29,7 @@ def settings(url: str, **options) -> Settings:
         ("https://mistral@evil.example/i.jpg?sig=S", False),
         ("https://mistral.blob.core.windows.net:8443/i.jpg?sig=S", False),
         ("https://169.254.169.254/i.jpg?sig=S", False),
+        ("https://mistralx.blob.core.windows.net/i.jpg?sig=S", False),
         ("file:///etc/passwd?sig=S", False),
     ],
 )
@@ -41,11 +43,18 @@ def test_images_are_downloaded_from_mistral_s_hosts_only(url, trusted):
         assert "sig=" not in str(caught.value)
 
 
+def test_a_further_host_can_be_trusted():
+    url, hosts = "https://new.blob.core.windows.net/i.jpg?sig=S", ImageHosts(frozenset({"new.blob.core.windows.net"}))
+    assert settings("https://api.mistral.ai", image_hosts=hosts).url(download_url(url, sink=None)) == url
+
+
 def test_the_key_goes_to_the_api_only():
     chosen = settings("https://api.mistral.ai/", headers={"x-team": "a"})
     with httpx.Client() as http:
         api = chosen.build(http, LIST)
-        blob = chosen.build(http, download_url("https://mistralx.blob.core.windows.net/i.jpg?sig=S", sink=None))
+        blob = chosen.build(
+            http, download_url("https://mistralaiblackforestprod.blob.core.windows.net/i.jpg?sig=S", sink=None)
+        )
     assert (api.url, api.headers["authorization"], api.headers["x-team"]) == (
         "https://api.mistral.ai/v1/conversations",
         "Bearer canary",

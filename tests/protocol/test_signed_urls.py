@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, TextStream, image_ids
+from langchain_mistral_imagegen._protocol.signed_urls import (
+    ImageHosts,
+    RememberedUrls,
+    SignedUrls,
+    TextStream,
+    image_ids,
+)
 
 HOST = "https://mistralaiblackforestprod.blob.core.windows.net/images"
 URL = f"{HOST}/a/image.jpg?se=2026-11-23T10%3A00%3A00Z&sp=r&sig=SECRET%2Bx"
@@ -49,6 +55,30 @@ def test_what_is_not_signed_survives(text):
 @pytest.mark.parametrize("name", ["sig", "Signature", "X-Amz-Signature", "X-Goog-Signature", "token"])
 def test_other_clouds_signatures_are_known(name):
     assert SignedUrls().redact(f"<https://host/x?a=1&{name}=SECRET>", "e") == "<mistral-image:e>"
+
+
+OURS = RememberedUrls(ImageHosts(frozenset({"new.blob.core.windows.net"}), "http://127.0.0.1:8000"))
+
+
+@pytest.mark.parametrize("host", [HOST, "https://new.blob.core.windows.net", "http://127.0.0.1:8000/blob"])
+def test_in_messages_the_urls_of_image_hosts_are_replaced(host):
+    assert SignedUrls(OURS).redact(f"{host}/i.jpg?sig=S", "e") == "mistral-image:e"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/reset?token=abc",
+        "https://bucket.s3.amazonaws.com/x?X-Amz-Signature=S",
+        "https://mistralx.blob.core.windows.net/i.jpg?sig=S",
+        "https://mistralaiblackforestprod.blob.core.windows.net.evil.com/i.jpg?sig=S",
+        "http://127.0.0.1:9/i.jpg?sig=S",
+        "https://host:port/i.jpg?sig=S",
+    ],
+)
+def test_in_messages_other_signed_links_stay_as_they_are(url):
+    assert SignedUrls(OURS).redact(f"see {url}", "e") == f"see {url}"
+    assert "mistral-image:e" in SignedUrls(OURS).redact({"result": url}, "e", of_any_host=True)["result"]
 
 
 def test_ids_are_found_again():

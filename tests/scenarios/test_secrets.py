@@ -306,8 +306,8 @@ async def test_nothing_leaks_when_all_goes_well(world, langsmith, log, spans, ca
     assert b"orange cat" in traced or operation is using_the_command
 
 
-ELSEWHERE = {"location": f"https://elsewhere.invalid/?sig={SIGNATURE}"}
-UNREADABLE = {"outputs": f"https://elsewhere.invalid/?sig={SIGNATURE}"}
+ELSEWHERE = {"location": f"https://mistralaiblackforestprod.blob.core.windows.net/?sig={SIGNATURE}"}
+UNREADABLE = {"outputs": f"https://mistralaiblackforestprod.blob.core.windows.net/?sig={SIGNATURE}"}
 URL = Behavior(shape="url", images=2)
 
 FAILURES = {
