@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -73,16 +74,27 @@ def test_the_table_of_settings_is_complete_and_has_the_defaults():
     assert {**defaults, "timeout": "300"} == {name: written[name] for name in defaults}
 
 
-def test_the_console_commands_run(command, sandbox, tmp_path):
-    (console,) = fences(guide("command"), "console")
-    (tmp_path / "prompts.txt").write_text("Draw a cat.\nDraw a dog.\n")
+def run_lines(command, sandbox, console) -> None:
     for line in console.splitlines():
         conversations = list(sandbox.conversations.by_id) or [""]
         name, *words = shlex.split(line.removeprefix("$ ").replace("conv_...", conversations[0]))
         done = command(*words, server=sandbox)
-        assert (name, done.stderr) == ("mistral-imagegen", "")
-        assert done.returncode == (1 if words == ["--", "gallery"] else 0), line
-    assert sandbox.paid == 2
+        assert (name, done.returncode, done.stderr) == ("mistral-imagegen", 0, ""), line
+
+
+def test_the_commands_for_one_image_run(command, sandbox, tmp_path):
+    command("Draw an orange cat.", server=sandbox)
+    (first,) = (tmp_path / "generated_images").glob("*.jpg")
+    shutil.copy(first, tmp_path / "photo.jpg")
+    shutil.copy(first, tmp_path / "generated_images" / "orange-cat-3f2a91.jpg")  # found by its bytes
+    run_lines(command, sandbox, fences(guide("command"), "console")[0])
+    assert sandbox.paid == 1 + 1 + 1 + 1 + 1 + 4
+
+
+def test_the_commands_for_many_prompts_run(command, sandbox, tmp_path):
+    (tmp_path / "prompts.txt").write_text("Draw a cat.\nDraw a dog.\n")
+    run_lines(command, sandbox, fences(guide("command"), "console")[1])
+    assert sandbox.paid == 3, "the last asks for an image of a gallery"
     assert len(list((tmp_path / "posters").glob("*.jpg"))) == 2
     assert len(list((tmp_path / "again").glob("*.jpg"))) == 1
 
