@@ -2,7 +2,7 @@
 
 Costs six images on the real API. Run: `python cookbook/postgres_workers.py`, after `pip install psycopg[binary]
 langgraph-checkpoint-postgres`, with POSTGRES_URI, or after `pip install pgserver`. Workers on several machines must
-share an image store, too (MISTRAL_IMAGEGEN_STORE=s3://...): in it are the intents that keep them from paying twice.
+share an image store, too (MISTRAL_IMAGEGEN_STORE=s3://...): in it is the ledger that keeps them from paying twice.
 """
 
 import multiprocessing

@@ -6,7 +6,6 @@ import contextvars
 from collections.abc import Callable
 from typing import Literal, NotRequired, TypeAlias
 
-from langgraph.config import get_stream_writer
 from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen.images import ImageRef
@@ -20,6 +19,7 @@ class ImageEvent(TypedDict):
 
     type: Literal[
         "mistral.image.generating",
+        "mistral.image.waiting",
         "mistral.image.generated",
         "mistral.image.adopted",
         "mistral.image.download",
@@ -29,6 +29,8 @@ class ImageEvent(TypedDict):
     id: NotRequired[str]
     """The image's id; not known while it is `generating`."""
     conversation_id: NotRequired[str]
+    seconds: NotRequired[float]
+    """For which a `waiting` turn waits at most: an earlier request may still be answered."""
     received: NotRequired[int]
     """Bytes of a `download` so far; there is an event for each MiB."""
     size_bytes: NotRequired[int]
@@ -45,6 +47,8 @@ _STEP = 1024 * 1024
 
 def emitter() -> Emit:
     """Return a function that emits events into the running graph; without a graph, it does nothing."""
+    from langgraph.config import get_stream_writer  # noqa: PLC0415  # a chat model alone needs no LangGraph
+
     try:
         write = get_stream_writer()
     except (RuntimeError, KeyError):

@@ -13,18 +13,24 @@ from langgraph.types import Send
 from pydantic import BaseModel
 
 from langchain_mistral_imagegen import stores
+from langchain_mistral_imagegen._ledger.cleanup import finished_chains
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ListableStore
 from langchain_mistral_imagegen.stores._incoming import IMAGE_KEY
 
-_RECORD = re.compile(r"_intents/[0-9a-f]{32}\.json|\.incoming-[0-9a-f]{16}(\.\w+)?")
+_LEFT_BEHIND = re.compile(r"(_ledger/[^/]+/)?\.incoming-[0-9a-f]{16}(\.\w+)?|_ledger/probe-[0-9a-f]+/0\.json")
+_RETENTION = timedelta(days=30)
 
 
 def collect_garbage(
-    image_store: ListableStore | str, live: Iterable[ImageRef | str], *, grace: timedelta = timedelta(days=7)
+    image_store: ListableStore | str,
+    live: Iterable[ImageRef | str],
+    *,
+    grace: timedelta = timedelta(days=7),
+    retention: timedelta = _RETENTION,
 ) -> list[str]:
-    """Delete images that nothing refers to, and files and intents that crashed writers and finished turns left behind.
+    """Delete images that nothing refers to, files that crashed writers left behind, and old records of the ledger.
 
     Everything younger than `grace` is kept, because an image is stored before the state refers to it. Files with other
     names, such as those of the command, are kept, too. Storing an image again renews its age, so an image that comes
@@ -35,8 +41,9 @@ def collect_garbage(
         live: All references, or their keys, that are still needed; `live_images` finds those of a checkpointer. Forks
             and threads share images, so pass the references of everything that uses the store. A generator is read
             after the store was listed.
-        grace: Minimum age of what is deleted. A run that was interrupted while it paid, and is resumed later than this,
-            pays again.
+        grace: Minimum age of what is deleted.
+        retention: Minimum age of records of the ledger whose answer is known; those of others are kept. A run that is
+            resumed later than this pays again, so it must be longer than any thread may sleep.
 
     Returns:
         The keys that were deleted.
@@ -55,6 +62,7 @@ def collect_garbage(
             "deleted; to delete everything, delete the folder or bucket itself"
         )
     dead = [key for key in old if key not in kept and _is_older(place, key, limit)]
+    dead += _old_records(place, datetime.now(UTC) - max(grace, retention))
     for key in dead:
         place.delete(key)
     return dead
@@ -71,6 +79,12 @@ def live_images(checkpointer: BaseCheckpointSaver[Any]) -> Iterator[ImageRef]:
         yield from _stored(saved.pending_writes)
 
 
+def _old_records(place: ListableStore, limit: datetime) -> Iterator[str]:
+    for chain in finished_chains(list(place.all_keys()), place.get):
+        if _is_older(place, chain[-1], limit):
+            yield from chain
+
+
 def _listable(image_store: ListableStore | str) -> ListableStore:
     store = stores.image_store(image_store)
     if not isinstance(store, ListableStore):
@@ -82,7 +96,7 @@ def _listable(image_store: ListableStore | str) -> ListableStore:
 
 
 def _is_ours(key: str) -> bool:
-    return bool(IMAGE_KEY.fullmatch(key) or _RECORD.fullmatch(key))
+    return bool(IMAGE_KEY.fullmatch(key) or _LEFT_BEHIND.fullmatch(key))
 
 
 def _is_older(store: ListableStore, key: str, limit: datetime) -> bool:

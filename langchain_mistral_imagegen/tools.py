@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal, NotRequired, TypeAlias
@@ -13,16 +15,19 @@ from langchain_core.tools import ArgsSchema, BaseTool
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from typing_extensions import TypedDict
 
+from langchain_mistral_imagegen._conversations.pay_once import PayOnce, paying_once
 from langchain_mistral_imagegen._downloads import attempted
+from langchain_mistral_imagegen._ledger.keys import Task
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS
 from langchain_mistral_imagegen._telemetry import tool_span
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model
-from langchain_mistral_imagegen.errors import NoImageError
+from langchain_mistral_imagegen.errors import InvalidInputError, NoImageError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore, image_store
 
+_log = logging.getLogger("langchain_mistral_imagegen")
 
 class ImageGenerationArtifact(TypedDict):
     """The result of a generation, for programs: plain JSON, no bytes."""
@@ -111,23 +116,60 @@ class MistralImageGenerationTool(BaseTool):
         """The image store in use."""
         return image_store(self.image_store)
 
-    def generate(self, prompt: str, config: RunnableConfig | None = None) -> ImageGenerationArtifact:
+    def generate(
+        self, prompt: str, config: RunnableConfig | None = None, *, key: str | None = None
+    ) -> ImageGenerationArtifact:
         """Generate and store images, without an agent.
 
         Args:
             prompt: The image in words.
             config: Callbacks, tags and metadata for tracing.
+            key: Names the image, such as `sku-4711`: it is paid for once in this image store, however often and from
+                however many processes it is asked for. Without a key, each call generates a new image.
 
         Raises:
             NoImageError: If the answer has no image.
             ImageStoreError: If no image could be stored.
+            InvalidInputError: If another prompt was given with this key before, or the store cannot hold a ledger.
             ModelError: For quota, network and server errors.
         """
-        return _with_an_image(*self._generate(prompt, config))
+        with paying_once(self._named_work(key)):
+            return _with_an_image(*self._generate(prompt, config))
 
-    async def agenerate(self, prompt: str, config: RunnableConfig | None = None) -> ImageGenerationArtifact:
+    async def agenerate(
+        self, prompt: str, config: RunnableConfig | None = None, *, key: str | None = None
+    ) -> ImageGenerationArtifact:
         """Generate and store images, without an agent; see `generate`."""
-        return _with_an_image(*await self._agenerate(prompt, config))
+        with paying_once(self._named_work(key)):
+            return _with_an_image(*await self._agenerate(prompt, config))
+
+    def _named_work(self, key: str | None) -> PayOnce | None:
+        if key is None:
+            return None
+        if not key.strip():
+            raise InvalidInputError(f"key={key!r} names nothing; give a text, or no key")
+        return PayOnce(store=self.store, name=key)
+
+    # In a LangGraph program with a checkpointer, a call of the tool is paid for once: `run` gets its id and its task.
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the tool; in a LangGraph program with a thread, a call that is run again pays for nothing again."""
+        with paying_once(self._call(**kwargs)):
+            return super().run(*args, **kwargs)
+
+    async def arun(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the tool; see `run`."""
+        with paying_once(self._call(**kwargs)):
+            return await super().arun(*args, **kwargs)
+
+    def _call(self, config: RunnableConfig | None = None, tool_call_id: str | None = None, **_: Any) -> PayOnce | None:
+        task = Task.of(config, tool_call_id or "")
+        if task is None:
+            return None
+        if not hasattr(self.store, "ledger_files"):
+            _warn_once(type(self.store).__name__)
+            return None
+        return PayOnce(store=self.store, task=task)
 
     # In an agent nothing is raised once images are paid for: a retry of the tool would pay again.
 
@@ -198,6 +240,11 @@ class MistralImageGenerationTool(BaseTool):
             where = self.store.location(ref["key"])
             lines.append(f"- id {ref['id']}: {ref['mime_type']}, {pixels}stored at {where}")
         return "\n".join(lines)
+
+
+@functools.cache
+def _warn_once(store: str) -> None:
+    _log.warning("A %s cannot hold a ledger: a call of the tool that is run again after a crash may pay again", store)
 
 
 def _with_an_image(artifact: ImageGenerationArtifact, errors: Sequence[Exception]) -> ImageGenerationArtifact:

@@ -52,7 +52,7 @@ def image_routes(
 
     async def serve(request: Request) -> Response:
         key = request.path_params["key"]
-        # Nothing else in a store can be requested, such as its intents.
+        # Nothing else in a store can be requested, such as its ledger.
         if not (parts := IMAGE_KEY.fullmatch(key)):
             return Response(status_code=404)
         if authorize and not await _is_allowed(authorize, request, key):

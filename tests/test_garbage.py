@@ -22,6 +22,7 @@ from langchain_mistral_imagegen import (
     ToolFileNode,
     create_image_graph,
 )
+from langchain_mistral_imagegen._ledger.records import Answered, Asking, See, Void, write_record
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.garbage import collect_garbage, live_images
 from langchain_mistral_imagegen.sandbox import Behavior
@@ -61,10 +62,30 @@ def test_what_is_old_and_not_live_goes(store):
 
 def test_what_is_not_ours_or_named_otherwise_stays(store):
     mine = ["holiday.jpg", "orange-cat-0427b4.jpg", "aa/notes.txt", f"deeper/{A}"]
-    left_behind = [".incoming-0123456789abcdef", ".incoming-0123456789abcdef.jpg", f"_intents/{'0' * 32}.json"]
+    left_behind = [".incoming-0123456789abcdef", ".incoming-0123456789abcdef.jpg", f"_ledger/k/.incoming-{'0' * 16}"]
     put(store, *mine, *left_behind, days_ago=8)
     assert sorted(collect_garbage(store, [], grace=WEEK)) == sorted(left_behind)
     assert sorted(store.all_keys()) == sorted(mine)
+
+
+def test_finished_chains_of_the_ledger_go_when_they_are_old_and_others_stay(store):
+    for name, *records in (
+        ("finished", Asking(), Answered(answer={})),
+        ("alias", See(key="finished")),
+        ("young", Asking(), Answered(answer={})),
+        ("asking", Answered(answer={}), Asking()),
+        ("void", Asking(), Void()),
+        ("elsewhere", See(key="asking")),
+    ):
+        for number, record in enumerate(records):
+            Path("record").write_bytes(write_record(record))
+            store.put(Path("record"), f"_ledger/{name}/{number}.json")
+            Path("record").unlink()
+            when = time.time() - (1 if name == "young" else 31) * 24 * 60 * 60
+            os.utime(store.location(f"_ledger/{name}/{number}.json"), (when, when))
+    gone = ["_ledger/alias/0.json", "_ledger/finished/0.json", "_ledger/finished/1.json"]
+    assert sorted(collect_garbage(store, [], grace=WEEK)) == gone
+    assert not any(key in gone for key in store.all_keys())
 
 
 def test_an_image_that_comes_back_into_use_meanwhile_stays(store):

@@ -107,10 +107,10 @@ def test_what_is_no_picture_is_not_served_as_one(serve, store, tmp_path):
     [
         "",
         "00",
-        "_intents/key.json",
-        "_intents%2Fkey.json",
-        "00/../_intents/key.json",
-        "00%2F..%2F_intents%2Fkey.json",
+        "_ledger/key.json",
+        "_ledger%2Fkey.json",
+        "00/../_ledger/key.json",
+        "00%2F..%2F_ledger%2Fkey.json",
         "../secret.jpg",
         "..%2Fsecret.jpg",
         "%2e%2e/secret.jpg",
@@ -137,7 +137,7 @@ def test_nothing_else_can_be_read(serve, store, tmp_path, path):
     source = tmp_path / "source"
     (tmp_path / "secret.jpg").write_bytes(picture("JPEG"))
     # Each is a picture, so that only the name can be the reason.
-    for name in ("_intents/key.json", f"00/{SECRET}", f"00/{SECRET}.json", f"00/{SECRET}.svg", f"aa/{'a' * 64}.JPG"):
+    for name in ("_ledger/key.json", f"00/{SECRET}", f"00/{SECRET}.json", f"00/{SECRET}.svg", f"aa/{'a' * 64}.JPG"):
         source.write_bytes(picture("JPEG"))
         store.put(source, name)
     status, headers, body = serve(image_routes(store))(f"/images/{path}")

@@ -235,6 +235,12 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long to wait for the server to send anything (default: 300)",
     )
+    parser.add_argument(
+        "--answer-within",
+        type=_seconds,
+        metavar="SECONDS",
+        help="with --from: how long an answer that was lost may still come (default: 60)",
+    )
 
 
 def _hint(unknown: Sequence[str], prompt: str | None, parser: argparse.ArgumentParser) -> str:

@@ -22,7 +22,6 @@ import functools
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,12 +35,12 @@ from langchain_mistral_imagegen._cli.output import short_path, writable_output
 from langchain_mistral_imagegen._cli.prompts import Prompt, read_prompts, run_of, versions
 from langchain_mistral_imagegen._cli.report import facts_of
 from langchain_mistral_imagegen._cli.session import Session, session
-from langchain_mistral_imagegen._conversations.turn import KEY
+from langchain_mistral_imagegen._conversations.pay_once import PayOnce, paying_once
 from langchain_mistral_imagegen._downloads import attempted
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._prompt_words import with_shape
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
-from langchain_mistral_imagegen.errors import AuthenticationError, LostAnswer, MistralImagegenError, QuotaExceededError
+from langchain_mistral_imagegen.errors import AuthenticationError, MistralImagegenError, QuotaExceededError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import FsspecImageStore
 
@@ -176,20 +175,20 @@ class Batch:
         """Get the answer, then download its images."""
         if known and known["status"] == "drawn":
             return await self._download(prompt, known)
-        answer = await self._lost(prompt, known) if known and known["status"] == "asked" else None
-        answer = answer or await self._send(prompt)
+        answer = await self._answer(prompt, known if known and known["status"] == "asked" else None)
         images = images_of(answer)
         status: Status = "drawn" if images else "text"
         record = self.manifest.write(self._record(prompt, status, images=images, **facts_of(answer)))
         return await self._download(prompt, record) if images else record
 
-    async def _send(self, prompt: Prompt) -> AIMessage:
-        self.report.working(prompt, "drawing")
-        key = secrets.token_hex(16)
-        asked = self.manifest.write(self._record(prompt, "asked", key=key))
+    async def _answer(self, prompt: Prompt, asked: Record | None) -> AIMessage:
+        """Return the answer to a prompt: one that did not arrive if there is one, or may be, and else a new one."""
+        self.report.working(prompt, "looking for its answer" if asked else "drawing")
+        is_known = asked is not None  # then look for an answer also if the ledger has gone
+        asked = asked or self.manifest.write(self._record(prompt, "asked", key=secrets.token_hex(16)))
         try:
-            text = with_shape(prompt.text, self.shape)
-            answer = await self.session.model.ainvoke(text, conversation_metadata={KEY: key})
+            with paying_once(self._work(asked, look_first=is_known)):
+                answer = await self.session.model.ainvoke(with_shape(prompt.text, self.shape))
         except MistralImagegenError as error:
             status: Status = "failed" if is_unpaid(error) else "asked"
             self.manifest.write({**asked, "status": status, "error": _reason(error)})
@@ -197,13 +196,11 @@ class Batch:
         self.report.answered(answer)
         return answer
 
-    async def _lost(self, prompt: Prompt, known: Record) -> AIMessage | None:
-        """Look for an answer that did not arrive; wait for it while the image may still be drawn."""
-        self.report.working(prompt, "looking for its answer")
-        model = self.session.model
-        age = (datetime.now(UTC) - datetime.fromisoformat(known["time"])).total_seconds()
-        lost = LostAnswer(key=known["key"], model=model.agent_id or model.model)
-        return await model.areconcile(lost, model.timeout - age)
+    def _work(self, asked: Record, *, look_first: bool) -> PayOnce:
+        # The manifest's folder is local, and belongs to this process while the manifest does. The manifest checks the
+        # prompts itself; the shape of one that was sent may change.
+        ledger_store = FsspecImageStore(str(self.manifest.path.absolute().parent))
+        return PayOnce(store=ledger_store, name=asked["key"], look_first=look_first, checks_prompt=False)
 
     async def _download(self, prompt: Prompt, drawn: Record) -> Record:
         self.report.working(prompt, "downloading")

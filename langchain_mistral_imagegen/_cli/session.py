@@ -14,7 +14,14 @@ from pydantic import ValidationError
 from langchain_mistral_imagegen._cli.exit_codes import UsageError
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 
-_SETTINGS = ("model", "agent_id", "instructions", "base_url", "timeout")  # options that are settings of the model
+_SETTINGS = (
+    "model",
+    "agent_id",
+    "instructions",
+    "base_url",
+    "timeout",
+    "answer_within",
+)  # options that are settings of the model
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from typing import ClassVar, cast
 
 from langchain_core.messages import AIMessage, message_chunk_to_message
 from langchain_core.messages.ai import add_ai_message_chunks
@@ -24,8 +25,53 @@ from langchain_mistral_imagegen._protocol.requests import Response
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
 
+class Endpoint(ABC):
+    """Answers a turn.
+
+    Attributes:
+        turn: The turn.
+        context: For its answer.
+        is_recorded: Whether requests and answers are recorded, so that nothing is paid for twice.
+    """
+
+    turn: Turn
+    context: AnswerContext
+    is_recorded: ClassVar[bool] = False
+
+    @abstractmethod
+    def ask(self) -> Flow[Response]:
+        """Send the turn."""
+
+    @abstractmethod
+    def events(self, data: bytes) -> Iterator[Event]:
+        """Read the data of one server-sent event."""
+
+    @abstractmethod
+    def message(self, response: Response) -> AIMessage:
+        """Read a whole answer."""
+
+    def answer(self) -> Flow[AIMessage]:
+        """Send the turn, and read its whole answer."""
+        return self.message((yield from self.ask()))
+
+    # Without a ledger there is nothing to adopt, and nothing to record.
+
+    def adopt(self) -> Flow[AIMessage | None]:
+        """Return an answer that exists already, so that the turn need not be sent."""
+        yield from ()
+        return None
+
+    def keep(self, message: AIMessage) -> Flow[None]:  # noqa: ARG002
+        """Record the answer."""
+        yield from ()
+
+    def fail(self, error: Exception) -> Flow[None]:  # noqa: ARG002
+        """Record how the request failed."""
+        yield from ()
+
+
 @dataclass(frozen=True, kw_only=True)
-class ConversationsEndpoint:
+class ConversationsEndpoint(Endpoint):
     """Answers a turn by the conversations endpoint.
 
     Attributes:
@@ -62,7 +108,7 @@ class ConversationsEndpoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompletionsEndpoint:
+class CompletionsEndpoint(Endpoint):
     """Answers a turn by chat completions: sends the whole history each time, and nothing is stored."""
 
     turn: Turn

@@ -17,7 +17,7 @@ from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._conversations.history import is_input, response_of
 from langchain_mistral_imagegen._conversations.turn import KEY, Turn
 from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
-from langchain_mistral_imagegen._protocol.entries import ConversationResponse, Wire
+from langchain_mistral_imagegen._protocol.entries import ConversationResponse, MessageOutputEntry, Wire
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError, LostAnswer, NotFoundError, OutcomeUnknownError
@@ -73,10 +73,30 @@ def reconcile(error: OutcomeUnknownError | LostAnswer, urls: SignedUrls, wait: f
 def look(lost: LostAnswer, wait: float) -> Flow[ConversationResponse | None]:
     """Look for an answer, again and again for so many seconds."""
     waited = 0.0
-    while (found := (yield from _find(lost))) is None and waited < wait:
+    while (found := (yield from find(lost))) is None and waited < wait:
         yield Pause(_POLL)
         waited += _POLL
     return found
+
+
+def find(lost: LostAnswer) -> Flow[ConversationResponse | None]:
+    """Look for an answer once, and return it when it is complete: the server may still be writing its entries.
+
+    It is complete if it ends with a finished `message.output`, or is the same in two looks.
+    """
+    before: list[Any] = []
+    while found := (yield from _find(lost)):
+        entries = [entry.as_sent() for entry in found.outputs]
+        if _is_finished(found) or entries == before:
+            return found
+        before = entries
+        yield Pause(_POLL)
+    return None
+
+
+def _is_finished(response: ConversationResponse) -> bool:
+    last = response.outputs[-1]
+    return isinstance(last, MessageOutputEntry) and bool(last.as_sent().get("completed_at"))
 
 
 def entries_of(conversation_id: str) -> Flow[list[Any]]:

@@ -13,9 +13,8 @@ from typing import TypeAlias
 
 from langchain_mistral_imagegen._ledger.records import Answered, Asking, Record, Stored, Void
 
-_SEND_SECONDS = 5.0
-_GRACE_SECONDS = 5.0
 _SHARE = 12  # a bound on answers of a minute leaves five seconds for sending, as many for pauses
+_LEAST, _MOST = 0.5, 5.0
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 10.0)  # between two looks for an answer
 
 
@@ -34,12 +33,12 @@ class Patience:
     @property
     def send(self) -> float:
         """Seconds from the record of a request until its headers leave, at most."""
-        return min(_SEND_SECONDS, self.answer / _SHARE)
+        return min(_MOST, max(_LEAST, self.answer / _SHARE))
 
     @property
     def grace(self) -> float:
         """Seconds that a process may stand still between the check and the last byte of its request."""
-        return min(_GRACE_SECONDS, self.answer / _SHARE)
+        return min(_MOST, max(_LEAST, self.answer / _SHARE))
 
     @property
     def lasts(self) -> float:

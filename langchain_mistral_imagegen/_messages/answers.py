@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata, add_ai_message_chunks
 from langchain_core.messages.tool import ToolCallChunk
 
@@ -251,6 +251,11 @@ class AnswerStream:
     def partial(self) -> AIMessageChunk | None:
         """The message so far."""
         return add_ai_message_chunks(*self._chunks) if self._chunks else None
+
+    @property
+    def message(self) -> AIMessage:
+        """The whole message, when it is complete."""
+        return cast("AIMessage", message_chunk_to_message(add_ai_message_chunks(*self._chunks)))
 
     def _piece(self, piece: Piece) -> AIMessageChunk:
         if isinstance(piece, list):

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 
-from langchain_mistral_imagegen._conversations.endpoints import CompletionsEndpoint, ConversationsEndpoint
+from langchain_mistral_imagegen._conversations.endpoints import CompletionsEndpoint, ConversationsEndpoint, Endpoint
 from langchain_mistral_imagegen._conversations.lost_answers import note_lost_answer
-from langchain_mistral_imagegen._conversations.turn import Turn
+from langchain_mistral_imagegen._conversations.pay_once import current_work
+from langchain_mistral_imagegen._conversations.payment import PaidOnceEndpoint
+from langchain_mistral_imagegen._conversations.turn import KEY, Turn
 from langchain_mistral_imagegen._http.secrecy import without_locals
+from langchain_mistral_imagegen._ledger.chains import Ledger
+from langchain_mistral_imagegen._ledger.decision import Patience
 from langchain_mistral_imagegen._messages import structured_output, tool_schemas
 from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream
+from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen._telemetry import turn_span
 from langchain_mistral_imagegen.chat_models._conversations_model import ConversationsModel
 from langchain_mistral_imagegen.errors import InvalidInputError, OutcomeUnknownError
+from langchain_mistral_imagegen.events import emitter
+from langchain_mistral_imagegen.stores._ledger_files import ledger_files
+
+_ATTEMPTS = 3  # requests for one answer that is to be paid for once, each after the end of the one before
 
 
 class ChatMistralConversations(ConversationsModel):
@@ -142,8 +151,9 @@ class ChatMistralConversations(ConversationsModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,
     ) -> ChatResult:
-        with self._turn(messages, stop, kwargs) as endpoint:
-            return _result(endpoint.message(self._client.run(endpoint.ask())))
+        key = self._client.run(self._key(messages))
+        with self._turn(messages, stop, kwargs, key) as endpoint:
+            return _result(self._client.run(endpoint.answer()))
 
     async def _agenerate(
         self,
@@ -152,8 +162,9 @@ class ChatMistralConversations(ConversationsModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,
     ) -> ChatResult:
-        with self._turn(messages, stop, kwargs) as endpoint:
-            return _result(endpoint.message(await self._async_client.run(endpoint.ask())))
+        key = await self._async_client.run(self._key(messages))
+        with self._turn(messages, stop, kwargs, key) as endpoint:
+            return _result(await self._async_client.run(endpoint.answer()))
 
     def _stream(
         self,
@@ -162,17 +173,31 @@ class ChatMistralConversations(ConversationsModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with self._turn(messages, stop, kwargs, stream=True) as endpoint:
-            answer, opening = AnswerStream(endpoint.context), endpoint.context.span.current()
+        key = self._client.run(self._key(messages))
+        with self._turn(messages, stop, kwargs, key, stream=True) as endpoint:
+            for chunk in self._chunks(endpoint):
+                generation = ChatGenerationChunk(message=chunk)
+                if run_manager:
+                    run_manager.on_llm_new_token(chunk.text, chunk=generation)
+                yield generation
+
+    def _chunks(self, endpoint: Endpoint) -> Iterator[AIMessageChunk]:
+        if adopted := self._client.run(endpoint.adopt()):
+            yield _as_chunk(adopted)
+            return
+        answer, opening = AnswerStream(endpoint.context), endpoint.context.span.current()
+        try:
             with (
                 answer.complete(),
                 closing(self._client.stream(endpoint.ask(), endpoint.events, opening)) as events,
             ):
-                for chunk in (chunk for event in events for chunk in answer.feed(event)):
-                    generation = ChatGenerationChunk(message=chunk)
-                    if run_manager:
-                        run_manager.on_llm_new_token(chunk.text, chunk=generation)
-                    yield generation
+                for event in events:
+                    yield from answer.feed(event)
+        except Exception as error:
+            self._client.run(endpoint.fail(error))
+            raise
+        if endpoint.is_recorded:
+            self._client.run(endpoint.keep(answer.message))
 
     async def _astream(
         self,
@@ -181,16 +206,31 @@ class ChatMistralConversations(ConversationsModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        with self._turn(messages, stop, kwargs, stream=True) as endpoint:
-            answer, opening = AnswerStream(endpoint.context), endpoint.context.span.current()
+        key = await self._async_client.run(self._key(messages))
+        with self._turn(messages, stop, kwargs, key, stream=True) as endpoint:
+            async with aclosing(self._achunks(endpoint)) as chunks:
+                async for chunk in chunks:
+                    generation = ChatGenerationChunk(message=chunk)
+                    if run_manager:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=generation)
+                    yield generation
+
+    async def _achunks(self, endpoint: Endpoint) -> AsyncGenerator[AIMessageChunk, None]:
+        if adopted := await self._async_client.run(endpoint.adopt()):
+            yield _as_chunk(adopted)
+            return
+        answer, opening = AnswerStream(endpoint.context), endpoint.context.span.current()
+        try:
             async with aclosing(self._async_client.stream(endpoint.ask(), endpoint.events, opening)) as events:
                 with answer.complete():
                     async for event in events:
                         for chunk in answer.feed(event):
-                            generation = ChatGenerationChunk(message=chunk)
-                            if run_manager:
-                                await run_manager.on_llm_new_token(chunk.text, chunk=generation)
-                            yield generation
+                            yield chunk
+        except Exception as error:
+            await self._async_client.run(endpoint.fail(error))
+            raise
+        if endpoint.is_recorded:
+            await self._async_client.run(endpoint.keep(answer.message))
 
     def bind_tools(
         self,
@@ -278,21 +318,49 @@ class ChatMistralConversations(ConversationsModel):
 
     # --- turns ---
 
+    def _key(self, messages: Sequence[BaseMessage]) -> Flow[str | None]:
+        """Return the key of the work that is being done, if it is to be paid for once."""
+        work = current_work()
+        return (yield from work.key(self.base_url, messages)) if work else None
+
     @contextmanager
     def _turn(
-        self, messages: list[BaseMessage], stop: list[str] | None, overrides: dict[str, Any], *, stream: bool = False
-    ) -> Iterator[ConversationsEndpoint | CompletionsEndpoint]:
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        overrides: dict[str, Any],
+        key: str | None,
+        *,
+        stream: bool = False,
+    ) -> Iterator[Endpoint]:
         """Yield the endpoint that answers the messages; meanwhile no other turn is appended to the conversation."""
         if stop:
             overrides = {**overrides, "stop": stop}
+        if key:
+            overrides = {**overrides, "conversation_metadata": {**overrides.get("conversation_metadata", {}), KEY: key}}
         turn, context = self._prepare(messages, overrides, stream=stream)
         with without_locals(), turn_span(turn.target, turn.options, self.base_url, stream=stream) as span:
             context = dataclasses.replace(context, span=span)
             if self.transport == "completions":
-                yield CompletionsEndpoint(turn=turn, context=context)
+                yield self._paid_once(CompletionsEndpoint(turn=turn, context=context), key)
             else:
                 with self._conversations_endpoint(turn, context, overrides) as endpoint:
-                    yield endpoint
+                    yield self._paid_once(endpoint, key)
+
+    def _paid_once(self, endpoint: Endpoint, key: str | None) -> Endpoint:
+        work = current_work()
+        if work is None or key is None:
+            return endpoint
+        return PaidOnceEndpoint(
+            endpoint=endpoint,
+            ledger=Ledger(ledger_files(work.store)),  # it was opened for the key
+            key=key,
+            patience=Patience(answer=self.answer_within, timeout=self.timeout),
+            emit=emitter(),
+            subject=work.subject(endpoint.turn.messages),
+            look_first=work.look_first,
+            attempts=min(_ATTEMPTS, 1 + self.max_retries),
+        )
 
     @contextmanager
     def _conversations_endpoint(
@@ -309,6 +377,10 @@ class ChatMistralConversations(ConversationsModel):
             except OutcomeUnknownError as error:
                 note_lost_answer(error, turn)
                 raise
+
+
+def _as_chunk(message: AIMessage) -> AIMessageChunk:
+    return AIMessageChunk(**message.model_dump(exclude={"type"}), chunk_position="last")
 
 
 def _result(message: AIMessage) -> ChatResult:

@@ -139,6 +139,15 @@ class ModelSettings(BaseChatModel):
     timeout: float = Field(
         default=300.0, description="Seconds without any byte from the server; generating one image takes about ten."
     )
+    answer_within: float = Field(
+        default=60.0,
+        gt=0,
+        description=(
+            "Seconds within which Mistral has answered, at the latest, after a client gave up on a request. Where an "
+            "answer is paid for once, one that was lost is waited for so long (`timeout`, if its client died) before a "
+            "new request."
+        ),
+    )
     max_retries: int = Field(
         default=2,
         description=(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 
-from langchain_mistral_imagegen._conversations.ledger import Intents, Patience, answer_of, withdraw
-from langchain_mistral_imagegen._conversations.turn import KEY, Turn
+from langchain_mistral_imagegen._conversations.pay_once import PayOnce, paying_once
+from langchain_mistral_imagegen._conversations.payment import ADOPTED
 from langchain_mistral_imagegen._downloads import attempted
-from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
+from langchain_mistral_imagegen._ledger.keys import Task
 from langchain_mistral_imagegen._messages.references import images_of
-from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model, unbound
 from langchain_mistral_imagegen.errors import (
@@ -35,27 +33,31 @@ from langchain_mistral_imagegen.stores import ImageStore, image_store
 
 @dataclass(frozen=True)
 class ConversationNode(GraphNode):
-    """Gets an answer to the messages, and does not pay again for an answer that was lost in a crash or on the network.
+    """Gets an answer to the messages, and pays for it once, also after a crash or when the answer was lost on the way.
 
-    Before the request, it writes an intent into the image store, under a key made of thread, task and history. A retry
-    or a resumed graph finds the intent, looks for the answer at Mistral and adopts it (without `usage_metadata`, which
-    Mistral does not store). While an intent is younger than the model's `timeout`, the node waits for the answer,
-    because Mistral may still be generating it. A fork or a replay is another task, and sends a new request. (If a
-    parent node calls one subgraph twice with exactly the same messages, that is the same task, with the same image.)
-    Without a `thread_id` there is no key, and the request is sent at once.
+    Before each request, it writes a record into the image store, under a key made of thread, task and history. A retry
+    or a resumed graph finds the record, looks for the answer at Mistral and adopts it (without `usage_metadata`, if it
+    was not recorded). While an earlier request may still be answered, the node waits, for at most `answer_within`
+    seconds of the model (`timeout`, if the process that sent it died) and some ten more. A fork or a replay is another
+    task, and sends a new request. (If a parent node calls one subgraph twice with exactly the same messages, that is
+    the same task, with the same image.) Without a `thread_id` there is no key, and the request is sent at once.
 
-    With `stream_mode="custom"` it emits `mistral.image.generating`, and for each image `.generated` or `.adopted`.
+    Before the first request it waits until the checkpoint that holds its task can be read, so that it does not depend
+    on LangGraph's `durability`. Resume with `graph.invoke(None, config)`, without a `checkpoint_id`: that is a fork.
+
+    With `stream_mode="custom"` it emits `mistral.image.generating`, `.waiting` for an earlier request, and for
+    each image `.generated` or `.adopted`.
 
     Attributes:
         model: The chat model, also with tools bound; it must store its conversations (`store=True`).
         image_store: A store, a path, or an fsspec URL; by default `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`. It
-            contains the intents, below `_intents/`, so all workers on a thread must share it. Images that exist only as
+            contains the records, below `_ledger/`, so all workers on a thread must share it. Images that exist only as
             a signed URL, which expires after about an hour, are stored here at once; `ToolFileNode` stores the others.
         messages_key: Channel of the messages.
         images_key: Channel of the references to images, if the state has one.
-        reconcile: `"on_resume"` looks for an answer if there is an intent, `"always"` also if there is none (useful if
-            intents may be lost; but a fork with the same messages then gets its sibling's answer), `"off"` never, and
-            writes no intents.
+        reconcile: `"on_resume"` looks for an answer if there is a record, `"always"` also if there is none (useful if
+            records may be lost; but a fork with the same messages then gets its sibling's answer), `"off"` never, and
+            writes no records.
 
     Example:
         ```python
@@ -103,60 +105,26 @@ class ConversationNode(GraphNode):
 
     def run(self, state: Mapping[str, Any], config: RunnableConfig) -> Update:
         """Answer the messages and return the update of the state."""
-        turn, context, key = self._prepared(state, config)
-        adopted = self._chat_model.client.run(self._adopted(turn, context, key)) if key else None
-        try:
-            answer = adopted or self._announced_model(key).invoke(turn.messages, config)
-        except Exception as error:
-            if key:
-                self._chat_model.client.run(withdraw(key, self._intents, error))
-            raise
-        outcomes = self._chat_model.store_images(_without_file(answer), self._store)
-        return self._update(answer, outcomes, is_adopted=adopted is not None)
+        emitter()({"type": "mistral.image.generating"})
+        with paying_once(self._work(config)):
+            answer = self.model.invoke(messages_in(state, self.messages_key), config)
+        return self._update(answer, self._chat_model.store_images(_without_file(answer), self._store))
 
     async def arun(self, state: Mapping[str, Any], config: RunnableConfig) -> Update:
         """Answer the messages and return the update of the state."""
-        turn, context, key = self._prepared(state, config)
-        adopted = await self._chat_model.async_client.run(self._adopted(turn, context, key)) if key else None
-        try:
-            answer = adopted or await self._announced_model(key).ainvoke(turn.messages, config)
-        except Exception as error:
-            if key:
-                await self._chat_model.async_client.run(withdraw(key, self._intents, error))
-            raise
-        outcomes = await self._chat_model.astore_images(_without_file(answer), self._store)
-        return self._update(answer, outcomes, is_adopted=adopted is not None)
-
-    def _prepared(self, state: Mapping[str, Any], config: RunnableConfig) -> tuple[Turn, AnswerContext, str | None]:
-        """Return the turn, and its key, which is made of thread, root task, node path and history.
-
-        In a subgraph that its parent retries, only the root task is stable: the inner tasks are new ones, and a number
-        in the path counts the attempts.
-        """
-        turn, context = self._chat_model._prepare(  # noqa: SLF001  # a node is part of this package
-            messages_in(state, self.messages_key), self._bound
-        )
-        place = config.get("configurable", {})
-        if self.reconcile == "off" or not place.get("thread_id") or not place.get("checkpoint_ns"):
-            return turn, context, None
-        root, *inner = place["checkpoint_ns"].split("|")
-        path = [segment.partition(":")[0] for segment in inner if not segment.isdigit()]
-        named = "|".join([str(place["thread_id"]), root, *path, turn.fingerprint])
-        return turn, context, hashlib.sha256(named.encode()).hexdigest()[:32]
-
-    def _adopted(self, turn: Turn, context: AnswerContext, key: str) -> Flow[AIMessage | None]:
-        patience = Patience(timeout=self._chat_model.timeout, always=self.reconcile == "always")
-        found = yield from answer_of(turn, key, self._intents, patience)
-        return to_message(found, context) if found else None
-
-    def _announced_model(self, key: str | None) -> Runnable[Any, AIMessage]:
         emitter()({"type": "mistral.image.generating"})
-        if key is None:
-            return self.model
-        return self.model.bind(conversation_metadata={**(self._bound.get("conversation_metadata") or {}), KEY: key})
+        with paying_once(self._work(config)):
+            answer = await self.model.ainvoke(messages_in(state, self.messages_key), config)
+        return self._update(answer, await self._chat_model.astore_images(_without_file(answer), self._store))
 
-    def _update(self, answer: AIMessage, outcomes: Sequence[ImageRef | Exception], *, is_adopted: bool) -> Update:
-        emit = emitter()
+    def _work(self, config: RunnableConfig) -> PayOnce | None:
+        task = Task.of(config)
+        if self.reconcile == "off" or task is None:
+            return None
+        return PayOnce(store=self._store, task=task, look_first=self.reconcile == "always")
+
+    def _update(self, answer: AIMessage, outcomes: Sequence[ImageRef | Exception]) -> Update:
+        emit, is_adopted = emitter(), ADOPTED in answer.response_metadata
         for ref in images_of(answer):
             kind = "mistral.image.adopted" if is_adopted else "mistral.image.generated"
             ids = {"id": ref["id"], "conversation_id": ref.get("conversation_id", "")}
@@ -170,14 +138,6 @@ class ConversationNode(GraphNode):
     @property
     def _chat_model(self) -> ChatMistralConversations:
         return conversations_model(unbound(self.model), "ConversationNode")
-
-    @property
-    def _bound(self) -> dict[str, Any]:
-        return dict(self.model.kwargs) if isinstance(self.model, RunnableBinding) else {}
-
-    @property
-    def _intents(self) -> Intents:
-        return Intents(self._store)
 
     @cached_property
     def _store(self) -> ImageStore:

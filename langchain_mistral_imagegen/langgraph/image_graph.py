@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NotRequired, get_type_hints
+from typing import Any, NotRequired, get_type_hints
 
 from langchain_core.tools import BaseTool
 from langgraph.graph import END, START, StateGraph
 from langgraph.prebuilt import ToolNode
-from langgraph.types import RetryPolicy
+from langgraph.types import RetryPolicy, Send
 from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -39,7 +39,7 @@ def create_image_graph(  # noqa: PLR0913  # all but one by name
 
     Args:
         model: The chat model, or the name of a model, such as `mistral-medium-latest`.
-        image_store: A store, a path, or an fsspec URL, for images and intents; by default `generated_images`, or
+        image_store: A store, a path, or an fsspec URL, for images and the ledger; by default `generated_images`, or
             `$MISTRAL_IMAGEGEN_STORE`.
         tools: Functions that the model may call; they run in the node `tools`.
         approve: Whether a human approves each prompt first (needs a checkpointer).
@@ -100,5 +100,6 @@ def _without_channel(state_schema: type[Any], key: str) -> type[Any]:
     return schema
 
 
-def _after(messages: Sequence[Any]) -> Literal["tools", "download"]:
-    return "tools" if messages[-1].tool_calls else "download"
+def _after(messages: Sequence[Any]) -> list[Send] | str:
+    """Run each tool call in a task of its own, so that one that interrupts repeats no other."""
+    return [Send("tools", [call]) for call in messages[-1].tool_calls] or "download"

@@ -1,4 +1,4 @@
-"""Middleware for LangChain's agents (extra `agent`): images kept out of the state, models of several providers."""
+"""Middleware for LangChain's agents (extra `agent`): images outside the state, answers paid once, foreign models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ except ImportError as error:  # pragma: no branch
     ) from error
 
 from langchain_mistral_imagegen.middleware.images import ImagesMiddleware
+from langchain_mistral_imagegen.middleware.pay_once import PayOnceMiddleware
 from langchain_mistral_imagegen.middleware.portable import PortableMessagesMiddleware
 
-__all__ = ["ImagesMiddleware", "PortableMessagesMiddleware"]
+__all__ = ["ImagesMiddleware", "PayOnceMiddleware", "PortableMessagesMiddleware"]

@@ -67,7 +67,7 @@ class ListableStore(ImageStore, Protocol):
     """An image store that can list its keys and their age, as `collect_garbage` needs it."""
 
     def all_keys(self) -> Iterator[str]:
-        """List all keys, also of intents, and of files that writers are writing or left behind."""
+        """List all keys, also of the ledger, and of files that writers are writing or left behind."""
 
     def modified(self, key: str) -> datetime:
         """Return when a key was last put, also if it existed already; with a time zone.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.stores._ledger_files import LedgerFiles, fsspec_ledger_files
 from langchain_mistral_imagegen.stores._object_errors import create, object_errors
 
 DEFAULT_FOLDER = "generated_images"
@@ -170,6 +171,14 @@ class FsspecImageStore:
         """See `ImageStore.delete`."""
         with suppress(FileNotFoundError), object_errors():
             self._filesystem.rm_file(self._path(key))
+
+    def ledger_files(self) -> LedgerFiles:
+        """Return the files in which a ledger is kept, below `_ledger/`.
+
+        Raises:
+            InvalidInputError: If the filesystem cannot create a file only if there is none.
+        """
+        return fsspec_ledger_files(*self._place, self.root)
 
     def _path(self, key: str) -> str:
         if key.startswith("/") or "\\" in key or ".." in key.split("/"):  # Windows takes "\\" for "/"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from langchain_mistral_imagegen._files import incoming_file
-from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.errors import ImageStoreError, InvalidInputError
 from langchain_mistral_imagegen.stores._object_errors import create, object_errors
 
 _CONDITIONAL = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
@@ -200,6 +200,18 @@ def fsspec_ledger_files(filesystem: Any, root: str, name: str) -> LedgerFiles:
     return _probed(ObjectFiles(filesystem, root, name))
 
 
+def ledger_files(store: Any) -> LedgerFiles:
+    """Return the files of an image store in which a ledger is kept.
+
+    Raises:
+        InvalidInputError: If the store cannot promise that a file is created once.
+    """
+    if not hasattr(store, "ledger_files"):
+        raise cannot_hold(type(store).__name__, "it has no write that fails if the key exists")
+    files: LedgerFiles = store.ledger_files()
+    return files
+
+
 def cannot_hold(name: str, reason: str) -> InvalidInputError:
     """Make the error for a store that cannot hold a ledger."""
     return InvalidInputError(
@@ -212,7 +224,12 @@ def cannot_hold(name: str, reason: str) -> InvalidInputError:
 def _probed(files: LedgerFiles) -> LedgerFiles:
     """Check that a second file of one name is refused; servers that only resemble S3 may overwrite it."""
     place = f"_ledger/probe-{secrets.token_hex(8)}/0.json"
-    files.create(place, b"{}", synced=False)
+    try:
+        files.create(place, b"{}", synced=False)
+    except OSError as error:
+        raise ImageStoreError(
+            f"The ledger in {files.name} cannot be written: {error}; nothing was asked or paid"
+        ) from error
     try:
         files.create(place, b"{}", synced=False)
     except FileExistsError:

@@ -14,7 +14,7 @@ GAVE_UP, FIRST, BROKEN = (Head(0, Asking(lasts=lasts)) for lasts in (60.0, 300.0
 def test_the_defaults_are_those_of_the_design():
     assert (PATIENCE.send, PATIENCE.grace, PATIENCE.watch(GAVE_UP.record)) == (5, 5, 70)
     assert PATIENCE.watch(FIRST.record) == PATIENCE.watch(BROKEN.record) == 310
-    assert Patience(answer=0.6).send == pytest.approx(0.05)
+    assert Patience(answer=0.6).send == Patience(answer=0.6).grace == 0.5
 
 
 @pytest.mark.parametrize("record", [None, Void()])

@@ -126,10 +126,10 @@ async def test_the_tool_says_where_the_paid_image_is(face, model, sandbox, disk)
     assert (stored["status"], sandbox.paid) == ("stored", 1)
 
 
-async def test_nothing_is_paid_if_the_intent_cannot_be_kept(face, model, sandbox, disk):
+async def test_nothing_is_paid_if_the_ledger_cannot_be_kept(face, model, sandbox, disk):
     graph = create_image_graph(model, image_store=str(disk.folder)).compile(checkpointer=InMemorySaver())
     disk.break_it()
-    with pytest.raises(ImageStoreError, match=f"could not be kept in {disk.folder}, so nothing was asked or paid"):
+    with pytest.raises(ImageStoreError, match=f"{disk.folder} cannot be .*nothing was asked or paid"):
         await face.call(graph, "invoke", {"messages": [HumanMessage(CAT)]}, THREAD)
     assert sandbox.requests == []
     disk.repair()
@@ -140,7 +140,7 @@ async def test_nothing_is_paid_if_the_intent_cannot_be_kept(face, model, sandbox
 
 @pytest.mark.parametrize("shape", ["tool_file", "url"])
 async def test_a_graph_goes_on_and_the_next_turn_stores_the_rest(face, model, sandbox, small_disk, shape):
-    """The disk takes the intent, and not the image."""
+    """The disk takes the record, and not the image."""
     graph = create_image_graph(model, image_store=str(small_disk)).compile(checkpointer=InMemorySaver())
     sandbox.behave(Behavior(shape=shape, file_size=LARGE))
     state = await face.call(graph, "invoke", {"messages": [HumanMessage(CAT)]}, THREAD)

@@ -46,7 +46,7 @@ class DyingDownload(ToolFileNode):
 
 
 def graph_of(url: str, folder: Path, moment: str, checkpointer: Any, **settings: Any) -> Any:
-    model = ChatMistralConversations(base_url=url, api_key="k", max_retries=0, timeout=20, **settings)
+    model = ChatMistralConversations(base_url=url, api_key="k", max_retries=0, timeout=10, answer_within=5, **settings)
     store = FsspecImageStore(str(folder / "pictures"))
     draw = DyingNode if moment == "after the call" else ConversationNode
     download = DyingDownload if moment == "before the download" else ToolFileNode

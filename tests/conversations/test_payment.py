@@ -1,0 +1,243 @@
+"""One answer is paid for once, whoever asks: the chat model with a ledger, against the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from langchain_mistral_imagegen import FsspecImageStore, images_of
+from langchain_mistral_imagegen._conversations.pay_once import PayOnce, paying_once
+from langchain_mistral_imagegen._ledger.chains import Ledger
+from langchain_mistral_imagegen._ledger.keys import digest
+from langchain_mistral_imagegen._ledger.records import Asking
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    ImageStoreError,
+    InvalidInputError,
+    MinuteQuotaError,
+    OutcomeUnknownError,
+    StreamInterruptedError,
+)
+from langchain_mistral_imagegen.sandbox import Behavior
+from langchain_mistral_imagegen.stores import _fsspec, _ledger_files
+
+CAT, BLUE = HumanMessage("Draw a cat."), HumanMessage("Make it blue.")
+SHORT = {"answer_within": 0.6, "max_retries": 0}  # a lost request is watched for 1.6 seconds
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FsspecImageStore(str(tmp_path / "images"))
+
+
+async def asked(face, model, store, history=(CAT,), how="invoke", name="k"):
+    with paying_once(PayOnce(store=store, name=name)):
+        if how == "stream":
+            return await face.streamed(model, list(history))
+        return await face.call(model, how, list(history))
+
+
+def records(store):
+    found = sorted(Path(store.root, "_ledger").glob("*/*.json"), key=lambda file: int(file.stem))
+    return [json.loads(record.read_text()) for record in found]
+
+
+def kinds(store):
+    return [record.get("why", record["kind"]) for record in records(store)]
+
+
+@pytest.mark.parametrize("how", ["invoke", "stream"])
+@pytest.mark.parametrize("again", ["invoke", "stream"])
+async def test_who_asks_again_gets_the_same_answer(face, make_model, sandbox, store, how, again):
+    first = await asked(face, make_model(), store, how=how)
+    second = await asked(face, make_model(), store, how=again)
+    assert second.response_metadata.pop("adopted")
+    assert (second.id, second.content, second.usage_metadata) == (first.id, first.content, first.usage_metadata)
+    assert second.response_metadata == first.response_metadata
+    assert (sandbox.paid, kinds(store)) == (1, ["first", "answered"])
+
+
+async def test_an_adopted_answer_is_continued(face, make_model, sandbox, store):
+    model = make_model()
+    await asked(face, model, store)
+    cat = await asked(face, model, store)
+    later = await asked(face, model, store, [CAT, cat, BLUE], name="later")
+    assert later.response_metadata["conversation_id"] == cat.response_metadata["conversation_id"]
+    assert sandbox.paid == 2
+
+
+async def test_another_key_is_another_answer_and_another_prompt_needs_another_key(face, make_model, sandbox, store):
+    model = make_model()
+    await asked(face, model, store)
+    await asked(face, model, store, name="other")
+    with pytest.raises(InvalidInputError, match="another prompt"):
+        await asked(face, model, store, [BLUE])
+    assert sandbox.paid == 2
+
+
+async def test_a_lost_answer_is_found_and_recorded(face, make_model, sandbox, store):
+    sandbox.behave(Behavior(delay=1))
+    answer = await asked(face, make_model(timeout=0.3, answer_within=5), store)
+    assert (len(images_of(answer)), answer.usage_metadata, sandbox.paid) == (1, None, 1)
+    assert kinds(store) == ["first", "gave_up", "answered"]
+
+
+async def test_a_lost_append_is_found_by_its_words(face, make_model, sandbox, store):
+    model = make_model(timeout=0.5, answer_within=5)
+    first = await face.call(model, "invoke", [CAT])
+    sandbox.behave(Behavior(delay=1))
+    answer = await asked(face, model, store, [CAT, first, BLUE])
+    assert "blue" in answer.text
+    assert [record.get("way") for record in records(store)] == ["append", "append", None]
+    assert sandbox.paid == 2
+
+
+async def test_a_stream_that_was_cut_is_adopted_by_the_next_call(face, make_model, sandbox, store):
+    sandbox.behave(Behavior(cut_after=3))
+    with pytest.raises(StreamInterruptedError):
+        await asked(face, make_model(), store, how="stream")
+    answer = await asked(face, make_model(), store, how="stream")
+    assert (len(images_of(answer)), sandbox.paid) == (1, 1)
+    assert kinds(store) == ["first", "gave_up", "answered"]
+
+
+async def test_what_was_refused_is_asked_again_at_once(face, make_model, sandbox, store):
+    sandbox.behave(Behavior(quota="minute"))
+    with pytest.raises(MinuteQuotaError):
+        await asked(face, make_model(max_retries=0), store)
+    await asked(face, make_model(answer_within=600), store)
+    assert (sandbox.paid, kinds(store)) == (1, ["first", "void", "first", "answered"])
+
+
+async def test_what_never_left_is_unpaid(face, make_model, store):
+    with pytest.raises(APIConnectionError):
+        await asked(face, make_model(base_url="http://127.0.0.1:9", max_retries=0), store)
+    assert kinds(store) == ["first", "void"]
+
+
+async def test_what_is_lost_is_asked_again_after_its_time(face, make_model, sandbox, store):
+    sandbox.behave(Behavior(status=503, body="a gateway"))
+    answer = await asked(face, make_model(answer_within=0.6), store)
+    assert (len(images_of(answer)), sandbox.paid) == (1, 1)
+    assert kinds(store) == ["first", "gave_up", "takeover", "answered"]
+
+
+async def test_a_request_that_cannot_be_answered_any_more_is_known_to_be_unpaid(face, make_model, sandbox, store):
+    sandbox.behave(Behavior(status=503, body="a gateway"))
+    with pytest.raises(OutcomeUnknownError):
+        await asked(face, make_model(**SHORT), store)
+    assert (sandbox.paid, kinds(store)) == (0, ["first", "gave_up", "void"])
+
+
+async def test_a_request_of_a_dead_process_is_waited_for(face, make_model, sandbox, store, caplog):
+    """Nobody waits for its answer any more, and it was lost on the way."""
+    model = make_model(timeout=0.5, **SHORT)
+    key = digest("name", model.base_url, "k")
+    Ledger(store.ledger_files()).create(key, 0, Asking(lasts=1.0, about=digest(["human", CAT.content, [], ""])))
+    caplog.set_level("INFO")
+    before = asyncio.get_running_loop().time()
+    await asked(face, model, store)
+    assert asyncio.get_running_loop().time() - before >= 2
+    assert "An earlier request may still be answered" in caplog.text
+    assert kinds(store) == ["first", "takeover", "answered"]
+
+
+@pytest.mark.parametrize("torn", [b"", b"{", b'{"v": 2}', b"[" * 100_000])
+async def test_a_broken_record_is_waited_for_and_no_error(face, make_model, sandbox, store, torn):
+    model = make_model(timeout=0.5, **SHORT)
+    place = Path(store.root, "_ledger", digest("name", model.base_url, "k"))
+    place.mkdir(parents=True)
+    (place / "0.json").write_bytes(torn)
+    await asked(face, model, store)
+    assert sandbox.paid == 1
+    (place / "1.json").unlink()
+    (place / "2.json").unlink()
+    answer = await asked(face, model, store)  # both records are lost, and the answer is found
+    assert (len(images_of(answer)), sandbox.paid) == (1, 1)
+
+
+async def test_many_workers_pay_once(face, make_model, sandbox, store):
+    sandbox.behave(Behavior(delay=0.3))
+    models = [make_model() for _ in range(8)]
+    if face.is_async:
+        answers = await asyncio.gather(*(asked(face, model, store) for model in models))
+    else:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda model: asyncio.run(asked(face, model, store)), models))
+    assert len({answer.id for answer in answers}) == sandbox.paid == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(5))
+def test_two_workers_find_one_dead_record(make_model, sandbox, store, attempt):
+    """They watch it to its end at the same time, and only one of them may then ask."""
+    models = [make_model(timeout=0.5, answer_within=0.6) for _ in range(2)]
+    for n in range(10):
+        key = digest("name", models[0].base_url, str(n))
+        Ledger(store.ledger_files()).create(key, 0, Asking(lasts=0.2))
+    start = threading.Barrier(20)
+
+    def work(job):
+        start.wait()
+        with paying_once(PayOnce(store=store, name=str(job[1]))):
+            return models[job[0]].invoke([CAT]).id
+
+    jobs = [(worker, n) for worker in range(2) for n in range(10)]
+    with ThreadPoolExecutor(20) as pool:
+        ids = list(pool.map(work, jobs))
+    assert ids[:10] == ids[10:]
+    assert sandbox.paid == 10
+
+
+async def test_a_request_waits_for_its_quota_with_a_new_record(face, make_model, sandbox, store, monkeypatch):
+    """Between record and request there may be no more than half a second here."""
+    sandbox.behave(Behavior(quota="minute", headers={"retry-after": "1"}))
+    await asked(face, make_model(answer_within=6), store)
+    assert (sandbox.paid, kinds(store)) == (1, ["first", "renewed", "answered"])
+
+
+async def test_a_store_that_cannot_be_written_stops_before_anything_is_paid(face, make_model, sandbox, tmp_path):
+    (tmp_path / "a file").write_text("in the way")
+    with pytest.raises(ImageStoreError, match="nothing was asked or paid"):
+        await asked(face, make_model(), FsspecImageStore(str(tmp_path / "a file" / "images")))
+    assert not sandbox.requests
+
+
+async def test_an_answer_whose_entries_are_still_written_is_waited_for(face, make_model, sandbox, store):
+    model = make_model(**SHORT)
+    answer = await asked(face, model, store, name="first")
+    (conversation,) = sandbox.conversations.by_id.values()
+    whole, conversation.entries = conversation.entries, conversation.entries[:-1]  # the image, and no word about it yet
+    key = digest("name", model.base_url, "k")
+    conversation.settings["metadata"] = {**conversation.settings["metadata"], "langchain_mistral_imagegen_key": key}
+    Ledger(store.ledger_files()).create(key, 0, Asking(lasts=5.0))
+    writing = threading.Timer(0.5, lambda: setattr(conversation, "entries", whole))
+    writing.start()
+    adopted = await asked(face, model, store)
+    assert adopted.content == answer.content
+    assert sandbox.paid == 1
+    writing.join()
+
+
+async def test_no_secret_is_recorded(face, make_model, sandbox, store):
+    sandbox.behave(Behavior(shape="url"))
+    model = make_model()
+    await asked(face, model, store)
+    text = json.dumps(records(store))
+    assert "sig=" not in text
+    assert "sandbox-key" not in text
+    answer = await asked(face, make_model(), store)
+    (image,) = await face.call(model, "images", answer)
+    assert image.mime_type == "image/jpeg" or image.data
+
+
+def test_each_kind_of_store_holds_a_ledger_or_refuses(tmp_path):
+    assert _ledger_files.ledger_files(_fsspec.FsspecImageStore("memory://x"))
+    with pytest.raises(InvalidInputError, match="cannot hold a ledger"):
+        _ledger_files.ledger_files(object())
