@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import re
+import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -145,6 +146,9 @@ def sniff_image(head: bytes) -> ImageFormat | None:
     return next((known for known in FORMATS if known.signature.match(head)), None)
 
 
+_MOST_PIXELS = 100_000_000  # decoded, 400 MB
+
+
 def image_size(source: IO[bytes]) -> tuple[int, int] | None:
     """Read width and height in pixels from an image's header, without decoding it; `None` if it is unreadable."""
     from PIL import Image  # noqa: PLC0415  # takes 37 ms, and is not needed for references
@@ -156,6 +160,26 @@ def image_size(source: IO[bytes]) -> tuple[int, int] | None:
                 return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def decode_image(source: IO[bytes]) -> tuple[int, int]:
+    """Decode an image to its end, and return its width and height in pixels.
+
+    Raises:
+        InvalidImageError: If it is cut off, damaged, or has more than 100 million pixels.
+    """
+    from PIL import Image  # noqa: PLC0415  # see image_size
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(source, formats=[known.name for known in FORMATS]) as image:
+                if image.width * image.height > _MOST_PIXELS:
+                    raise InvalidImageError(f"It has {image.width} x {image.height} pixels, more than are decoded")
+                image.load()
+                return image.size
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise InvalidImageError(f"It cannot be decoded to its end: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,16 +30,13 @@ class Claims:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: set[str] = set()
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Claims:
-        """Return the same object: a model's copy continues the same conversations."""
-        return self
+        self._taken: set[tuple[int, str, str]] = set()
 
     @contextmanager
-    def claim(self, turn: Turn) -> Iterator[bool]:
+    def claim(self, turn: Turn, server: str) -> Iterator[bool]:
         """Yield whether no other turn continues the conversation, and keep others from it meanwhile."""
-        claimed = {turn.continues.conversation_id} if turn.continues else set()
+        point = turn.continues  # a forked process has not the claims of its parent's threads
+        claimed = {(os.getpid(), server, point.conversation_id)} if point else set()
         with self._lock:
             is_free = not claimed & self._taken
             if is_free:
@@ -49,6 +47,10 @@ class Claims:
             if is_free:
                 with self._lock:
                     self._taken -= claimed
+
+
+CLAIMS = Claims()
+"""Of this process: two models may continue one conversation."""
 
 
 def ask(turn: Turn, *, is_alone: bool = True) -> Flow[Response]:

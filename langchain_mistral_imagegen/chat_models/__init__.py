@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 
+from langchain_mistral_imagegen._conversations.continuation import CLAIMS
 from langchain_mistral_imagegen._conversations.endpoints import CompletionsEndpoint, ConversationsEndpoint, Endpoint
 from langchain_mistral_imagegen._conversations.lost_answers import note_lost_answer
 from langchain_mistral_imagegen._conversations.pay_once import current_work
@@ -369,7 +370,7 @@ class ChatMistralConversations(ConversationsModel):
         is_agent = "agent_id" in turn.target
         functions = tool_schemas.function_names(overrides.get("tools", ())) if is_agent else set()
         known = self._agent_functions.setdefault(str(turn.target), set()) if is_agent else set()
-        with self._claims.claim(turn) as is_alone:
+        with CLAIMS.claim(turn, self.base_url) as is_alone:
             try:
                 yield ConversationsEndpoint(
                     turn=turn, context=context, is_alone=is_alone, functions=functions, known=known

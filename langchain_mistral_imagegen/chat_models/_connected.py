@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
 
-from langchain_mistral_imagegen._conversations.continuation import Claims
 from langchain_mistral_imagegen._http.async_client import AsyncClient
 from langchain_mistral_imagegen._http.settings import Settings
 from langchain_mistral_imagegen._http.sync_client import Client
@@ -30,10 +29,6 @@ class ConnectedModel(ModelSettings):
     def async_client(self) -> AsyncClient:
         """Runs the operations asynchronously: `await model.async_client.run(api.list_agents())`."""
         return self._async_client
-
-    @functools.cached_property
-    def _claims(self) -> Claims:
-        return Claims()
 
     @functools.cached_property
     def _agent_functions(self) -> dict[str, set[str]]:

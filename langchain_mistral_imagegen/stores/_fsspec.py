@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_mistral_imagegen.errors import InvalidInputError
-from langchain_mistral_imagegen.stores._ledger_files import LedgerFiles, fsspec_ledger_files
+from langchain_mistral_imagegen.stores._ledger_files import LedgerFiles, fsspec_ledger_files, make_folder, sync_folder
 from langchain_mistral_imagegen.stores._object_errors import create, object_errors
 
 DEFAULT_FOLDER = "generated_images"
@@ -76,8 +76,9 @@ class FsspecImageStore:
         """See `ImageStore.put`."""
         if self.local_folder:
             target = Path(self._path(key))
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent, synced=True)
             _link(source, target)
+            sync_folder(target.parent)
         else:
             self._put_object(source, self._path(key), renews=not key.startswith("_"))
 

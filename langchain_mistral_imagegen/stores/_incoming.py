@@ -12,12 +12,12 @@ from pathlib import Path
 
 from langchain_mistral_imagegen._files import incoming_file
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError
-from langchain_mistral_imagegen.images import SUFFIXES, ImageFormat, ImageRef, image_size, sniff_image
+from langchain_mistral_imagegen.images import SUFFIXES, ImageFormat, ImageRef, decode_image, sniff_image
 from langchain_mistral_imagegen.stores import ImageStore
 
 DEFAULT_MAX_BYTES = 100 * 1024 * 1024
 IMAGE_KEY = re.compile(rf"([0-9a-f]{{2}})/(?P<sha256>\1[0-9a-f]{{62}})({'|'.join(map(re.escape, SUFFIXES))})")
-"""Matches the keys of images: `content_address` and a suffix. Stores contain other keys, too, such as intents."""
+"""Matches the keys of images: `content_address` and a suffix. Stores contain other keys, too, such as records."""
 
 
 def content_address(sha256: str) -> str:
@@ -143,14 +143,17 @@ class IncomingImage:
             self.restart()
         return self._path  # type: ignore[return-value]  # `restart` has set it
 
-    def _inspect(self, path: Path) -> tuple[ImageFormat, tuple[int, int] | None]:
+    def _inspect(self, path: Path) -> tuple[ImageFormat, tuple[int, int]]:
         with path.open("rb+") as written:  # Windows flushes only what could be written
             os.fsync(written.fileno())
             kind = sniff_image(written.read(16))
             if kind is None:
                 raise InvalidImageError(f"The file of {self._ref['id']!r} is not an image (JPEG, PNG, WebP or GIF)")
             written.seek(0)
-            return kind, image_size(written)
+            try:
+                return kind, decode_image(written)
+            except InvalidImageError as error:
+                raise InvalidImageError(f"The file of {self._ref['id']!r} is damaged. {error}") from error
 
     @contextmanager
     def _as_store_error(self) -> Iterator[None]:

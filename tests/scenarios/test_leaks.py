@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import pytest
 
 from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore, MistralImageGenerationTool
+from langchain_mistral_imagegen._conversations.continuation import CLAIMS
 from langchain_mistral_imagegen._http.pools import most_connections
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.errors import MistralImagegenError
@@ -146,7 +147,7 @@ def test_a_stream_that_is_left_closes_its_socket_at_once(sandbox, end):
     with ChatMistralConversations(base_url=sandbox.url, api_key="k") as model:
         end(model.stream("Draw a cat."))
         wait_until(lambda: not connections(sandbox))
-        assert not model._claims._taken
+        assert not CLAIMS._taken
 
 
 async def aclose(chunks) -> None:
