@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import ToolRetryMiddleware
+from langchain.agents.middleware import AgentMiddleware, ToolRetryMiddleware
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.stores import InMemoryByteStore
+from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import ValidationError
 
 from langchain_mistral_imagegen import (
+    ByteStoreImageStore,
     ChatMistralConversations,
     FsspecImageStore,
     MistralImageGenerationTool,
@@ -23,6 +26,7 @@ from langchain_mistral_imagegen import (
 )
 from langchain_mistral_imagegen.errors import (
     ImageStoreError,
+    InvalidInputError,
     NoImageError,
     OutcomeUnknownError,
     QuotaExceededError,
@@ -203,3 +207,58 @@ async def test_the_name_of_a_model_is_enough(face, sandbox, monkeypatch, make_mo
     await face.call(tool, "generate", "a cat")
     assert sandbox.requests[0].json["model"] == "mistral-large-latest"
     assert "image generation tool" in sandbox.requests[0].json["instructions"]
+
+
+async def test_a_key_is_paid_for_once_in_a_store(face, tool, make_model, sandbox):
+    first = await face.call(tool, "generate", "a cat", key="sku-4711")
+    again = MistralImageGenerationTool(model=make_model(), image_store=tool.image_store)
+    second = await face.call(again, "generate", "a cat", key="sku-4711")
+    assert second == first
+    assert sandbox.paid == 1
+    await face.call(tool, "generate", "a cat", key="sku-4712")
+    await face.call(tool, "generate", "a cat")
+    assert sandbox.paid == 3
+    with pytest.raises(InvalidInputError, match="another prompt"):
+        await face.call(tool, "generate", "a dog", key="sku-4711")
+    with pytest.raises(InvalidInputError, match="names nothing"):
+        await face.call(tool, "generate", "a dog", key=" ")
+
+
+async def test_a_key_needs_a_store_that_can_keep_its_promise(face, model, sandbox):
+    tool = MistralImageGenerationTool(model=model, image_store=ByteStoreImageStore(InMemoryByteStore()))
+    with pytest.raises(InvalidInputError, match="cannot hold a ledger"):
+        await face.call(tool, "generate", "a cat", key="sku-4711")
+    assert not sandbox.requests
+
+
+async def test_a_call_that_is_run_again_pays_once(face, tool, sandbox):
+    """The process dies after the image and before the checkpoint: middleware that raises stands for it."""
+
+    class Dying(AgentMiddleware):
+        alive = False
+
+        def wrap_tool_call(self, request, handler):
+            return self._once(handler(request))
+
+        async def awrap_tool_call(self, request, handler):
+            return self._once(await handler(request))
+
+        def _once(self, result):
+            if not self.alive:
+                self.alive = True
+                raise KeyboardInterrupt
+            return result
+
+    agent = create_agent(scripted("a cat"), [tool], middleware=[Dying()], checkpointer=InMemorySaver())
+    thread = {"configurable": {"thread_id": "1"}}
+    with pytest.raises(KeyboardInterrupt):
+        agent.invoke({"messages": [("user", "A cat, please.")]}, thread)
+    state = await face.call(agent, "invoke", None, thread)
+    (message,) = tool_messages(state)
+    assert (message.artifact["images"][0]["status"], sandbox.paid) == ("stored", 1)
+
+
+async def test_two_equal_calls_of_one_answer_are_two_images(face, tool, sandbox):
+    agent = create_agent(scripted("a cat", "a cat"), [tool], checkpointer=InMemorySaver())
+    await face.call(agent, "invoke", {"messages": [("user", "Two cats.")]}, {"configurable": {"thread_id": "1"}})
+    assert sandbox.paid == 2

@@ -11,7 +11,7 @@ from langchain_core.messages import AnyMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from langchain_mistral_imagegen import (
@@ -197,3 +197,32 @@ class OtherImages(MessagesState):
 def test_a_channel_of_another_kind_is_refused_when_the_graph_is_built(model, store):
     with pytest.raises(InvalidInputError, match="images_key="):
         create_image_graph(model, image_store=store, state_schema=OtherImages)
+
+
+async def test_a_call_that_interrupts_repeats_no_other(face, model, make_model, sandbox, store):
+    """Each call is a task of its own; in one task for all, a resumed graph would run the image tool again."""
+
+    def ask(question: str) -> str:
+        """Ask a human."""
+        return str(interrupt(question))
+
+    tool = MistralImageGenerationTool(model=make_model(), image_store=store)
+    calls = [("generate_image", {"prompt": "a cat"}), ("ask", {"question": "Is it good?"})]
+    entries = [
+        {
+            "type": "function.call",
+            "id": f"fc_{name}",
+            "tool_call_id": f"call{place}000",
+            "name": name,
+            "arguments": args,
+        }
+        for place, (name, args) in enumerate(calls)
+    ]
+    sandbox.behave(Behavior(outputs=entries))
+    graph = create_image_graph(model, image_store=store, tools=[tool, ask]).compile(checkpointer=InMemorySaver())
+    state = await face.call(graph, "invoke", said("Draw, then ask."), THREAD)
+    assert (state["__interrupt__"][0].value, sandbox.paid) == ("Is it good?", 1)
+    sandbox.behave(Behavior(text="Done."))
+    state = await face.call(graph, "invoke", Command(resume="yes"), THREAD)
+    assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "tool", "ai"]
+    assert sandbox.paid == 1
