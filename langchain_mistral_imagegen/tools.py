@@ -29,6 +29,7 @@ from langchain_mistral_imagegen.stores import ImageStore, image_store
 
 _log = logging.getLogger("langchain_mistral_imagegen")
 
+
 class ImageGenerationArtifact(TypedDict):
     """The result of a generation, for programs: plain JSON, no bytes."""
 
