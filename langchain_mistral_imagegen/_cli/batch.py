@@ -187,7 +187,7 @@ class Batch:
         is_known = asked is not None  # then look for an answer also if the ledger has gone
         asked = asked or self.manifest.write(self._record(prompt, "asked", key=secrets.token_hex(16)))
         try:
-            with paying_once(self._work(asked, look_first=is_known)):
+            with paying_once(self._paid_work(asked, look_first=is_known)):
                 answer = await self.session.model.ainvoke(with_shape(prompt.text, self.shape))
         except MistralImagegenError as error:
             status: Status = "failed" if is_unpaid(error) else "asked"
@@ -196,7 +196,7 @@ class Batch:
         self.report.answered(answer)
         return answer
 
-    def _work(self, asked: Record, *, look_first: bool) -> PayOnce:
+    def _paid_work(self, asked: Record, *, look_first: bool) -> PayOnce:
         # The manifest's folder is local, and belongs to this process while the manifest does. The manifest checks the
         # prompts itself; the shape of one that was sent may change.
         ledger_store = FsspecImageStore(str(self.manifest.path.absolute().parent))
