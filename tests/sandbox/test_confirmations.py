@@ -8,7 +8,7 @@ from langchain_mistral_imagegen.sandbox import Sandbox
 ASKED = {
     "model": "m",
     "inputs": "Draw a cat.",
-    "tools": [{"type": "image_generation", "tool_configuration": {"requires_confirmation": ["image_generation"]}}],
+    "tools": [{"type": "image_generation", "tool_configuration": {"requires_confirmation": ["generate_image"]}}],
 }
 
 
@@ -43,3 +43,11 @@ def test_inputs_are_refused_while_a_call_waits(http):
     asked = http.post("/v1/conversations", json=ASKED).json()
     path = f"/v1/conversations/{asked['conversation_id']}"
     assert http.post(path, json={"inputs": "Hello!"}).status_code == 400
+
+
+def test_only_names_of_functions_are_honoured(http, sandbox):
+    asked = http.post("/v1/conversations", json=ASKED).json()["outputs"]
+    assert [(one["type"], one["name"]) for one in asked] == [("function.call", "generate_image")]
+    tool = {"type": "image_generation", "tool_configuration": {"requires_confirmation": ["image_generation"]}}
+    http.post("/v1/conversations", json={**ASKED, "tools": [tool]})
+    assert sandbox.paid == 1

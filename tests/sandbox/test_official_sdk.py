@@ -183,7 +183,7 @@ async def test_functions_are_called_and_their_results_used(call, client):
 
 @pytest.mark.parametrize(("decision", "paid"), [("allow", 1), ("deny", 0)])
 async def test_a_confirmation_decides_whether_an_image_is_paid(call, client, sandbox, decision, paid):
-    tool = {**IMAGE_TOOL, "tool_configuration": {"requires_confirmation": ["image_generation"]}}
+    tool = {**IMAGE_TOOL, "tool_configuration": {"requires_confirmation": ["generate_image"]}}
     asked = await call(client.beta.conversations, "start", model="m", inputs=CAT, tools=[tool])
     (pending,) = asked.outputs
     assert (pending.confirmation_status, sandbox.paid) == ("pending", 0)

@@ -197,7 +197,7 @@ class _Answer:
     def _needs_confirmation(self, name: str) -> bool:
         for tool in self._settings.get("tools") or ():
             named = (tool.get("tool_configuration") or {}).get("requires_confirmation") or ()
-            if name in named or (name == "image_generation" and "generate_image" in named):
+            if name in named:
                 return True
         return False
 
@@ -215,7 +215,7 @@ class _Answer:
 def _tool_name(step: Step) -> str | None:
     match step:
         case DrawImage():
-            return "image_generation"
+            return "generate_image"
         case Search(tool, _):
             return tool
         case CallFunction(name, _):
