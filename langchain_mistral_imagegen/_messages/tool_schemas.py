@@ -19,6 +19,10 @@ _BUILT_IN = frozenset(
 )
 
 
+IMAGE_FUNCTIONS = ("generate_image", "edit_image")
+"""The functions of Mistral's image tool, as far as they were reported."""
+
+
 def is_built_in(tool: Mapping[str, Any]) -> bool:
     """Return whether the server runs a tool itself."""
     return bool(tool["type"] != "function")
@@ -47,7 +51,26 @@ def _checked(tool: Json) -> Json:
             f"Mistral's image_generation tool takes no {', '.join(unknown)}: "
             "describe size, format, number and style in the prompt"
         )
-    return tool
+    return _with_function_names(tool) if tool["type"] == "image_generation" else tool
+
+
+def _with_function_names(tool: Json) -> Json:
+    """Name the functions to be confirmed: Mistral takes the names of functions, not that of the tool.
+
+    The documentation of 2026-08-11 says "list the tool names", and its example has `["web_search", "news_search"]` for
+    the connector `web_search_premium`.
+    """
+    configuration = tool.get("tool_configuration") or {}
+    names = configuration.get("requires_confirmation") or []
+    if "image_generation" not in names:
+        return tool
+    warnings.warn(
+        f"requires_confirmation={names!r} names the tool; Mistral takes the names of its functions, "
+        f"{list(IMAGE_FUNCTIONS)!r}, which are sent instead",
+        stacklevel=2,
+    )
+    functions = dict.fromkeys([*IMAGE_FUNCTIONS, *(name for name in names if name != "image_generation")])
+    return {**tool, "tool_configuration": {**configuration, "requires_confirmation": list(functions)}}
 
 
 def resolve(tools: Sequence[Json], choice: ToolChoice | None) -> tuple[list[Json], str | None]:

@@ -16,7 +16,9 @@ from langchain_mistral_imagegen.errors import NotFoundError
 from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT, BLUE, RED = map(HumanMessage, ["Draw a cat.", "Make it blue.", "Make it red."])
-CONFIRMED = [{"type": "image_generation", "tool_configuration": {"requires_confirmation": ["image_generation"]}}]
+CONFIRMED = [
+    {"type": "image_generation", "tool_configuration": {"requires_confirmation": ["generate_image", "edit_image"]}}
+]
 
 
 def id_of(answer: AIMessage) -> str:

@@ -12,7 +12,10 @@ from langchain_mistral_imagegen import confirm, images_of, pending_calls
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 CAT = HumanMessage("Generate an orange cat in an office.")
-CAREFUL = {"type": "image_generation", "tool_configuration": {"requires_confirmation": ["image_generation"]}}
+CAREFUL = {
+    "type": "image_generation",
+    "tool_configuration": {"requires_confirmation": ["generate_image", "edit_image"]},
+}
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ async def test_nothing_is_paid_before_a_call_is_allowed(face, careful, sandbox, 
     ask = face.streamed(careful, [CAT]) if is_streamed else face.call(careful, "invoke", [CAT])
     waiting = await ask
     (call,) = pending_calls(waiting)
-    assert (call["name"], call["args"]) == ("image_generation", {"prompt": "an orange cat in an office"})
+    assert (call["name"], call["args"]) == ("generate_image", {"prompt": "an orange cat in an office"})
     assert waiting.tool_calls == []
     assert waiting.response_metadata["finish_reason"] == "confirmation"
     assert sandbox.paid == 0
@@ -68,7 +71,7 @@ async def test_a_call_that_was_answered_already_is_not_answered_twice(face, care
 
 async def test_something_else_than_yes_or_no_is_refused(face, careful, sandbox):
     waiting = await face.call(careful, "invoke", [CAT])
-    with pytest.raises(InvalidInputError, match=r"image_generation.*`confirm`"):
+    with pytest.raises(InvalidInputError, match=r"generate_image.*`confirm`"):
         await face.call(careful, "invoke", [CAT, waiting, HumanMessage("Well?")])
     assert len(sandbox.requests) == 1
 
@@ -102,7 +105,7 @@ async def test_a_human_decides_in_a_graph(face, careful, sandbox, decision, paid
     graph = builder.compile(checkpointer=InMemorySaver())
     thread = {"configurable": {"thread_id": "1"}}
     stopped = await face.call(graph, "invoke", {"messages": [CAT]}, thread)
-    assert stopped["__interrupt__"][0].value[0]["name"] == "image_generation"
+    assert stopped["__interrupt__"][0].value[0]["name"] == "generate_image"
     assert sandbox.paid == 0
     done = await face.call(graph, "invoke", Command(resume=decision), thread)
     assert sandbox.paid == paid

@@ -39,7 +39,7 @@ BUILT_IN = [
     {"type": "code_interpreter"},
     {"type": "document_library", "library_ids": ["l"]},
     {"type": "connector", "connector_id": "c"},
-    {"type": "image_generation", "tool_configuration": {"requires_confirmation": ["image_generation"]}},
+    {"type": "image_generation", "tool_configuration": {"requires_confirmation": ["generate_image"]}},
     {"type": "a_tool_of_next_year"},
 ]
 
@@ -47,6 +47,13 @@ BUILT_IN = [
 @pytest.mark.parametrize("built_in", BUILT_IN, ids=lambda one: one["type"])
 def test_built_in_tools_are_sent_as_they_are(built_in):
     assert to_mistral_tool(built_in) == built_in
+
+
+def test_the_functions_to_be_confirmed_are_sent_instead_of_their_tool():
+    configuration = {"requires_confirmation": ["image_generation", "generate_image"], "include": None}
+    with pytest.warns(UserWarning, match="takes the names of its functions"):
+        sent = to_mistral_tool({**IMAGE, "tool_configuration": configuration})
+    assert sent["tool_configuration"] == {"requires_confirmation": ["generate_image", "edit_image"], "include": None}
 
 
 @pytest.mark.parametrize(("given", "name"), [(add, "add"), (Weather, "Weather"), (shout, "shout"), (ADD, "add")])
