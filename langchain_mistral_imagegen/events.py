@@ -1,4 +1,4 @@
-"""Custom events of the nodes, for `stream_mode="custom"`: what happens to each image."""
+"""Custom events of the nodes and the tool, for `stream_mode="custom"`: what happens to each image."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ class ImageEvent(TypedDict):
     key: NotRequired[str]
     """Key in the image store."""
     error: NotRequired[str]
+    tool_call_id: NotRequired[str]
+    """The call of `MistralImageGenerationTool` for which it happens."""
+    prompt: NotRequired[str]
+    """As that call has it."""
 
 
 PREFIX = "mistral.image."

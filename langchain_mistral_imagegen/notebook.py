@@ -80,8 +80,9 @@ class ImageProgress:
         """Show an event of `stream_mode="custom"`; events of other kinds are ignored."""
         if not isinstance(event, Mapping) or not str(event.get("type", "")).startswith(PREFIX):
             return
-        self._states.pop("", None)  # its id is known now
-        self._states[event.get("id", "")] = " ".join([*self._name(event), _state(event)])
+        call = f"call {event['tool_call_id']}" if "tool_call_id" in event else ""
+        self._states.pop(call, None)  # its id is known now
+        self._states[event.get("id", call)] = " ".join([*self._name(event), _state(event)])
         self._line.show(_Text("\n".join(self._states.values())))
 
     def _name(self, event: Mapping[str, Any]) -> list[str]:

@@ -4,61 +4,77 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NotRequired, TypeAlias
+from typing import Any, Literal, Self
 
-from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import ArgsSchema, BaseTool
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from typing_extensions import TypedDict
+from langchain_core.runnables.config import ContextThreadPoolExecutor, merge_configs
+from langchain_core.runnables.utils import gather_with_concurrency
+from langchain_core.tools import ArgsSchema, BaseTool, ToolException
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from langchain_mistral_imagegen._conversations.pay_once import PayOnce, paying_once
-from langchain_mistral_imagegen._downloads import attempted
+from langchain_mistral_imagegen._conversations.pay_once import PayOnce, current_work, paying_once
+from langchain_mistral_imagegen._image_tool import edits
+from langchain_mistral_imagegen._image_tool.arguments import BLANK, GenerateImageInput, arguments, check_names
+from langchain_mistral_imagegen._image_tool.artifact import (
+    Generated,
+    ImageGenerationArtifact,
+    artifact_of,
+    combined,
+    text_of,
+)
+from langchain_mistral_imagegen._image_tool.edits import Editable
+from langchain_mistral_imagegen._image_tool.failures import OnError, is_for_model, text_for_model, why_no_image
 from langchain_mistral_imagegen._ledger.keys import Task
 from langchain_mistral_imagegen._messages.references import images_of
-from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS
+from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS, SHAPES, Shape, with_shape
 from langchain_mistral_imagegen._telemetry import tool_span
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model
-from langchain_mistral_imagegen.errors import InvalidInputError, NoImageError
+from langchain_mistral_imagegen.errors import InvalidInputError, MistralImagegenError, NoImageError
+from langchain_mistral_imagegen.events import Emit, ImageEvent, emitter, outcome_event
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore, image_store
 
+__all__ = ["GenerateImageInput", "ImageGenerationArtifact", "MistralImageGenerationTool"]
+
 _log = logging.getLogger("langchain_mistral_imagegen")
+_MAX_REQUESTS = 16
+# Streams and traces of the agent do not show the image model's tokens as if the agent spoke.
+_QUIET: RunnableConfig = {"tags": ["nostream", "langsmith:hidden"]}
 
 
-class ImageGenerationArtifact(TypedDict):
-    """The result of a generation, for programs: plain JSON, no bytes."""
+@dataclass(frozen=True, kw_only=True)
+class _Order:
+    """What one call asks for.
 
-    schema_version: Literal[1]
-    images: list[ImageRef]
-    """In the answer's order; one that could not be stored is `failed`, and `ToolFileNode` downloads it later."""
+    Attributes:
+        prompt: As written by the caller.
+        shape: Format, in words.
+        edit: The image to change; `None` for a new one.
+        tool_call_id: The call; empty outside of an agent.
+    """
+
     prompt: str
-    """As written by the calling model."""
-    text: str
-    """The text of the image model's answer."""
-    conversation_id: str
-    entry_ids: list[str]
-    model: str
-    usage: UsageMetadata | None
-    connectors: NotRequired[dict[str, int]]
-    """Number of calls of each built-in tool; Mistral bills these."""
+    shape: Shape | None = None
+    edit: Editable | None = None
+    tool_call_id: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise InvalidInputError(BLANK)
+        if self.shape not in (None, *SHAPES):
+            raise InvalidInputError(f"shape={self.shape!r} is not known; use {', '.join(map(repr, SHAPES))}")
 
-_Generated: TypeAlias = tuple[ImageGenerationArtifact, Sequence[Exception]]
-
-
-class GenerateImageInput(BaseModel):
-    """The arguments that the calling model writes."""
-
-    prompt: str = Field(
-        min_length=1,
-        description="The image in words: subject, setting, composition, style, light. "
-        "There are no parameters for size or number; ask for a format in words.",
-    )
+    def emit(self, emit: Emit, event: ImageEvent) -> None:
+        """Emit an event of this call."""
+        call: Any = {"tool_call_id": self.tool_call_id} if self.tool_call_id else {}
+        emit({**event, **call, "prompt": self.prompt})
 
 
 class MistralImageGenerationTool(BaseTool):
@@ -66,10 +82,12 @@ class MistralImageGenerationTool(BaseTool):
 
     The images are stored before the tool returns. `ToolMessage.artifact` is an `ImageGenerationArtifact`.
 
-    Errors: an answer without an image is a `NoImageError`, whose message the calling model reads (`handle_tool_error`
-    is on). Quota, network and server errors keep their types and propagate, for `ToolRetryMiddleware` and LangGraph's
-    policies. An image that was generated but cannot be stored is no error in an agent, because a retry would be paid
-    for: the artifact lists it as `failed`, and `ToolFileNode` downloads it.
+    Errors: the calling model reads why there is no image, and can react (see `on_error`). Errors of the key, the
+    network and the server keep their types and propagate, for `ToolRetryMiddleware` and LangGraph's policies. An image
+    that was generated but cannot be stored is no error in an agent, because a retry would be paid for: the artifact
+    lists it as `failed`, and `ToolFileNode` downloads it.
+
+    With `stream_mode="custom"` it emits `mistral.image.generating`, `.generated`, `.stored` and `.failed`.
 
     Example:
         ```python
@@ -85,8 +103,8 @@ class MistralImageGenerationTool(BaseTool):
 
     name: str = "generate_image"
     description: str = (
-        "Generate an image from a description and store it. "
-        "Returns what was generated, its size, and the id to refer to it."
+        "Generate an image from a description, or change one that was generated before (edit). "
+        "Returns what was generated, its size, and its id."
     )
     args_schema: ArgsSchema | None = GenerateImageInput
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
@@ -94,10 +112,21 @@ class MistralImageGenerationTool(BaseTool):
 
     model: ChatMistralConversations = Field(default_factory=lambda: ChatMistralConversations(instructions=INSTRUCTIONS))
     """Generates the images, with its own settings (model or agent, key, server); or the name of a model."""
-    image_store: ImageStore | str | None = None
+    image_store: ImageStore | str | os.PathLike[str] | None = None
     """A store, a path, or an fsspec URL; by default `generated_images`, or `$MISTRAL_IMAGEGEN_STORE`."""
     style: str | None = None
     """Text added to each prompt, such as "flat vector illustration, pastel colours"."""
+
+    max_count: int = Field(default=1, ge=1, le=_MAX_REQUESTS)
+    """How many images the calling model may ask for in one call (`count`); each is a request of its own."""
+    public_url: str | None = None
+    """URL below which the program serves the store; the calling model then reads each image's URL, and `url` is in the
+    references."""
+    on_error: OnError = None
+    """`"tell_model"` or `"raise"` for all errors, or for some kinds, such as `{"quota": "raise"}`. By default the
+    calling model reads a `refusal` (an answer without an image), a `guardrail` (403), a `quota` (429) and wrong
+    `input`, while errors of the `key` and all `other` errors are raised. `ToolRetryMiddleware` retries only what is
+    raised."""
 
     @field_validator("model", mode="before")
     @classmethod
@@ -110,39 +139,68 @@ class MistralImageGenerationTool(BaseTool):
     @classmethod
     def _check_image_store(cls, store: Any) -> Any:
         image_store(store)
-        return store
+        return os.fspath(store) if isinstance(store, os.PathLike) else store
+
+    @model_validator(mode="after")
+    def _choose_schema(self) -> Self:
+        if self.args_schema is GenerateImageInput:
+            self.args_schema = arguments(self.max_count)
+        if self.on_error == "raise" and self.handle_tool_error is True:
+            self.handle_tool_error = False
+        return self
 
     @cached_property
     def store(self) -> ImageStore:
         """The image store in use."""
         return image_store(self.image_store)
 
-    def generate(
-        self, prompt: str, config: RunnableConfig | None = None, *, key: str | None = None
+    def generate(  # noqa: PLR0913  # all but the prompt by name
+        self,
+        prompt: str,
+        config: RunnableConfig | None = None,
+        *,
+        edit: Editable | None = None,
+        shape: Shape | None = None,
+        n: int = 1,
+        key: str | None = None,
     ) -> ImageGenerationArtifact:
         """Generate and store images, without an agent.
 
         Args:
-            prompt: The image in words.
+            prompt: The image in words, or what to change.
             config: Callbacks, tags and metadata for tracing.
+            edit: An image to change: a reference from an artifact, whose conversation is continued, or an image from
+                elsewhere (`GeneratedImage`, path or bytes), which is shown to the image model. Whether Mistral's tool
+                then really edits that one is not known.
+            shape: `square`, `landscape` or `portrait`, asked for in words.
+            n: Number of requests at once, at most 16; each is paid for. If some bring no image, `errors` has the
+                reasons.
             key: Names the image, such as `sku-4711`: it is paid for once in this image store, however often and from
                 however many processes it is asked for. Without a key, each call generates a new image.
 
         Raises:
             NoImageError: If the answer has no image.
             ImageStoreError: If no image could be stored.
-            InvalidInputError: If another prompt was given with this key before, or the store cannot hold a ledger.
+            InvalidInputError: If an argument cannot be used, another prompt was given with this key before, or the
+                store cannot hold a ledger; nothing was sent.
             ModelError: For quota, network and server errors.
         """
         with paying_once(self._named_work(key)):
-            return _with_an_image(*self._generate(prompt, config))
+            return _with_an_image(*self._generate(_Order(prompt=prompt, edit=edit, shape=shape), config, n))
 
-    async def agenerate(
-        self, prompt: str, config: RunnableConfig | None = None, *, key: str | None = None
+    async def agenerate(  # noqa: PLR0913  # all but the prompt by name
+        self,
+        prompt: str,
+        config: RunnableConfig | None = None,
+        *,
+        edit: Editable | None = None,
+        shape: Shape | None = None,
+        n: int = 1,
+        key: str | None = None,
     ) -> ImageGenerationArtifact:
         """Generate and store images, without an agent; see `generate`."""
         with paying_once(self._named_work(key)):
-            return _with_an_image(*await self._agenerate(prompt, config))
+            return _with_an_image(*await self._agenerate(_Order(prompt=prompt, edit=edit, shape=shape), config, n))
 
     def _named_work(self, key: str | None) -> PayOnce | None:
         if key is None:
@@ -174,73 +232,137 @@ class MistralImageGenerationTool(BaseTool):
 
     # In an agent nothing is raised once images are paid for: a retry of the tool would pay again.
 
-    def _run(self, prompt: str, config: RunnableConfig) -> tuple[str, ImageGenerationArtifact]:
-        artifact, _ = self._generate(prompt, config)
-        return self._describe(artifact), artifact
+    def _run(self, prompt: str, config: RunnableConfig, **options: Any) -> tuple[str, ImageGenerationArtifact]:
+        with self._told():
+            artifact, _ = self._generate(*_called(prompt, config, **options))
+            return text_of(artifact), artifact
 
-    async def _arun(self, prompt: str, config: RunnableConfig) -> tuple[str, ImageGenerationArtifact]:
-        artifact, _ = await self._agenerate(prompt, config)
-        return self._describe(artifact), artifact
+    async def _arun(self, prompt: str, config: RunnableConfig, **options: Any) -> tuple[str, ImageGenerationArtifact]:
+        with self._told():
+            artifact, _ = await self._agenerate(*_called(prompt, config, **options))
+            return text_of(artifact), artifact
 
-    def _generate(self, prompt: str, config: RunnableConfig | None) -> _Generated:
+    def _to_args_and_kwargs(self, tool_input: Any, tool_call_id: str | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        check_names(tool_input, self.args_schema)
+        # A schema that asked LangChain to inject the id would refuse calls without one.
+        args, kwargs = super()._to_args_and_kwargs(tool_input, tool_call_id)
+        return args, {**kwargs, "tool_call_id": tool_call_id or ""}
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn the errors that the calling model should read into the exception whose text LangChain gives to it."""
+        try:
+            yield
+        except MistralImagegenError as error:
+            if not is_for_model(error, self.on_error):
+                raise
+            raise ToolException(text_for_model(error)) from error
+
+    def _generate(self, order: _Order, config: RunnableConfig | None, n: int) -> Generated:
+        if _checked_number(n) == 1:
+            return self._generate_one(order, config)
+        with ContextThreadPoolExecutor(max_workers=n) as pool:
+            attempts = [pool.submit(self._attempt, order, config, number) for number in range(n)]
+        return combined([attempt.result() for attempt in attempts])
+
+    async def _agenerate(self, order: _Order, config: RunnableConfig | None, n: int) -> Generated:
+        if _checked_number(n) == 1:
+            return await self._agenerate_one(order, config)
+        attempts = [self._aattempt(order, config, number) for number in range(n)]
+        return combined(await gather_with_concurrency(n, *attempts))
+
+    def _attempt(self, order: _Order, config: RunnableConfig | None, number: int) -> Generated | Exception:
+        with paying_once(_part_of_work(number)):
+            try:
+                return self._generate_one(order, config)
+            except Exception as error:  # noqa: BLE001  # the others may bring images
+                return error
+
+    async def _aattempt(self, order: _Order, config: RunnableConfig | None, number: int) -> Generated | Exception:
+        with paying_once(_part_of_work(number)):
+            try:
+                return await self._agenerate_one(order, config)
+            except Exception as error:  # noqa: BLE001  # the others may bring images
+                return error
+
+    def _generate_one(self, order: _Order, config: RunnableConfig | None) -> Generated:
         with tool_span(self.name):
-            answer = self.model.invoke(self._request(prompt), config)
-            references = self._references(answer)
-            return self._artifact(prompt, answer, references, self.model.store_images(references, self.store))
+            conversation_id = edits.conversation_of(order.edit)
+            earlier = self.model.messages(conversation_id) if conversation_id else []
+            emit = self._emit_generating(order)
+            answer = self.model.invoke(self._request(order, earlier), merge_configs(config, _QUIET))
+            references = self._references(order, answer, emit)
+            outcomes = self.model.store_images(references, self.store)
+            return self._stored(order, answer, references, outcomes, emit)
 
-    async def _agenerate(self, prompt: str, config: RunnableConfig | None) -> _Generated:
+    async def _agenerate_one(self, order: _Order, config: RunnableConfig | None) -> Generated:
         with tool_span(self.name):
-            answer = await self.model.ainvoke(self._request(prompt), config)
-            references = self._references(answer)
+            conversation_id = edits.conversation_of(order.edit)
+            earlier = await self.model.amessages(conversation_id) if conversation_id else []
+            emit = self._emit_generating(order)
+            answer = await self.model.ainvoke(self._request(order, earlier), merge_configs(config, _QUIET))
+            references = self._references(order, answer, emit)
             outcomes = await self.model.astore_images(references, self.store)
-            return self._artifact(prompt, answer, references, outcomes)
+            return self._stored(order, answer, references, outcomes, emit)
 
-    def _request(self, prompt: str) -> str:
+    def _emit_generating(self, order: _Order) -> Emit:
+        emit = emitter()
+        order.emit(emit, {"type": "mistral.image.generating"})
+        return emit
+
+    def _request(self, order: _Order, earlier: Sequence[BaseMessage]) -> list[BaseMessage]:
         style = f"\n\nStyle: {self.style}" if self.style else ""
-        return f"Generate this image: {prompt}{style}"
+        verb = "Generate this image" if order.edit is None else "Change this image"
+        text = with_shape(f"{verb}: {order.prompt}{style}", order.shape)
+        before = edits.until_image(earlier, order.edit) if isinstance(order.edit, Mapping) else []
+        return [*before, edits.question(text, order.edit)]
 
-    def _references(self, answer: AIMessage) -> list[ImageRef]:
+    def _references(self, order: _Order, answer: AIMessage, emit: Emit) -> list[ImageRef]:
         references = images_of(answer)
         if not references:
-            raise NoImageError(_why_no_image(answer))
+            raise NoImageError(why_no_image(answer))
+        for ref in references:
+            order.emit(emit, {"type": "mistral.image.generated", "id": ref["id"]})
         return references
 
-    def _artifact(
+    def _stored(  # what a request brought
         self,
-        prompt: str,
+        order: _Order,
         answer: AIMessage,
         references: Sequence[ImageRef],
         outcomes: Sequence[ImageRef | Exception],
-    ) -> _Generated:
-        errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-        metadata = answer.response_metadata
-        artifact = ImageGenerationArtifact(
-            schema_version=1,
-            images=[
-                attempted(ref, outcome) if isinstance(outcome, Exception) else outcome
-                for ref, outcome in zip(references, outcomes, strict=True)
-            ],
-            prompt=prompt,
-            text=answer.text,
-            conversation_id=metadata["conversation_id"],
-            entry_ids=metadata["entry_ids"],
-            model=metadata["model_name"],
-            usage=answer.usage_metadata,
-        )
-        if "connectors" in metadata:
-            artifact["connectors"] = metadata["connectors"]
+        emit: Emit,
+    ) -> Generated:
+        artifact, errors = artifact_of(order.prompt, answer, references, outcomes, self.public_url)
+        for ref in artifact["images"]:
+            order.emit(emit, outcome_event(ref))
         return artifact, errors
 
-    def _describe(self, artifact: ImageGenerationArtifact) -> str:
-        lines = [f"Generated {len(artifact['images'])} image(s) for: {artifact['prompt']}"]
-        for ref in artifact["images"]:
-            if ref["status"] == "failed":
-                lines.append(f"- id {ref['id']}: generated, but not stored ({ref['error']}); do not generate it again")
-                continue
-            pixels = f"{ref['width']}x{ref['height']} pixels, " if "width" in ref else ""
-            where = self.store.location(ref["key"])
-            lines.append(f"- id {ref['id']}: {ref['mime_type']}, {pixels}stored at {where}")
-        return "\n".join(lines)
+
+def _called(  # noqa: PLR0913  # the arguments that a calling model writes
+    prompt: str,
+    config: RunnableConfig,
+    *,
+    shape: Shape | None = None,
+    edit: str | None = None,
+    count: int = 1,
+    tool_call_id: str = "",
+) -> tuple[_Order, RunnableConfig, int]:
+    """Return the order of a calling model."""
+    image = edits.earlier_image(edit, config) if edit else None
+    return _Order(prompt=prompt, shape=shape, edit=image, tool_call_id=tool_call_id), config, count
+
+
+def _part_of_work(number: int) -> PayOnce | None:
+    """Return the work of one of several requests that are made at once, which is paid for on its own."""
+    work = current_work()
+    return work.part(number) if work else None
+
+
+def _checked_number(n: int) -> int:
+    if not 1 <= n <= _MAX_REQUESTS:
+        raise InvalidInputError(f"n={n!r} is not possible; ask for 1 to {_MAX_REQUESTS} images at once")
+    return n
 
 
 @functools.cache
@@ -252,11 +374,3 @@ def _with_an_image(artifact: ImageGenerationArtifact, errors: Sequence[Exception
     if len(errors) == len(artifact["images"]):
         raise errors[0]
     return artifact
-
-
-def _why_no_image(answer: AIMessage) -> str:
-    """Return the error message for the calling model, with the reason that the server gave."""
-    blocks = [block for block in answer.content if isinstance(block, dict)]
-    reasons = [str(block["info"].get("result")) for block in blocks if block.get("status") == "error"]
-    why = f" The image tool reported: {'; '.join(reasons)}" if reasons else ""
-    return f"No image was generated.{why} The image model answered: {answer.text or '(nothing)'}"

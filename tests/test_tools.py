@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ToolRetryMiddleware
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.stores import InMemoryByteStore
 from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import ValidationError
@@ -20,11 +22,13 @@ from langchain_mistral_imagegen import (
     ByteStoreImageStore,
     ChatMistralConversations,
     FsspecImageStore,
+    GeneratedImage,
     MistralImageGenerationTool,
     ToolFileNode,
     images_of,
 )
 from langchain_mistral_imagegen.errors import (
+    AuthenticationError,
     ImageStoreError,
     InvalidInputError,
     NoImageError,
@@ -33,6 +37,8 @@ from langchain_mistral_imagegen.errors import (
     RateLimitError,
 )
 from langchain_mistral_imagegen.sandbox import Behavior
+
+THREAD = {"configurable": {"thread_id": "1"}}
 
 
 class ScriptedModel(GenericFakeChatModel):
@@ -112,7 +118,8 @@ async def test_the_reason_of_a_failed_attempt_is_told(face, tool, sandbox):
         await face.call(tool, "generate", "a cat")
 
 
-async def test_a_quota_is_an_error_that_retry_middleware_understands(face, tool, sandbox):
+async def test_a_quota_is_an_error_that_retry_middleware_understands(face, model, tmp_path, sandbox):
+    tool = MistralImageGenerationTool(model=model, image_store=tmp_path, on_error={"quota": "raise"})
     retry = ToolRetryMiddleware(max_retries=1, initial_delay=0, jitter=False, on_failure="error")
     sandbox.behave(Behavior(quota="minute"))
     state = await run(face, create_agent(scripted("a cat"), [tool], middleware=[retry]))
@@ -120,7 +127,8 @@ async def test_a_quota_is_an_error_that_retry_middleware_understands(face, tool,
     assert sandbox.paid == 1
 
 
-async def test_other_errors_keep_their_type(face, tool, sandbox):
+async def test_errors_keep_their_type(face, model, tmp_path, sandbox):
+    tool = MistralImageGenerationTool(model=model, image_store=tmp_path, on_error="raise")
     sandbox.behave(Behavior(quota="day"))
     with pytest.raises(QuotaExceededError) as caught:
         await run(face, create_agent(scripted("a cat"), [tool]))
@@ -180,8 +188,172 @@ async def test_an_image_that_cannot_be_stored_is_an_error_that_names_it(face, mo
         await face.call(tool, "generate", "a cat")
 
 
-def test_the_calling_model_sees_only_the_prompt(tool):
-    assert list(tool.tool_call_schema.model_json_schema()["properties"]) == ["prompt"]
+def test_the_calling_model_sees_a_count_only_if_it_may_use_it(tool, model):
+    assert list(tool.tool_call_schema.model_json_schema()["properties"]) == ["prompt", "shape", "edit"]
+    several = MistralImageGenerationTool(model=model, max_count=4)
+    assert several.tool_call_schema.model_json_schema()["properties"]["count"]["maximum"] == 4
+
+
+class Calls(ScriptedModel):
+    """Calls the tool with the arguments that a function finds in the messages so far."""
+
+    def _should_stream(self, **_):
+        return False
+
+    def _generate(self, messages, *args, **kwargs):
+        answer = next(self.messages)
+        if callable(answer):
+            answer = AIMessage(
+                "", tool_calls=[{"name": "generate_image", "id": f"call{len(messages)}", "args": answer(messages)}]
+            )
+        return ChatResult(generations=[ChatGeneration(message=answer)])
+
+
+def calling(*arguments) -> Calls:
+    functions = [(lambda _, given=one: given) if isinstance(one, dict) else one for one in arguments]
+    return Calls(messages=iter([*functions, AIMessage("Done.")]))
+
+
+def last_id(messages) -> str:
+    return images_of(messages)[-1]["id"]
+
+
+async def test_an_edit_goes_on_in_the_conversation_of_its_image(face, tool, sandbox):
+    model = calling({"prompt": "a boat"}, lambda messages: {"prompt": "make it blue", "edit": last_id(messages)})
+    state = await run(face, create_agent(model, [tool]))
+    first, second = [message.artifact for message in tool_messages(state)]
+    assert second["conversation_id"] == first["conversation_id"]
+    assert sandbox.paid == 2
+
+
+async def test_an_older_image_is_edited_in_a_branch(face, tool, sandbox):
+    first = await face.call(tool, "generate", "a boat")
+    (boat,) = first["images"]
+    blue = await face.call(tool, "generate", "make it blue", edit=boat)
+    red = await face.call(tool, "generate", "make it red", edit=boat)
+    assert blue["conversation_id"] == first["conversation_id"]
+    assert red["conversation_id"] != first["conversation_id"]
+
+
+async def test_an_unknown_id_is_answered_with_the_known_ones(face, tool, sandbox):
+    model = calling({"prompt": "a boat"}, {"prompt": "make it blue", "edit": "picture 1"})
+    first, second = tool_messages(await run(face, create_agent(model, [tool])))
+    assert second.status == "error"
+    assert f"the known ids are {first.artifact['images'][0]['id']}" in second.content
+    assert sandbox.paid == 1
+
+
+async def test_an_image_from_elsewhere_is_shown(face, tool, model, sandbox, tmp_path):
+    artifact = await face.call(tool, "generate", "a boat")
+    data = tool.store.get(artifact["images"][0]["key"])
+    (tmp_path / "boat.jpg").write_bytes(data)
+    for edit in (data, tmp_path / "boat.jpg", GeneratedImage.from_bytes(data, artifact["images"][0])):
+        await face.call(tool, "generate", "make it blue", edit=edit)
+        (shown,) = [one.json for one in sandbox.requests if one.json][-1]["inputs"]
+        assert [block["type"] for block in shown["content"]] == ["text", "image_url"]
+    with pytest.raises(InvalidInputError, match="is no file"):
+        await face.call(tool, "generate", "make it blue", edit="no/such.jpg")
+
+
+async def test_several_at_once_and_a_partial_success(face, tool, sandbox):
+    sandbox.behave(Behavior(shape="text", text="I cannot draw that."))
+    artifact = await face.call(tool, "generate", "a cat", n=3)
+    assert len(artifact["images"]) == sandbox.paid == 2
+    assert artifact["connectors"] == {"image_generation": 2}
+    (error,) = artifact["errors"]
+    assert "I cannot draw that." in error
+    with pytest.raises(InvalidInputError, match="n=0 is not possible"):
+        await face.call(tool, "generate", "a cat", n=0)
+
+
+async def test_several_under_one_key_are_each_paid_for_once(face, tool, sandbox):
+    first = await face.call(tool, "generate", "a cat", n=2, key="sku")
+    again = await face.call(tool, "generate", "a cat", n=2, key="sku")
+    assert {ref["id"] for ref in again["images"]} == {ref["id"] for ref in first["images"]}
+    assert len(first["images"]) == sandbox.paid == 2
+
+
+async def test_the_calling_model_may_ask_for_several(face, model, tmp_path, sandbox):
+    tool = MistralImageGenerationTool(model=model, image_store=tmp_path, max_count=3)
+    state = await run(face, create_agent(calling({"prompt": "a cat", "count": 3}), [tool]))
+    assert len(tool_messages(state)[0].artifact["images"]) == sandbox.paid == 3
+
+
+async def test_a_shape_is_asked_for_in_words(face, tool, sandbox):
+    await face.call(tool, "generate", "a cat", shape="landscape")
+    assert "landscape format" in sandbox.requests[0].json["inputs"][0]["content"]
+    with pytest.raises(InvalidInputError, match="shape='round' is not known"):
+        await face.call(tool, "generate", "a cat", shape="round")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"styel": "oil"}, "'style' is not chosen by call"),
+        ({"model": "x"}, "'model' is not chosen by call"),
+        ({"shap": "square"}, "did you mean 'shape'"),
+        ({"shape": "round"}, "'square'"),
+        ({"prompt": "  "}, "the prompt is blank"),
+    ],
+)
+async def test_arguments_that_do_not_exist_cost_nothing(face, tool, sandbox, wrong, words):
+    state = await run(face, create_agent(calling({"prompt": "a cat", **wrong}), [tool]))
+    (message,) = tool_messages(state)
+    assert (message.status, sandbox.requests) == ("error", [])
+    assert words in message.content
+    with pytest.raises(ValidationError, match=words):
+        await face.call(tool, "invoke", {"prompt": "a cat", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("behavior", "words"),
+    [
+        (Behavior(quota="day"), "do not try again today"),
+        (Behavior(quota="minute"), "Try again in"),
+        (Behavior(status=403), "change the prompt"),
+    ],
+)
+async def test_the_calling_model_reads_what_it_can_react_to(face, tool, sandbox, behavior, words):
+    sandbox.behave(behavior)
+    agent = create_agent(scripted("a cat"), [tool], checkpointer=InMemorySaver())
+    state = await face.call(agent, "invoke", {"messages": [("user", "A cat.")]}, THREAD)
+    (message,) = tool_messages(state)
+    assert message.status == "error"
+    assert words in message.content
+    assert state["messages"][-1].text == "Done."
+
+
+async def test_a_wrong_key_is_raised(face, tool, sandbox):
+    sandbox.behave(Behavior(status=401))
+    with pytest.raises(AuthenticationError):
+        await run(face, create_agent(scripted("a cat"), [tool]))
+
+
+async def test_the_image_models_tokens_are_not_the_agents(face, make_model, tmp_path):
+    tool = MistralImageGenerationTool(model=make_model(streaming=True), image_store=tmp_path)
+    agent = create_agent(calling({"prompt": "an orange cat"}), [tool])
+    chunks = await face.chunks(agent, {"messages": [("user", "A cat.")]}, stream_mode="messages")
+    assert "".join(chunk.text for chunk, _ in chunks if chunk.type != "tool") == "Done."
+
+
+async def test_what_happens_is_told_with_call_and_prompt(face, tool):
+    agent = create_agent(scripted("an orange cat"), [tool])
+    events = await face.chunks(agent, {"messages": [("user", "A cat.")]}, stream_mode="custom")
+    kinds = [event["type"].removeprefix("mistral.image.") for event in events]
+    assert kinds == ["generating", "generated", "stored"]
+    assert {(event["tool_call_id"], event["prompt"]) for event in events} == {("call0", "an orange cat")}
+
+
+async def test_the_calling_model_reads_no_path_of_the_server(face, model, tmp_path):
+    for public_url in (None, "https://e.x/images"):
+        tool = MistralImageGenerationTool(model=model, image_store=tmp_path, public_url=public_url)
+        (message,) = tool_messages(await run(face, create_agent(scripted("a cat"), [tool])))
+        assert str(tmp_path) not in message.content
+        (ref,) = message.artifact["images"]
+        assert ref["key"] in message.content if public_url else ref["key"] not in message.content
+        assert message.artifact["text"] in message.content
+        assert (ref["prompt"], ref["model"]) == ("a cat", message.artifact["model"])
+        assert datetime.fromisoformat(ref["created_at"]).tzinfo
 
 
 @pytest.mark.parametrize(

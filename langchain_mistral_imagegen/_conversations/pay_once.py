@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -46,6 +46,12 @@ class PayOnce:
         if self.task:
             return (yield from task_key(self.task, ledger, server, digest(*map(_content, messages))))
         return digest("name", server, self.name)
+
+    def part(self, number: int) -> PayOnce:
+        """Return the work of one of several equal requests."""
+        if self.task:
+            return replace(self, task=replace(self.task, call=f"{self.task.call}#{number}"))
+        return replace(self, name=f"{self.name}#{number}")
 
     def ledger(self) -> Flow[Ledger]:
         """Open the ledger, whose store is probed when it is first used.

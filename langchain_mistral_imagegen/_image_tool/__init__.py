@@ -1,0 +1,1 @@
+"""What is behind `MistralImageGenerationTool`: its arguments, the images it may edit, and what the model reads."""
