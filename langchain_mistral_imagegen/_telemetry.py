@@ -50,6 +50,12 @@ def _api() -> ModuleType | None:
     return trace
 
 
+def _tracing() -> ModuleType | None:
+    """Return OpenTelemetry's tracing if anything takes the spans."""
+    trace = _api()
+    return None if trace is None or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider) else trace
+
+
 class TurnSpan:
     """Records facts about an answer on the span of its turn, if there is a span."""
 
@@ -135,6 +141,9 @@ def turn_span(
         base_url: The server.
         stream: Whether the answer is streamed.
     """
+    if _tracing() is None:
+        yield NO_SPAN
+        return
     operation = "invoke_agent" if "agent_id" in target else "chat"
     arguments = options.get("completion_args", {})
     attributes = {
@@ -172,7 +181,7 @@ def _server(base_url: str) -> dict[str, Any]:
 
 @contextmanager
 def _span(name: str, attributes: Mapping[str, Any], *, kind: str) -> Iterator[Span | None]:
-    trace = _api()
+    trace = _tracing()
     if trace is None:
         yield None
         return

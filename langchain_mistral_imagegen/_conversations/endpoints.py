@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, cast
@@ -43,7 +43,7 @@ class Endpoint(ABC):
         """Send the turn."""
 
     @abstractmethod
-    def events(self, data: bytes) -> Iterator[Event]:
+    def events(self, data: bytes) -> Iterable[Event]:
         """Read the data of one server-sent event."""
 
     @abstractmethod
@@ -93,10 +93,9 @@ class ConversationsEndpoint(Endpoint):
         asking = ask(self.turn, is_alone=self.is_alone)
         return after_check(asking, self.turn.target, self.functions, self.known)
 
-    def events(self, data: bytes) -> Iterator[Event]:
+    def events(self, data: bytes) -> Iterable[Event]:
         """Read the data of one server-sent event."""
-        if data != b"[DONE]":
-            yield read_event(data)
+        return () if data == b"[DONE]" else (read_event(data),)
 
     def message(self, response: Response) -> AIMessage:
         """Read a whole answer."""
@@ -122,7 +121,7 @@ class CompletionsEndpoint(Endpoint):
         """Send the turn."""
         return send(completion_request(self.turn))
 
-    def events(self, data: bytes) -> Iterator[Event]:
+    def events(self, data: bytes) -> Iterable[Event]:
         """Read the data of one server-sent event."""
         return self._events.chunk(data)
 

@@ -88,7 +88,7 @@ class AsyncClient:
         with translated_errors(request):
             async with AsyncExitStack() as opened:
                 http = await opened.enter_async_context(self._connections.client())
-                built = self._settings.build(http, request, tracing(request, is_async=True))
+                built = self._settings.build(request, tracing(request, is_async=True), self._connections.given)
                 check_deadline(request)
                 raw = await http.send(built, stream=True, follow_redirects=False)
                 opened.push_async_callback(raw.aclose)

@@ -33,6 +33,18 @@ def most_connections() -> int:
     return _MAX_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(_MAX_CONNECTIONS, files // 4))
 
 
+_Own = TypeVar("_Own", httpx.Client, httpx.AsyncClient)
+
+
+def _without_cookies(http: _Own) -> _Own:
+    http.cookies.extract_cookies = _ignore_cookies  # type: ignore[method-assign,assignment]  # the library has no switch
+    return http
+
+
+def _ignore_cookies(_: httpx.Response) -> None:
+    """Keep no cookie: nothing at Mistral needs one, and looking for them takes a tenth of a turn's time."""
+
+
 class _Idle(Generic[Http]):
     """HTTP clients that wait for their next request; the one that was used last comes first.
 
@@ -80,7 +92,7 @@ class Connections:
 
     def __init__(self, new: Callable[[], httpx.Client], given: httpx.Client | None) -> None:
         self._new = new
-        self._given = given
+        self.given = given
         self._by_process: dict[int, tuple[_Idle[httpx.Client], threading.Semaphore]] = {}
         weakref.finalize(self, _close, self._by_process)
 
@@ -89,10 +101,10 @@ class Connections:
         """Lend a client for one request; requests wait here, as the library's own queue takes quadratic time."""
         idle, slots = self._of_this_process()
         with slots:
-            if self._given:
-                yield self._given
+            if self.given:
+                yield self.given
                 return
-            http = idle.take() or self._new()
+            http = idle.take() or _without_cookies(self._new())
             try:
                 yield http
             finally:
@@ -127,7 +139,7 @@ class AsyncConnections:
 
     def __init__(self, new: Callable[[], httpx.AsyncClient], given: httpx.AsyncClient | None) -> None:
         self._new = new
-        self._given = given
+        self.given = given
         self._by_loop: dict[asyncio.AbstractEventLoop, _Kept] = {}
         weakref.finalize(self, self._by_loop.clear)  # then the loops close what only they can close
 
@@ -136,10 +148,10 @@ class AsyncConnections:
         """Lend a client for one request."""
         idle, slots, _ = await self._of_this_loop()
         async with slots:
-            if self._given:
-                yield self._given
+            if self.given:
+                yield self.given
                 return
-            http = idle.take() or self._new()
+            http = idle.take() or _without_cookies(self._new())
             try:
                 yield http
             finally:

@@ -20,6 +20,9 @@ from langchain_mistral_imagegen._version import __version__
 from langchain_mistral_imagegen.errors import ImageUnavailableError
 
 _CONNECT_SECONDS = 10.0
+_USER_AGENT = f"langchain-mistral-imagegen/{__version__}"
+_ACCEPTED = ", ".join(ENCODINGS)
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,24 +66,37 @@ class Settings:
         return url
 
     def build(
-        self, client: httpx.Client | httpx.AsyncClient, request: Request, extensions: dict[str, Any] | None = None
+        self,
+        request: Request,
+        extensions: Mapping[str, Any] | None = None,
+        given: httpx.Client | httpx.AsyncClient | None = None,
     ) -> httpx.Request:
-        """Make the HTTP library's request."""
+        """Make the HTTP library's request.
+
+        Args:
+            request: What to send.
+            extensions: Of the HTTP library.
+            given: The user's client, if it sends the request; its defaults are added.
+        """
         content = _content(request)
-        headers = {"user-agent": f"langchain-mistral-imagegen/{__version__}", **request.headers}
-        headers["accept-encoding"] = "identity" if request.sink else ", ".join(ENCODINGS)
+        headers = {"user-agent": _USER_AGENT, "accept": "*/*", **request.headers}
+        headers["accept-encoding"] = "identity" if request.sink else _ACCEPTED
         if request.authorized:
             headers |= {**self.headers, "authorization": f"Bearer {self.api_key()}"}
         if content is not None:
             headers["content-type"] = "application/json"
-        url = self.url(request)
-        return client.build_request(
-            request.method, url, headers=headers, content=content, timeout=self._timeouts, extensions=extensions
+        build = given.build_request if given else httpx.Request
+        return build(
+            request.method,
+            self.url(request),
+            headers=headers,
+            content=content,
+            extensions={**(extensions or {}), "timeout": self._timeouts},
         )
 
     @functools.cached_property
-    def _timeouts(self) -> httpx.Timeout:
-        return httpx.Timeout(self.timeout, connect=min(_CONNECT_SECONDS, self.timeout), pool=None)
+    def _timeouts(self) -> dict[str, float | None]:
+        return httpx.Timeout(self.timeout, connect=min(_CONNECT_SECONDS, self.timeout), pool=None).as_dict()
 
     def transport_options(self) -> dict[str, Any]:
         """Return the keyword arguments that `httpx.Client` and `httpx.AsyncClient` share."""
@@ -93,7 +109,7 @@ class Settings:
 def _content(request: Request) -> bytes | None:
     if request.json is None:
         return None
-    return json.dumps(request.json, ensure_ascii=False).encode("utf-8", "replace")
+    return _encode(request.json).encode("utf-8", "replace")
 
 
 _server_url = functools.lru_cache(httpx.URL)  # most requests go to one of a few paths

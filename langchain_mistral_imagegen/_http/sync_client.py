@@ -140,7 +140,7 @@ class _Driver:
     def _send(self, request: Request) -> Response:
         with translated_errors(request), ExitStack() as opened:
             http = opened.enter_context(self.connections.client())
-            built = self.settings.build(http, request, tracing(request, is_async=False))
+            built = self.settings.build(request, tracing(request, is_async=False), self.connections.given)
             check_deadline(request)
             raw = http.send(built, stream=True, follow_redirects=False)
             opened.callback(raw.close)

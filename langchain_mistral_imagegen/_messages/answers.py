@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_mistral_imagegen._messages.event_blocks import EventBlocks, Piece
 from langchain_mistral_imagegen._messages.function_calls import parse_calls
+from langchain_mistral_imagegen._messages.inputs import canonical
 from langchain_mistral_imagegen._messages.native_blocks import (
     MODEL_PROVIDER,
     Block,
@@ -78,8 +78,7 @@ def fingerprint(before: str, answer: AIMessage) -> str:
         answer: The answer, whole.
     """
     calls = [[call["name"], call["args"], call["id"]] for call in (*answer.tool_calls, *answer.invalid_tool_calls)]
-    text = json.dumps([before, str(answer.text), calls], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256(canonical([before, str(answer.text), calls])).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +118,14 @@ class _Facts:
             self._entry_ids[entry_id] = None
         self._seen_model = self._seen_model or _text(item, "model")
         self._agent_id = _text(item, "agent_id") or self._agent_id
-        match item:
+        match item:  # the most frequent first
+            case MessageOutputEvent() | MessageOutputEntry():
+                if self._finish_reason == "handoff":
+                    self._finish_reason = "stop"  # the server went on with the next agent
             case FunctionCallEntry() | FunctionCallEvent():
                 self._finish_reason = "confirmation" if item.is_pending else "tool_calls"
             case AgentHandoffEntry() | AgentHandoffDoneEvent():
                 self._finish_reason = "handoff"
-            case MessageOutputEntry() | MessageOutputEvent() if self._finish_reason == "handoff":
-                self._finish_reason = "stop"  # the server went on with the next agent
 
     @property
     def message_id(self) -> str | None:
@@ -194,28 +194,31 @@ class AnswerStream:
         self._chunks: list[AIMessageChunk] = []
         self._is_done = False
 
-    def feed(self, event: Wire) -> Iterator[AIMessageChunk]:
-        """Yield the chunks that an event makes.
+    def feed(self, event: Wire) -> list[AIMessageChunk]:
+        """Return the chunks that an event makes.
 
         Raises:
             APIError: For `conversation.response.error`; its `partial` holds the message so far.
         """
         if self._is_done:
-            return
+            return []
         self._facts.note(event)
-        match event:
+        match event:  # the most frequent first
+            case MessageOutputEvent():
+                return [self._piece(piece) for piece in self._blocks.feed(event)]
             case ResponseStartedEvent():
                 self.conversation_id = event.conversation_id
+                return []
             case ResponseErrorEvent():
                 error = stream_error(event.message or "", event.code or 500)
                 error.partial = self.partial
                 error.is_retryable = error.is_retryable and error.partial is None  # what it holds may have been paid
                 raise error
             case ResponseDoneEvent():
-                yield from map(self._piece, self._blocks.flush())
-                yield self._last(event)
+                rest = [self._piece(piece) for piece in self._blocks.flush()]
+                return [*rest, self._last(event)]
             case _:
-                yield from map(self._piece, self._blocks.feed(event))
+                return [self._piece(piece) for piece in self._blocks.feed(event)]
 
     @contextmanager
     def complete(self) -> Iterator[None]:

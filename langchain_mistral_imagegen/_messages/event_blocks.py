@@ -6,7 +6,7 @@ running text is given once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -61,14 +61,15 @@ class EventBlocks:
         self._references: list[Block] = []
         self._handoffs: dict[str, Block] = {}
 
-    def feed(self, event: Wire) -> Iterator[Piece]:
-        """Yield the pieces of an event."""
-        match event:
-            case MessageOutputEvent():
-                chunks = [event.content] if isinstance(event.content, str) else event.content
-                for chunk in chunks:
-                    yield from self._chunk(event, chunk)
-                return
+    def feed(self, event: Wire) -> Iterable[Piece]:
+        """Return the pieces of an event."""
+        if not isinstance(event, MessageOutputEvent):
+            return self._of_other(event)
+        if isinstance(event.content, str):  # nearly all events
+            return [*self._cited(), *self._text_piece(event, event.content)]
+        return [piece for chunk in event.content for piece in self._chunk(event, chunk)]
+
+    def _of_other(self, event: Wire) -> Iterator[Piece]:
         yield from self._cited()
         match event:
             case ToolExecutionStartedEvent() | ToolExecutionDeltaEvent():
@@ -107,7 +108,7 @@ class EventBlocks:
                 case (str(kind), *_):
                     yield [{"type": kind, kind: rest, "index": slot.index}]
 
-    def _chunk(self, event: MessageOutputEvent, chunk: str | Wire) -> Iterator[Piece]:
+    def _chunk(self, event: MessageOutputEvent, chunk: Wire) -> Iterator[Piece]:
         if isinstance(chunk, ToolReferenceChunk):
             block = native_blocks.chunk_block(chunk.redacted(self._urls, event.id), event.id)
             cited = self._text[1] if self._text and self._text[0] == event.id else None
@@ -115,11 +116,8 @@ class EventBlocks:
             return
         yield from self._cited()
         match chunk:
-            case str(text) | TextChunk(text=text):
-                if text:
-                    slot = self._slot(self._position(event, "text"), event.id)
-                    self._text = event.id, slot.index
-                    yield [slot.once(native_blocks.text_block(slot.text.feed(text), event.id))]
+            case TextChunk():
+                yield from self._text_piece(event, chunk.text)
             case ThinkChunk():
                 slot = self._slot(self._position(event, "thinking"), event.id)
                 text = slot.text.feed(chunk.text)
@@ -129,14 +127,23 @@ class EventBlocks:
                 self._previous = None
                 yield [self._whole(native_blocks.chunk_block(chunk.redacted(self._urls, event.id), event.id))]
 
-    def _cited(self) -> Iterator[Piece]:
-        """Yield the sources that came one after another as one piece.
+    def _text_piece(self, event: MessageOutputEvent, text: str) -> list[Piece]:
+        if not text:
+            return []
+        slot = self._slot(self._position(event, "text"), event.id)
+        self._text = event.id, slot.index
+        # Each piece has all of its fields: type and id merge with themselves.
+        return [[{**native_blocks.text_block(slot.text.feed(text), event.id), "index": slot.index}]]
+
+    def _cited(self) -> list[Piece]:
+        """Return the sources that came one after another as one piece.
 
         LangChain's event stream keeps only the last annotations that a text was given.
         """
-        if self._references:
-            yield self._references
-            self._references, self._previous = [], None
+        if not self._references:
+            return []
+        cited, self._references, self._previous = self._references, [], None
+        return [cited]
 
     def _position(self, event: MessageOutputEvent, kind: str) -> tuple[object, ...]:
         """Return which running text a piece belongs to: by the indexes, or without them by arrival."""

@@ -22,6 +22,8 @@ from langchain_mistral_imagegen._protocol.entries import Json
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
@@ -47,7 +49,7 @@ class Inputs:
 
 def canonical(value: Any) -> bytes:
     """Return a JSON value as bytes that are the same for equal values."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return _canonical(value).encode("utf-8", "surrogatepass")
 
 
 def read(message: BaseMessage, *, system_as_user: bool = False) -> Inputs:

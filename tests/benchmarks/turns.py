@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import httpx
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_mistralai import ChatMistralAI
 from langchain_openai import ChatOpenAI
 from measure import Row, interleaved, medians, ratio
@@ -16,6 +17,8 @@ from mistralai.client import Mistral
 from server import Address
 
 from langchain_mistral_imagegen import ChatMistralConversations
+from langchain_mistral_imagegen._messages.answers import to_message
+from langchain_mistral_imagegen._protocol.entries import ConversationResponse
 
 PROMPT = "Generate an orange cat in an office."
 TOOLS: Any = [{"type": "image_generation"}]
@@ -40,6 +43,12 @@ def one_turn(server: Address, rounds: int, calls: int) -> Iterator[Row]:
         }
         times = interleaved({name: _repeated(call, calls) for name, call in clients.items()}, rounds)
     told = {"medians": medians(times, 1e6 / calls), "each": "µs of CPU"}
+    yield Row(
+        what="`invoke`, to langchain-mistralai",
+        target=1.1,
+        measured=ratio(times, "ours", "langchain-mistralai"),
+        **told,
+    )
     yield Row(what="`invoke`, to httpx + json", target=2.0, measured=ratio(times, "ours", "httpx + json"), **told)
     yield Row(
         what="`invoke`, SDK to ours", target=8, at_least=True, measured=ratio(times, "mistralai SDK", "ours"), **told
@@ -75,6 +84,12 @@ def stream_events(server: Address, rounds: int, few: int, many: int) -> Iterator
         )
         growth = interleaved({"few": own(few), "many": own(many)}, rounds)
     told = {"medians": medians(times, 1e6 / few), "each": "µs of CPU for an event"}
+    yield Row(
+        what="stream event, to langchain-mistralai",
+        target=1.25,
+        measured=ratio(times, "ours", "langchain-mistralai"),
+        **told,
+    )
     yield Row(what="stream event, to SSE + json", target=4, measured=ratio(times, "ours", "httpx + json"), **told)
     yield Row(
         what="stream event, SDK to ours",
@@ -85,7 +100,7 @@ def stream_events(server: Address, rounds: int, few: int, many: int) -> Iterator
     )
     yield Row(
         what=f"stream event, of {many:,} to of {few:,}",
-        target=1.3,
+        target=1.15,
         measured=ratio(growth, "many", "few") * few / many,
         medians={f"{few:,}": medians(growth, 1e6 / few)["few"], f"{many:,}": medians(growth, 1e6 / many)["many"]},
         each="µs of CPU for an event",
@@ -112,13 +127,60 @@ def turns_at_once(server: Address, rounds: int, count: int) -> Iterator[Row]:
         times = interleaved({name: _at_once(runner, call, count) for name, call in calls.items()}, rounds)
         runner.run(http.aclose())
         runner.run(model.aclose())
+    told = {"medians": medians(times, 1e6 / count), "each": "µs of CPU for a turn"}
+    yield Row(
+        what=f"{count} `ainvoke` at once, to langchain-mistralai",
+        target=0.4,
+        measured=ratio(times, "ours", "langchain-mistralai"),
+        **told,
+    )
     yield Row(
         what=f"{count} `ainvoke` at once, to async httpx + json",
         target=1.6,
         measured=ratio(times, "ours", "httpx + json"),
-        medians=medians(times, 1e6 / count),
-        each="µs of CPU for a turn",
+        **told,
     )
+
+
+def long_histories(rounds: int, calls: int, lengths: tuple[int, ...]) -> Iterator[Row]:
+    """Prepare a turn after many answers, as the model does before it sends anything."""
+    model = ours("http://127.0.0.1:9")
+
+    def history(count: int) -> list[BaseMessage]:
+        messages: list[BaseMessage] = []
+        for number in range(count):
+            messages.append(HumanMessage(f"{PROMPT} Number {number}."))
+            _, context = model._prepare(messages, {})
+            messages.append(to_message(_answer(number), context))
+        return [*messages, HumanMessage("Make it blue.")]
+
+    histories = {f"{count} answers": history(count) for count in lengths}
+    works = {
+        name: _repeated(lambda of=of: model._prepare(of, {})[0].continues, calls) for name, of in histories.items()
+    }
+    times = medians(interleaved(works, rounds), 1e3 / calls)
+    most = f"{lengths[-1]} answers"
+    yield Row(
+        what=f"preparing a turn after {most}",
+        target=0.5,
+        unit="ms",
+        measured=times[most],
+        medians=times,
+        each="ms of CPU for a turn",
+    )
+
+
+def _answer(number: int) -> ConversationResponse:
+    tool = {
+        "type": "tool.execution",
+        "id": f"t{number}",
+        "name": "image_generation",
+        "arguments": '{"prompt": "a cat"}',
+    }
+    file = {"type": "tool_file", "tool": "image_generation", "file_id": f"f{number}", "file_type": "png"}
+    text = {"type": "text", "text": f"Here is cat {number}, in an office."}
+    outputs = [{**tool, "info": {}}, {"type": "message.output", "id": f"m{number}", "content": [text, file]}]
+    return ConversationResponse.model_validate({"conversation_id": "c", "outputs": outputs})
 
 
 _KEY = {"authorization": "Bearer k"}

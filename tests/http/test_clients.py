@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from hostile_server import Answer, hostile_server
 
 from langchain_mistral_imagegen._http.async_client import AsyncClient
 from langchain_mistral_imagegen._http.settings import Settings
@@ -162,3 +163,15 @@ async def test_a_cancelled_flow_is_closed(sandbox):
         await task
     assert closed.is_set()
     await client.aclose()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_own_clients_keep_no_cookies(kind):
+    with hostile_server() as server:
+        server.answers["/v1/conversations"] = Answer([b"[]"], headers={"set-cookie": "a=b", "content-length": "2"})
+        driver = Driver(kind, settings(server.url))
+        for _ in range(2):
+            await driver.run(send(LIST))
+        await driver.close()
+    assert len(server.headers) == 2
+    assert not any("cookie" in sent for sent in server.headers)

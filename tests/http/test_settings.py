@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from langchain_mistral_imagegen._http.settings import Settings
@@ -50,11 +49,8 @@ def test_a_further_host_can_be_trusted():
 
 def test_the_key_goes_to_the_api_only():
     chosen = settings("https://api.mistral.ai/", headers={"x-team": "a"})
-    with httpx.Client() as http:
-        api = chosen.build(http, LIST)
-        blob = chosen.build(
-            http, download_url("https://mistralaiblackforestprod.blob.core.windows.net/i.jpg?sig=S", sink=None)
-        )
+    api = chosen.build(LIST)
+    blob = chosen.build(download_url("https://mistralaiblackforestprod.blob.core.windows.net/i.jpg?sig=S", sink=None))
     assert (api.url, api.headers["authorization"], api.headers["x-team"]) == (
         "https://api.mistral.ai/v1/conversations",
         "Bearer canary",

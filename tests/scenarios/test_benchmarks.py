@@ -19,5 +19,5 @@ def test_the_command_measures_every_row(tmp_path):
     results = tmp_path / "results.json"
     subprocess.run([sys.executable, BENCHMARKS, results, "--quick"], check=True, timeout=120)
     rows = json.loads(results.read_text())["rows"]
-    assert len({row["what"] for row in rows}) == len(rows) == 28
+    assert len({row["what"] for row in rows}) == len(rows) == 32
     assert all({"target", "measured", "met"} <= row.keys() for row in rows)
