@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -80,7 +80,7 @@ class PaidOnceEndpoint(Endpoint):
         """Take over what is answered."""
         self.turn, self.context = self.endpoint.turn, self.endpoint.context
 
-    def events(self, data: bytes) -> Iterator[Event]:
+    def events(self, data: bytes) -> Iterable[Event]:
         """See `Endpoint.events`."""
         return self.endpoint.events(data)
 
