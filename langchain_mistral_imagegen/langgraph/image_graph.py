@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NotRequired, get_type_hints
 
+from langchain_core.messages import AIMessage
 from langchain_core.tools import BaseTool
 from langgraph.graph import END, START, StateGraph
 from langgraph.prebuilt import ToolNode
@@ -81,6 +82,8 @@ def create_image_graph(  # noqa: PLR0913  # all but one by name
         builder.add_node(
             "approve", ApprovalNode(approved="draw", messages_key=messages_key), destinations=("draw", END)
         )
+        # The decision itself goes on; the edges let a fork that begins after this node go on, too.
+        builder.add_conditional_edges("approve", lambda state: _approved(part_of(state, messages_key)), ["draw", END])
     builder.add_edge(START, "approve" if approve else "draw")
     if tools:
         builder.add_node("tools", ToolNode(tools, messages_key=messages_key))
@@ -98,6 +101,10 @@ def _without_channel(state_schema: type[Any], key: str) -> type[Any]:
     fields = {name: hint if name in required else NotRequired[hint] for name, hint in hints.items() if name != key}
     schema: type[Any] = TypedDict("ImageGraphInput", fields)  # type: ignore[misc]  # made when the program runs
     return schema
+
+
+def _approved(messages: Sequence[Any]) -> str:
+    return END if isinstance(messages[-1], AIMessage) else "draw"
 
 
 def _after(messages: Sequence[Any]) -> list[Send] | str:
