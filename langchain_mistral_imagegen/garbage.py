@@ -29,6 +29,7 @@ def collect_garbage(
     *,
     grace: timedelta = timedelta(days=7),
     retention: timedelta = _RETENTION,
+    dry_run: bool = False,
 ) -> list[str]:
     """Delete images that nothing refers to, files that crashed writers left behind, and old records of the ledger.
 
@@ -44,9 +45,10 @@ def collect_garbage(
         grace: Minimum age of what is deleted.
         retention: Minimum age of records of the ledger whose answer is known; those of others are kept. A run that is
             resumed later than this pays again, so it must be longer than any thread may sleep.
+        dry_run: Delete nothing.
 
     Returns:
-        The keys that were deleted.
+        The keys that were deleted, or with `dry_run`, that would be.
 
     Raises:
         InvalidInputError: If the store cannot list its keys; or if `live` is empty although there are old images,
@@ -63,7 +65,7 @@ def collect_garbage(
         )
     dead = [key for key in old if key not in kept and _is_older(place, key, limit)]
     dead += _old_records(place, datetime.now(UTC) - max(grace, retention))
-    for key in dead:
+    for key in () if dry_run else dead:
         place.delete(key)
     return dead
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from langchain_mistral_imagegen import api
-from langchain_mistral_imagegen._cli.exit_codes import DONE
+from langchain_mistral_imagegen._cli.exit_codes import DONE, UsageError
 from langchain_mistral_imagegen._cli.report import Report
 from langchain_mistral_imagegen._cli.session import session
 from langchain_mistral_imagegen._conversations.agents import MARK
@@ -42,8 +42,20 @@ class AgentsCommand:
                 agent = await model.aensure_agent(self.args.name, description=self.args.description)
                 return [await run(api.get_agent(str(agent.agent_id)))]
             case _:
-                await run(api.delete_agent(self.args.id))
+                await run(api.delete_agent(_agent_id(self.args.agent, await run(api.list_agents()))))
                 return []
+
+
+def _agent_id(given: str, agents: Sequence[api.Agent]) -> str:
+    """Return the id of an agent that is given by its name or id.
+
+    Raises:
+        UsageError: If several agents have the name.
+    """
+    found = [agent.id for agent in agents if agent.name == given and agent.id]
+    if len(found) > 1:
+        raise UsageError(f"Several agents are called {given!r}: choose one of {', '.join(found)}")
+    return found[0] if found else given
 
 
 def _line(agent: api.Agent) -> str:

@@ -14,11 +14,13 @@ from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS, SHAPES
 from langchain_mistral_imagegen._version import __version__
 
 CONCURRENCY = 4
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh", "tcsh", "fish")
 _NAME = "mistral-imagegen"
 _COMMANDS = {
     "gallery": "make an HTML page of the images in a folder",
     "show": "show a conversation or a file stored at Mistral",
+    "recent": "list the last images of a folder",
+    "gc": "list or delete files that nothing refers to",
     "agents": "list, create or delete agents",
     "check": "find out how the real API behaves",
     "completion": "print a completion script for a shell",
@@ -49,6 +51,23 @@ Its images are placeholders.
 exit codes:
   0 image, 1 answer without an image, 2 bad usage, 3 API error, 130 interrupted
 """
+
+
+class BadArgumentsError(Exception):
+    """Arguments that the command does not take.
+
+    Attributes:
+        reason: What is wrong.
+    """
+
+    def __init__(self, usage: str, prog: str, reason: str) -> None:
+        super().__init__(f"{usage}{prog}: error: {reason}")
+        self.reason = reason
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadArgumentsError(self.format_usage(), self.prog, message)
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -82,10 +101,18 @@ def refuse(reason: str) -> NoReturn:
 
 def full_parser() -> argparse.ArgumentParser:
     """Return a parser with all commands and the options for drawing, for shell completion."""
-    parser = argparse.ArgumentParser(prog=_NAME)
+    parser = _Parser(prog=_NAME)
     _add_draw_options(parser)
     commands = parser.add_subparsers(dest="command", prog=_NAME)
-    for name, add in (("gallery", _add_gallery), ("show", _add_show), ("agents", _add_agents), ("check", _add_check)):
+    adders = {
+        "gallery": _add_gallery,
+        "show": _add_show,
+        "recent": _add_recent,
+        "gc": _add_gc,
+        "agents": _add_agents,
+        "check": _add_check,
+    }
+    for name, add in adders.items():
         add(commands.add_parser(name, help=_COMMANDS[name], description=_sentence(_COMMANDS[name])))
     completion = commands.add_parser(
         "completion",
@@ -98,7 +125,7 @@ def full_parser() -> argparse.ArgumentParser:
 
 
 def _draw_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=_NAME,
         allow_abbrev=False,  # a mistyped option must not become another one
         usage=_USAGE,
@@ -171,6 +198,30 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     _add_server(parser)
 
 
+def _add_recent(parser: argparse.ArgumentParser) -> None:
+    _add_output(parser, "output folder with a manifest (default: generated_images)")
+    parser.add_argument(
+        "-n", dest="count", type=_positive, default=10, metavar="N", help="how many (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per run")
+
+
+def _add_gc(parser: argparse.ArgumentParser) -> None:
+    _add_output(parser, "image store: a folder or URL (default: generated_images)")
+    parser.add_argument(
+        "--checkpoints",
+        action="append",
+        type=_text,
+        metavar="FILE",
+        help="SQLite file of a LangGraph checkpointer; images that no such file refers to are garbage, too. "
+        "Name the files of all programs that use the store",
+    )
+    parser.add_argument(
+        "--days", type=_positive, default=7, metavar="N", help="minimum age of garbage (default: %(default)s)"
+    )
+    parser.add_argument("--delete", action="store_true", help="delete it; otherwise it is only listed")
+
+
 def _add_agents(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="{list,ensure,delete}", required=True)
     listing = actions.add_parser("list", help="list all agents", description="List all agents of the API key.")
@@ -188,7 +239,7 @@ def _add_agents(parser: argparse.ArgumentParser) -> None:
         help="delete an agent",
         description="Delete an agent with all its versions. The command does not ask for confirmation.",
     )
-    delete.add_argument("id", type=_text, metavar="ID", help="id of the agent (ag_...)")
+    delete.add_argument("agent", type=_text, metavar="AGENT", help="name of the agent, or its id (ag_...)")
     for action in (listing, ensure, delete):
         action.add_argument("--json", action="store_true", help="print one JSON object per agent")
         _add_server(action)

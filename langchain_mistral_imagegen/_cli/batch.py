@@ -70,6 +70,7 @@ class BatchCommand:
             prompts = self._prompts(manifest)
             _check_unchanged(prompts, manifest)
             async with session(self.args, self.report.notice) as connected:
+                self.report.is_free = connected.is_sandbox
                 if connected.is_sandbox:
                     _check_free(prompts, manifest)
                 else:
@@ -141,6 +142,11 @@ class Batch:
                 self.report.not_sent(prompt)
             else:
                 await self._attempt(prompt, known)
+
+    def count_unsent(self, prompts: Sequence[Prompt]) -> int:
+        """Count the prompts that will certainly be sent."""
+        statuses = [known["status"] if (known := self._known(prompt)) else "failed" for prompt in prompts]
+        return sum(status == "failed" or (status == "text" and self.retry) for status in statuses)
 
     def _known(self, prompt: Prompt) -> Record | None:
         """Return the record of a prompt, corrected for deleted files; `None` if it must be sent."""

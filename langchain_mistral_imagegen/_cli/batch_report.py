@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from langchain_core.messages import AIMessage
 from rich.console import Console
@@ -27,6 +27,8 @@ from langchain_mistral_imagegen._cli.report import (
     times,
     waiting_text,
 )
+from langchain_mistral_imagegen._cli.result import Outcome, Result, result
+from langchain_mistral_imagegen._cli.wording import in_words_of_the_command
 from langchain_mistral_imagegen.images import ImageRef
 
 _REFRESH = 0.1  # seconds
@@ -48,6 +50,9 @@ class BatchReport(Report):
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
+
+    def announced(self, count: int) -> None:
+        """Take how many prompts will be sent to Mistral, and be paid for."""
 
     def started(self, prompts: Sequence[Prompt]) -> None:
         """Take the list of prompts."""
@@ -105,14 +110,23 @@ class JsonBatchReport(BatchReport):
         self.paths += [path for _, path in stored if outcome == "stored"]
         paths = {ref["id"]: {"path": path} for ref, path in stored}
         images = [{**paths.get(ref["id"], {}), **ref} for ref in record.get("images", ())]
-        self._print_json({**record, "images": images, "outcome": outcome, "id": prompt.id})
+        facts = {**record, "images": images, "id": prompt.id, "prompt": prompt.text}
+        self._print_json(result(cast("Outcome", outcome), facts))
 
     def not_sent(self, prompt: Prompt) -> None:
         """See `BatchReport.not_sent`."""
         super().not_sent(prompt)
-        self._print_json({"id": prompt.id, "prompt": prompt.text, "images": [], "outcome": "not_sent"})
+        self._print_json(result("not_sent", {"id": prompt.id, "prompt": prompt.text}))
 
-    def _print_json(self, value: dict[str, object]) -> None:
+    def failed(self, reason: str) -> None:
+        """See `Report.failed`; the reason why the batch ends is a result without a prompt."""
+        self._print_json(result("failed", {"error": in_words_of_the_command(reason), "rescue": self.rescue or None}))
+
+    def aborted(self, reason: str) -> None:
+        """See `Report.aborted`; the command that continues is part of the result."""
+        self.failed(reason)
+
+    def _print_json(self, value: Result) -> None:
         self.print(json.dumps(value))
 
 
@@ -201,6 +215,12 @@ class TextBatchReport(BatchReport):
         with self._without_bars():
             super().notice(text)
 
+    def announced(self, count: int) -> None:
+        """See `BatchReport.announced`; on a terminal, with about what it costs."""
+        cost = self.cost({"image_generation": count}).removeprefix("; ")
+        if self._progress.console.is_terminal and cost:
+            self.notice(f"Sending {count} {'prompt' if count == 1 else 'prompts'}: {cost}, if each draws one.")
+
     def started(self, prompts: Sequence[Prompt]) -> None:
         """Show the bar for all prompts."""
         self._overall = self._progress.add_task("all", total=len(prompts), state=f"0 of {len(prompts)}")
@@ -261,7 +281,8 @@ class TextBatchReport(BatchReport):
         self.counts["not_sent"] += self._count - self.counts.total()
         outcomes = [f"{self.counts[outcome]} {words}" for outcome, words in _SUMMARY.items() if self.counts[outcome]]
         called = [f"{name} called {times(count)}" for name, count in self._called.items()]
-        self.print("; ".join([", ".join(outcomes) or "Nothing was done", *called, f"see {place}"]))
+        done = ", ".join(outcomes) or "Nothing was done"
+        self.print("; ".join([done, *called]) + self.cost(self._called) + f"; see {place}")
 
 
 def batch_report(*, as_json: bool, quiet: bool) -> BatchReport:

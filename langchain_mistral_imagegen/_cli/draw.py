@@ -57,7 +57,7 @@ class DrawCommand:
     @classmethod
     def of(cls, args: argparse.Namespace) -> DrawCommand:
         """Create the command with the report that the options choose."""
-        return cls(args, report_for(as_json=args.json, quiet=args.quiet))
+        return cls(args, report_for(as_json=args.json, quiet=args.quiet, prompt=args.prompt))
 
     async def run(self) -> int:
         """Send the prompt, store the images, and return the exit code."""
@@ -66,6 +66,7 @@ class DrawCommand:
         prompt = message_with_image(with_shape(self.args.prompt, self.args.shape), self.args.image)
         needs_key = NEEDS_KEY if conversation else ""
         async with session(self.args, self.report.notice, needs_key=needs_key) as connected:
+            self.report.is_free = connected.is_sandbox
             before = await messages_before(connected.model, conversation, ref) if conversation else []
             with self.report:
                 return await self._generate(connected, output, Request([*before, prompt], conversation))

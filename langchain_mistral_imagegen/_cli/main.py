@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from langchain_mistral_imagegen._cli.arguments import parse, refuse
+from langchain_mistral_imagegen._cli.arguments import BadArgumentsError, parse, refuse
 from langchain_mistral_imagegen._cli.exit_codes import BAD_USAGE, FAILED, INTERRUPTED, UsageError
 from langchain_mistral_imagegen._cli.log_handler import log_to
 from langchain_mistral_imagegen._cli.standard_streams import UnfailingStream, unfailing_streams
@@ -40,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with unfailing_streams() as output:
         try:
             return _main(argv, output)
+        except BadArgumentsError as error:
+            print(error, file=sys.stderr)  # noqa: T201
+            if "--json" in (sys.argv if argv is None else argv):
+                print(json.dumps({"schema_version": 1, "outcome": "failed", "images": [], "error": error.reason}))  # noqa: T201
+            return BAD_USAGE
         except SystemExit as end:  # of argparse, after it has printed
             return FAILED if output.error else int(end.code or 0)
         except KeyboardInterrupt:  # before there is a command that could report it
@@ -73,7 +79,7 @@ def _command(args: argparse.Namespace) -> Command:  # noqa: PLR0911  # one for e
         case "show":
             from langchain_mistral_imagegen._cli.show import ShowCommand  # noqa: PLC0415
 
-            return ShowCommand(args)
+            return ShowCommand.of(args)
         case "agents":
             from langchain_mistral_imagegen._cli.agents import AgentsCommand  # noqa: PLC0415
 
@@ -82,6 +88,14 @@ def _command(args: argparse.Namespace) -> Command:  # noqa: PLR0911  # one for e
             from langchain_mistral_imagegen._cli.check import CheckCommand  # noqa: PLC0415
 
             return CheckCommand(args)
+        case "recent":
+            from langchain_mistral_imagegen._cli.recent import RecentCommand  # noqa: PLC0415
+
+            return RecentCommand(args)
+        case "gc":
+            from langchain_mistral_imagegen._cli.gc import GarbageCommand  # noqa: PLC0415
+
+            return GarbageCommand(args)
         case "completion":
             from langchain_mistral_imagegen._cli.shell_completion import CompletionCommand  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TransferSpeedColumn
 from rich.text import Text
 
+from langchain_mistral_imagegen._cli.result import Result, result
 from langchain_mistral_imagegen._cli.wording import in_words_of_the_command
+from langchain_mistral_imagegen.costs import PRICES
 from langchain_mistral_imagegen.images import ImageRef
 
 Stored = Sequence[tuple[ImageRef, str]]  # references, and the paths of the images
@@ -40,11 +42,13 @@ class Report:
     Attributes:
         rescue: The command that fetches what was paid for, while it is not stored; else empty.
         paths: Where images were stored.
+        is_free: Whether the sandbox answers.
     """
 
     def __init__(self) -> None:
         self.rescue = ""
         self.paths: list[str] = []
+        self.is_free = False
 
     def __enter__(self) -> Self:
         return self
@@ -104,38 +108,58 @@ class Report:
         for path in self.paths:
             self.print(path)
 
+    def cost(self, connectors: Mapping[str, int] | None) -> str:
+        """Return about what images cost, as the end of a line; empty if nothing, or if no price is known."""
+        count = (connectors or {}).get("image_generation", 0)
+        price = PRICES.of("image_generation", "calls")
+        if not count or price is None or self.is_free:
+            return ""
+        images = "1 image" if count == 1 else f"{count} images"
+        return f"; about {count * price:.2f} {PRICES.currency} for {images}"
+
     def print(self, text: str, end: str = "\n") -> None:
         """Print to standard output, at once."""
         print(printable(text), end=end, flush=True)  # noqa: T201
 
 
 class JsonReport(Report):
-    """Prints one JSON object on standard output, also for an error, even if some images were stored."""
+    """Prints one `Result` on standard output, also for an error, even if some images were stored.
 
-    def __init__(self) -> None:
+    Args:
+        facts: What is known of the result from the beginning.
+    """
+
+    def __init__(self, **facts: Any) -> None:
         super().__init__()
-        self._result: dict[str, Any] = {}
+        self._facts = facts
+        self._result: Result | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Print the result, unless `failed` will."""
-        if error is None:
+        if error is None and self._result:
             self.print(json.dumps(self._result))
 
     def failed(self, reason: str) -> None:
         """Print the result with the error that explains why images are missing."""
-        self.print(json.dumps({**self._result, "error": in_words_of_the_command(reason)}))
+        facts = {**self._facts, **dict(self._result or {}), "error": in_words_of_the_command(reason)}
+        facts |= {"rescue": self.rescue} if self.rescue else {}
+        self.print(json.dumps({**result("failed", facts), "outcome": "unfinished" if self.rescue else "failed"}))
 
     def aborted(self, reason: str) -> None:
-        """Print the result with the error and the command that fetches what was paid for."""
-        self._result |= {"rescue": self.rescue} if self.rescue else {}
+        """Print the result with the error; the command that fetches what was paid for is part of it."""
         self.failed(reason)
 
     def finished(self, answer: AIMessage, stored: Stored) -> None:
         """Keep the result, to print it at the end."""
         self.paths += [path for _, path in stored]
-        self._result = {"images": [{"path": path, **ref} for ref, path in stored], **facts_of(answer)}
+        images = [{"path": path, **ref} for ref, path in stored]
+        self.keep(result("stored" if stored else "text", {**self._facts, "images": images, **facts_of(answer)}))
+
+    def keep(self, finished: Result) -> None:
+        """Keep a result, to print it at the end."""
+        self._result = finished
 
 
 class TextReport(Report):
@@ -218,7 +242,7 @@ class TextReport(Report):
         self.paths += [path for _, path in stored]
         for ref, path in stored:
             self.print(path_and_size(ref, path))
-        self.print(_usage(answer))
+        self.print("".join(filter(None, (_usage(answer), self.cost(answer.response_metadata.get("connectors"))))))
 
     def _show_tool(self, block: dict[str, Any]) -> None:
         self._arguments += block.get("arguments", "")
@@ -280,8 +304,8 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def report_for(*, as_json: bool, quiet: bool) -> Report:
+def report_for(*, as_json: bool, quiet: bool, prompt: str) -> Report:
     """Return the report that the options choose."""
     if as_json:
-        return JsonReport()
+        return JsonReport(prompt=prompt)
     return Report() if quiet else TextReport()

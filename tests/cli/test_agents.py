@@ -41,3 +41,13 @@ def test_without_an_action_nothing_is_done(command, sandbox):
     assert done.returncode == 2
     assert "list,ensure,delete" in done.stderr
     assert sandbox.requests == []
+
+
+def test_an_agent_is_deleted_by_its_name_unless_several_have_it(command, sandbox):
+    command("agents", "ensure", "Painter", server=sandbox)
+    assert command("agents", "delete", "Painter", server=sandbox).returncode == 0
+    assert command("agents", "list", server=sandbox).stdout == ""
+    ids = [sandbox.agents.create({"model": "m", "name": "Twin"})["id"] for _ in range(2)]
+    done = command("agents", "delete", "Twin", server=sandbox)
+    assert done.returncode == 2
+    assert all(one in done.stderr for one in ids)

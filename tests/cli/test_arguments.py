@@ -87,8 +87,18 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     assert done.stdout.split() == completed
 
 
-@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+@pytest.mark.parametrize("shell", ["zsh", "tcsh", "fish"])
 def test_other_shells_get_a_script_too(command, shell):
     done = command("completion", shell)
     assert (done.returncode, done.stderr) == (0, "")
     assert "gallery" in done.stdout
+
+
+def test_fish_completes_commands_and_options(command):
+    script = command("completion", "fish").stdout
+    assert "complete -c mistral-imagegen -n __fish_use_subcommand -a gallery -d " in script
+    assert "-n '__fish_seen_subcommand_from gallery' -l originals -d " in script
+    assert "-n __fish_use_subcommand -l shape -r -a 'square landscape portrait' -d " in script
+    fish = shutil.which("fish")
+    if fish:
+        subprocess.run([fish, "--no-execute", "-c", script], check=True)

@@ -59,7 +59,10 @@ def test_all_prompts_are_drawn_and_a_second_run_pays_nothing(command, sandbox, p
     *each, summary = done.stdout.splitlines()
     place = r"(cat|dog|fox)-[0-9a-f]{6}: generated_images/\1-[0-9a-f]{6}\.jpg \(1024x768 pixels, [\d,]+ bytes\)"
     assert all(re.fullmatch(place, line) for line in each)
-    assert summary == "3 stored; image_generation called 3 times; see generated_images/manifest.jsonl"
+    assert (
+        summary
+        == "3 stored; image_generation called 3 times; about 0.30 USD for 3 images; see generated_images/manifest.jsonl"
+    )
     assert (sandbox.paid, images(tmp_path)) == (3, 3)
     again = command("--from", prompts, server=sandbox)
     assert (again.returncode, again.stderr) == (0, "")
@@ -218,7 +221,7 @@ def test_the_summary_of_an_interrupted_run_counts_what_it_left(sandbox, prompts,
         *("--concurrency", "2", "--from", prompts),
         server=sandbox,
     )
-    summary = "2 unfinished, 1 not sent; image_generation called 2 times; see generated_images/manifest.jsonl\n"
+    summary = "2 unfinished, 1 not sent; image_generation called 2 times; about 0.20 USD for 2 images; see generated_images/manifest.jsonl\n"
     assert output == summary
 
 

@@ -156,3 +156,20 @@ def test_the_bars_leave_no_line_behind_and_break_no_path(sandbox, tmp_path, colu
         bool(re.match(r"\d+-cats\S*: (generated_images/\S+\.jpg \(.* bytes\)|no image: .*)$", line)) for line in lines
     ] == [True] * 12, lines
     assert summary.startswith("11 stored, 1 answered without an image")
+
+
+def test_the_summary_has_about_what_it_cost_but_not_for_the_sandbox(command, sandbox):
+    assert "; about 0.10 USD for 1 image\n" in command(CAT, server=sandbox).stdout
+    assert "USD" not in command(CAT).stdout
+    assert "USD" not in command("Hello", server=sandbox).stdout
+
+
+@pytest.mark.slow
+def test_a_batch_on_a_terminal_names_its_cost_first(sandbox, tmp_path):
+    (tmp_path / "p.txt").write_text("Draw a cat.\nDraw a dog.\n")
+    _, sent = run_on_terminal("--from", "p.txt", server=sandbox)
+    lines = screen_lines(sent, 100_000)
+    assert lines[0] == "Sending 2 prompts: about 0.20 USD for 2 images, if each draws one.", sent
+    assert "; about 0.20 USD for 2 images; see" in lines[-1]
+    _, again = run_on_terminal("--from", "p.txt", server=sandbox)
+    assert "USD" not in again

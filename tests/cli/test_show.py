@@ -66,7 +66,7 @@ def test_a_file_is_described_and_downloaded(command, sandbox, tmp_path):
     assert f"id: {file}" in output
     assert re.search(r"^bytes: \d+$", output, re.MULTILINE)
     assert len(list((tmp_path / "there").glob("*.jpg"))) == 1
-    assert json.loads(command("show", "--json", file, server=sandbox).stdout)["id"] == file
+    assert json.loads(command("show", "--json", file, server=sandbox).stdout)["file"]["id"] == file
 
 
 @pytest.mark.parametrize("unknown", ["conv_0", "00000000-0000-0000-0000-000000000000"])
