@@ -84,6 +84,7 @@ class BatchCommand:
                     retry=self.args.retry,
                     shape=self.args.shape,
                 )
+                self.report.announced(batch.count_unsent(prompts))
                 with self.report:
                     try:
                         await batch.run(prompts, self.args.concurrency)
