@@ -6,6 +6,8 @@ import asyncio
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from langchain_core.messages import HumanMessage
 
 from langchain_mistral_imagegen import FsspecImageStore, images_of
 from langchain_mistral_imagegen._conversations.pay_once import PayOnce, paying_once
+from langchain_mistral_imagegen._http import sync_client
 from langchain_mistral_imagegen._ledger.chains import Ledger
 from langchain_mistral_imagegen._ledger.keys import digest
 from langchain_mistral_imagegen._ledger.records import Asking
@@ -26,6 +29,7 @@ from langchain_mistral_imagegen.errors import (
 )
 from langchain_mistral_imagegen.sandbox import Behavior
 from langchain_mistral_imagegen.stores import _fsspec, _ledger_files
+from langchain_mistral_imagegen.stores._ledger_files import FolderFiles
 
 CAT, BLUE = HumanMessage("Draw a cat."), HumanMessage("Make it blue.")
 SHORT = {"answer_within": 0.6, "max_retries": 0}  # a lost request is watched for 1.6 seconds
@@ -174,7 +178,7 @@ async def test_many_workers_pay_once(face, make_model, sandbox, store):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attempt", range(5))
+@pytest.mark.parametrize("attempt", range(10))
 def test_two_workers_find_one_dead_record(make_model, sandbox, store, attempt):
     """They watch it to its end at the same time, and only one of them may then ask."""
     models = [make_model(timeout=0.5, answer_within=0.6) for _ in range(2)]
@@ -241,3 +245,62 @@ def test_each_kind_of_store_holds_a_ledger_or_refuses(tmp_path):
     assert _ledger_files.ledger_files(_fsspec.FsspecImageStore("memory://x"))
     with pytest.raises(InvalidInputError, match="cannot hold a ledger"):
         _ledger_files.ledger_files(object())
+
+
+class Crash(BaseException):
+    """Ends a call as a power loss does: nobody catches it."""
+
+
+@dataclass(frozen=True)
+class VolatileFiles:
+    """A disk with a cache: what was not synced is gone, or empty, after a power loss."""
+
+    files: FolderFiles
+    cached: list[str] = field(default_factory=list, compare=False)
+
+    def create(self, place, data, *, synced):
+        self.files.create(place, data, synced=synced)
+        if not synced:
+            self.cached.append(place)
+
+    def lose_power(self, *, leaves_empty):
+        for place in self.cached:
+            (self.files.root / place).unlink()
+            if leaves_empty:
+                (self.files.root / place).write_bytes(b"")
+        self.cached.clear()
+
+    def __getattr__(self, name):
+        return getattr(self.files, name)
+
+
+class VolatileStore(FsspecImageStore):
+    def ledger_files(self):
+        return self.__dict__.setdefault("disk", VolatileFiles(FolderFiles(Path(self.root))))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leaves_empty", [False, True])
+@pytest.mark.parametrize("moment", ["before the request", "after the request", "after a refusal", "after the answer"])
+def test_power_loss_pays_once(make_model, sandbox, tmp_path, monkeypatch, moment, leaves_empty):
+    store, send = VolatileStore(str(tmp_path / "images")), sync_client._Driver._send
+
+    def dying(driver, request):
+        if request.paid and moment == "before the request":
+            raise Crash
+        response = send(driver, request)
+        if request.paid and moment == "after the request":
+            raise Crash
+        return response
+
+    def draw():
+        with paying_once(PayOnce(store=store, name="k")):
+            return make_model(timeout=0.5, **SHORT).invoke([CAT])
+
+    with monkeypatch.context() as patch, suppress(Crash, MinuteQuotaError):
+        patch.setattr(sync_client._Driver, "_send", dying)
+        if moment == "after a refusal":
+            sandbox.behave(Behavior(quota="minute"))
+        draw()
+    store.ledger_files().lose_power(leaves_empty=leaves_empty)
+    assert len(images_of(draw())) == sandbox.paid == 1
