@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from langchain_core.runnables.config import run_in_executor
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Send
 from pydantic import BaseModel
@@ -54,31 +56,89 @@ def collect_garbage(
         InvalidInputError: If the store cannot list its keys; or if `live` is empty although there are old images,
             because that is probably a mistake.
     """
-    place = _listable(image_store)
-    limit = datetime.now(UTC) - grace
-    old = [key for key in place.all_keys() if _is_ours(key) and _is_older(place, key, limit)]
-    kept = {ref if isinstance(ref, str) else ref.get("key") for ref in live}
-    if not kept and any(map(IMAGE_KEY.fullmatch, old)):
-        raise InvalidInputError(
-            f"`live` names no image, so all images in {place.location('').rstrip('/')!r} older than {grace} would be "
-            "deleted; to delete everything, delete the folder or bucket itself"
-        )
-    dead = [key for key in old if key not in kept and _is_older(place, key, limit)]
-    dead += _old_records(place, datetime.now(UTC) - max(grace, retention))
-    for key in () if dry_run else dead:
-        place.delete(key)
-    return dead
+    sweep = _Sweep(_listable(image_store), grace, max(grace, retention), dry_run)
+    old = sweep.old()
+    return sweep.delete(old, {_key(ref) for ref in live})
+
+
+async def acollect_garbage(
+    image_store: ListableStore | str,
+    live: AsyncIterable[ImageRef | str],
+    *,
+    grace: timedelta = timedelta(days=7),
+    retention: timedelta = _RETENTION,
+    dry_run: bool = False,
+) -> list[str]:
+    """Delete images that nothing refers to, with references that arrive asynchronously; see `collect_garbage`.
+
+    Example:
+        ```python
+        deleted = await acollect_garbage("images", alive_images(checkpointer))
+        ```
+    """
+    sweep = _Sweep(_listable(image_store), grace, max(grace, retention), dry_run)
+    old = await run_in_executor(None, sweep.old)
+    kept = {_key(ref) async for ref in live}
+    return await run_in_executor(None, sweep.delete, old, kept)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sweep:
+    """One cleaning of a store.
+
+    Attributes:
+        store: The store.
+        grace: Minimum age of images.
+        retention: Minimum age of records.
+        dry_run: Whether nothing is deleted.
+    """
+
+    store: ListableStore
+    grace: timedelta
+    retention: timedelta
+    dry_run: bool
+
+    def old(self) -> list[str]:
+        """Return what is old enough."""
+        limit = datetime.now(UTC) - self.grace
+        return [key for key in self.store.all_keys() if _is_ours(key) and _is_older(self.store, key, limit)]
+
+    def delete(self, old: Sequence[str], kept: AbstractSet[str | None]) -> list[str]:
+        """Delete what is old and not kept, if it still is old."""
+        if not kept and any(map(IMAGE_KEY.fullmatch, old)):
+            raise InvalidInputError(
+                f"`live` names no image, so all images in {self.store.location('').rstrip('/')!r} older than "
+                f"{self.grace} would be deleted; to delete everything, delete the folder or bucket itself"
+            )
+        now = datetime.now(UTC)
+        dead = [key for key in old if key not in kept and _is_older(self.store, key, now - self.grace)]
+        dead += _old_records(self.store, now - self.retention)
+        for key in [] if self.dry_run else dead:
+            self.store.delete(key)
+        return dead
+
+
+def _key(ref: ImageRef | str) -> str | None:
+    return ref if isinstance(ref, str) else ref.get("key")
 
 
 def live_images(checkpointer: BaseCheckpointSaver[Any]) -> Iterator[ImageRef]:
     """Find all stored images that any checkpoint of any thread refers to, in any channel, message or pending write.
 
     Args:
-        checkpointer: A synchronous checkpointer. Every checkpoint is read, so use this for maintenance only.
+        checkpointer: A synchronous checkpointer; `alive_images` takes others. Every checkpoint is read, so use this for
+            maintenance only.
     """
     for saved in checkpointer.list(None):
         yield from _stored(saved.checkpoint["channel_values"])
         yield from _stored(saved.pending_writes)
+
+
+async def alive_images(checkpointer: BaseCheckpointSaver[Any]) -> AsyncIterator[ImageRef]:
+    """Find all stored images that any checkpoint of an asynchronous checkpointer refers to; see `live_images`."""
+    async for saved in checkpointer.alist(None):
+        for ref in (*_stored(saved.checkpoint["channel_values"]), *_stored(saved.pending_writes)):
+            yield ref
 
 
 def _old_records(place: ListableStore, limit: datetime) -> Iterator[str]:

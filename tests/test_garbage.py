@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.stores import InMemoryByteStore
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
 
@@ -24,7 +25,7 @@ from langchain_mistral_imagegen import (
 )
 from langchain_mistral_imagegen._ledger.records import Answered, Asking, See, Void, write_record
 from langchain_mistral_imagegen.errors import InvalidInputError
-from langchain_mistral_imagegen.garbage import collect_garbage, live_images
+from langchain_mistral_imagegen.garbage import acollect_garbage, alive_images, collect_garbage, live_images
 from langchain_mistral_imagegen.sandbox import Behavior
 
 WEEK = timedelta(days=7)
@@ -199,3 +200,25 @@ def test_another_store_that_can_list_its_keys_is_cleaned_up(store):
 
     put(store, A, B)
     assert collect_garbage(Wrapped(), [A], grace=timedelta(seconds=-2)) == [B]
+
+
+async def test_an_asynchronous_checkpointer_names_what_is_live(store, model):
+    put(store, A, days_ago=8)
+    async with AsyncSqliteSaver.from_conn_string(":memory:") as saver:
+        graph = create_image_graph(model, image_store=store).compile(checkpointer=saver)
+        thread = {"configurable": {"thread_id": "1"}}
+        state = await graph.ainvoke({"messages": [("user", "Draw a boat.")]}, thread)
+        (ref,) = state["images"].values()
+        os.utime(store.location(ref["key"]), (0, 0))
+        assert ref["key"] in {one["key"] async for one in alive_images(saver)}
+        assert await acollect_garbage(store, alive_images(saver), dry_run=True) == [A]
+        assert A in store.all_keys()
+        assert await acollect_garbage(store, alive_images(saver)) == [A]
+    assert A not in store.all_keys()
+    assert ref["key"] in store.all_keys()
+
+
+def test_a_dry_run_deletes_nothing(store):
+    put(store, A, B, days_ago=8)
+    assert collect_garbage(store, [B], dry_run=True) == [A]
+    assert set(store.all_keys()) == {A, B}
