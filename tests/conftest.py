@@ -18,6 +18,7 @@ import pytest
 from cli_process import variables
 from faces import Face
 from hypothesis import settings
+from mistral_rules import check_request
 from moto.server import ThreadedMotoServer
 
 from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore
@@ -78,8 +79,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
+    """A fresh sandbox; Mistral's own validators check what was sent to it and accepted."""
     with Sandbox() as running:
         yield running
+        for request in running.requests:
+            if request.method == "POST" and isinstance(request.json, dict):
+                check_request(request.path, request.json)
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from langchain_mistral_imagegen._conversations.turn import Turn
-from langchain_mistral_imagegen._messages.inputs import Inputs, short_call_id
+from langchain_mistral_imagegen._messages.inputs import Inputs
+from langchain_mistral_imagegen._messages.tool_results import short_call_id
 from langchain_mistral_imagegen._protocol.entries import (
     Json,
     JsonText,

@@ -22,6 +22,7 @@ from langchain_mistral_imagegen._messages.inputs import (
 from langchain_mistral_imagegen._messages.known_inputs import KnownInputs
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._messages.tool_names import ToolNames
+from langchain_mistral_imagegen._messages.tool_results import arranged
 from langchain_mistral_imagegen._protocol import requests
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError
@@ -228,7 +229,7 @@ def prepare(
     labels = settings.labels
     if settings.is_stored:
         labels = {**labels, "metadata": {KEY: secrets.token_hex(16), **labels.get("metadata", {})}}
-    turn = Turn(messages=messages, stream=stream, **{**vars(settings), "labels": labels})
+    turn = Turn(messages=arranged(messages), stream=stream, **{**vars(settings), "labels": labels})
     return turn, AnswerContext(
         model=turn.name,
         urls=SignedUrls(signed_urls),

@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 from langchain_mistral_imagegen._messages.confirmations import CONFIRMATION, pending_calls
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._messages.tool_names import to_wire
+from langchain_mistral_imagegen._messages.tool_results import short_call_id
 from langchain_mistral_imagegen._protocol.entries import Json
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
@@ -166,11 +167,6 @@ def _tool_execution(block: Mapping[str, Any]) -> Iterator[Json]:
         yield _result(short_call_id(block["tool_call_id"]), _outcome(block, extras.get("tool", "")))
     elif "confirmation_status" not in extras:
         yield _call(short_call_id(block["id"]), extras.get("function") or block["name"], _json(block["args"]))
-
-
-def short_call_id(given: str) -> str:
-    """Make a tool call id of the form that the server demands (code 3280): nine letters and digits."""
-    return hashlib.sha256(given.encode()).hexdigest()[:9]
 
 
 def _outcome(block: Mapping[str, Any], tool: str) -> str:
