@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -11,12 +12,13 @@ from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.utils import from_env, get_pydantic_field_names, secret_from_env
 from langchain_core.utils.utils import _build_model_kwargs
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from langchain_mistral_imagegen._conversations.turn import Continuation, TurnSettings
 from langchain_mistral_imagegen._messages import tool_schemas
 from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._version import __version__
+from langchain_mistral_imagegen.chat_models._profiles import MODELS
 from langchain_mistral_imagegen.errors import InvalidInputError, MissingAPIKeyError
 
 DEFAULT_BASE_URL = "https://api.mistral.ai"
@@ -37,6 +39,16 @@ COMPLETION_ARGS = (
 )
 # What a call or `bind` may set besides completion arguments.
 _CALL_SETTINGS = {"model", "agent_id", "agent_version", "tools", "tool_choice", "conversation_metadata"}
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, 1),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "max_tokens": (0, math.inf),
+    "timeout": (0, math.inf),
+    "max_retries": (0, math.inf),
+}
 
 
 class ModelSettings(BaseChatModel):
@@ -238,6 +250,15 @@ class ModelSettings(BaseChatModel):
             raise ValueError("The API key has characters that no API key has: check where it was copied from")
         return SecretStr(text) if text else None
 
+    @field_validator(*_RANGES)
+    @classmethod
+    def _check_range(cls, value: float | None, info: ValidationInfo) -> float | None:
+        least, most = _RANGES[info.field_name or ""]
+        if value is not None and not least <= value <= most:
+            limits = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
+            raise ValueError(f"{info.field_name}={value!r} is not possible; give a number {limits}")
+        return value
+
     @field_validator("tools", mode="before")
     @classmethod
     def _convert_tools(cls, tools: Any) -> Any:
@@ -279,17 +300,20 @@ class ModelSettings(BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile:
-        return ModelProfile(
+        profile = ModelProfile(
             text_inputs=True,
-            image_inputs=True,
-            image_url_inputs=True,
-            pdf_inputs=True,
             text_outputs=True,
             image_outputs=True,
             tool_calling=not self.agent_id,
             tool_choice=not self.agent_id,
             structured_output=not self.agent_id,
         )
+        facts = None if self.agent_id else MODELS.get(self.model)  # an agent's model is not known here
+        if facts:
+            profile["max_input_tokens"] = facts.max_input_tokens
+            for kind in ("image_inputs", "image_url_inputs", "pdf_inputs"):
+                profile[kind] = facts.sees
+        return profile
 
     @classmethod
     def is_lc_serializable(cls) -> bool:

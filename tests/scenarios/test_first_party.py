@@ -17,6 +17,7 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableConfig
 from langgraph.graph import MessagesState, StateGraph
 from langgraph.types import RetryPolicy
+from pydantic import ValidationError
 
 from langchain_mistral_imagegen import ChatMistralConversations
 from langchain_mistral_imagegen.errors import (
@@ -123,6 +124,33 @@ def test_the_profile_tells_what_it_can():
     assert model.profile["image_outputs"]
     assert model.profile["structured_output"]
     assert not agent.profile["structured_output"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "sees"), [("mistral-medium-latest", 262_144, True), ("codestral-latest", 256_000, False)]
+)
+def test_the_profile_has_what_is_known_of_a_model(make_model, name, tokens, sees):
+    profile = make_model(model=name).profile
+    assert (profile["max_input_tokens"], profile["image_inputs"]) == (tokens, sees)
+
+
+def test_nothing_is_claimed_of_unknown_models_and_agents(make_model):
+    for model in (make_model(model="my-own"), make_model(agent_id="ag_1")):
+        assert not {"max_input_tokens", "image_inputs"} & set(model.profile)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"timeout": -1}, "timeout=-1.0 is not possible; give a number of at least 0"),
+        ({"max_retries": -1}, "max_retries=-1 is not possible"),
+        ({"temperature": 5}, "temperature=5.0 is not possible; give a number from 0 to 1"),
+        ({"timeout": float("nan")}, "timeout=nan"),
+    ],
+)
+def test_impossible_settings_are_refused_at_construction(make_model, wrong, words):
+    with pytest.raises(ValidationError, match=words):
+        make_model(**wrong)
 
 
 def test_a_model_made_an_agent_has_an_agents_profile(make_model):

@@ -1,0 +1,47 @@
+"""What is known of Mistral's models: how much they read, and whether they see images.
+
+From the data of langchain-mistralai 1.1.6 (https://models.dev), November 2026. Nothing is claimed for other models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class ModelFacts(NamedTuple):
+    """What is known of a model.
+
+    Attributes:
+        max_input_tokens: Tokens of its context.
+        sees: Whether it takes images.
+    """
+
+    max_input_tokens: int
+    sees: bool
+
+
+MODELS: Mapping[str, ModelFacts] = MappingProxyType(
+    {
+        "codestral-latest": ModelFacts(256_000, sees=False),
+        "devstral-latest": ModelFacts(262_144, sees=False),
+        "devstral-medium-latest": ModelFacts(262_144, sees=False),
+        "magistral-medium-latest": ModelFacts(128_000, sees=False),
+        "ministral-3b-latest": ModelFacts(128_000, sees=False),
+        "ministral-8b-latest": ModelFacts(128_000, sees=False),
+        "mistral-large-2411": ModelFacts(131_072, sees=False),
+        "mistral-large-2512": ModelFacts(262_144, sees=True),
+        "mistral-large-latest": ModelFacts(262_144, sees=True),
+        "mistral-medium-2505": ModelFacts(131_072, sees=True),
+        "mistral-medium-2508": ModelFacts(262_144, sees=True),
+        "mistral-medium-2604": ModelFacts(262_144, sees=True),
+        "mistral-medium-latest": ModelFacts(262_144, sees=True),
+        "mistral-small-2506": ModelFacts(128_000, sees=True),
+        "mistral-small-2603": ModelFacts(256_000, sees=True),
+        "mistral-small-latest": ModelFacts(256_000, sees=True),
+        "open-mistral-nemo": ModelFacts(128_000, sees=False),
+        "pixtral-12b": ModelFacts(128_000, sees=True),
+        "pixtral-large-latest": ModelFacts(128_000, sees=True),
+    }
+)
