@@ -148,7 +148,7 @@ def page(title: str, summary: str, cards: Sequence[Card], gaps: Sequence[Gap]) -
 def _card(number: int, card: Card) -> str:
     words = escape(card.words)
     note = f'<p class="note">{escape(card.note)}</p>' if card.note else ""
-    text = f'<div class="words"><p class="prompt">{words}</p>{note}</div>'
+    text = f'<div class="words"><p class="prompt" dir="auto">{words}</p>{note}</div>'
     if card.small is None or card.large is None:
         return f'<li class="card"><div class="none">This image cannot be shown</div>{text}</li>'
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(fact)}</dd>" for name, fact in card.facts.items())
@@ -159,7 +159,7 @@ def _card(number: int, card: Card) -> str:
 <dialog popover id="image-{number}" aria-label="Image {number}">
 <button class="close" popovertarget="image-{number}" popovertargetaction="hide" autofocus>Close</button>
 <img alt="{words}" {card.large.attributes}>
-<div class="words"><p class="prompt">{words}</p><dl>{facts}</dl></div>
+<div class="words"><p class="prompt" dir="auto">{words}</p><dl>{facts}</dl></div>
 </dialog>
 </li>"""
 

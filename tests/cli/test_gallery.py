@@ -262,3 +262,21 @@ def test_the_browser_obeys_no_prompt_and_asks_nobody(browser, page):
     assert browser.eval(refused) == "TypeError"
     complaints = [event for event in browser.events if event.get("method") == "Log.entryAdded"]
     assert any("Content Security Policy" in json.dumps(event) for event in complaints)
+
+
+def test_five_scripts_are_readable_and_read_in_their_direction(browser, command, sandbox, tmp_path):
+    prompts = [
+        "Draw a cat.",
+        "猫がオフィスで眠っている絵",
+        "Нарисуй рыжего кота",
+        "ارسم قطة برتقالية",
+        "बिल्ली का चित्र बनाओ",
+    ]
+    (tmp_path / "p.txt").write_text("\n".join(prompts), encoding="utf-8")
+    command("-q", "--from", "p.txt", "-o", "pics", server=sandbox)
+    command("gallery", "pics")
+    browser.open(tmp_path / "pics" / "gallery.html", 375, 800)
+    shown = "[...document.querySelectorAll('.card > .words .prompt')].map(e => [e.textContent, getComputedStyle(e).direction])"
+    assert dict(browser.eval(shown)) == {prompt: "rtl" if "قطة" in prompt else "ltr" for prompt in prompts}
+    assert browser.eval("document.documentElement.scrollWidth") == 375
+    assert browser.eval("[...document.images].every(i => i.complete && i.naturalWidth)")
