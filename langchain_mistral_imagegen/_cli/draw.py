@@ -28,7 +28,7 @@ from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._prompt_words import with_shape
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
-from langchain_mistral_imagegen.errors import MistralImagegenError, OutcomeUnknownError
+from langchain_mistral_imagegen.errors import ImageStoreError, MistralImagegenError, OutcomeUnknownError
 from langchain_mistral_imagegen.images import ImageRef
 
 _LOOKUP_SECONDS = 30.0  # how long to look for an answer that did not arrive
@@ -95,6 +95,8 @@ class DrawCommand:
         if is_previewed(self.args):
             await preview(stored, store)
         for outcome in outcomes:
+            if isinstance(outcome, ImageStoreError) and self.report.rescue:  # the same place would fail again
+                self.report.rescue = fetch_command(facts_of(answer)["conversation_id"], "another_folder")
             if isinstance(outcome, Exception):
                 raise outcome
         return DONE if stored else NO_IMAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from langchain_mistral_imagegen._cli.file_names import image_name
 from langchain_mistral_imagegen.images import SUFFIXES
 from langchain_mistral_imagegen.stores import FsspecImageStore
 
+_NEEDED = 10_000_000  # bytes: a few images
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
 
 
@@ -76,6 +78,9 @@ def writable_store(place: str | None) -> FsspecImageStore:
 
 
 def _try_to_write(store: FsspecImageStore) -> None:
+    free = shutil.disk_usage(store.temporary_folder()).free
+    if free < _NEEDED:
+        raise OSError(f"only {free:,} bytes are free")
     with tempfile.NamedTemporaryFile(dir=store.temporary_folder(), prefix=".incoming-") as file:
         if store.local_folder is None:
             key = f"_write-test-{secrets.token_hex(8)}"

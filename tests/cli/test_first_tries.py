@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cli_process import COMMAND, environment, lines_of, run_on_terminal
@@ -173,3 +176,24 @@ def test_a_batch_on_a_terminal_names_its_cost_first(sandbox, tmp_path):
     assert "; about 0.20 USD for 2 images; see" in lines[-1]
     _, again = run_on_terminal("--from", "p.txt", server=sandbox)
     assert "USD" not in again
+
+
+def test_a_full_disk_is_found_before_paying(command, sandbox, monkeypatch):
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage._replace(free=9_999_999))
+    done = command(CAT, server=sandbox)
+    assert (done.returncode, sandbox.requests) == (2, [])
+    assert "only 9,999,999 bytes are free; choose another output with -o" in done.stderr
+
+
+def test_an_image_that_a_full_disk_did_not_take_is_fetched_to_another_folder(command, sandbox, monkeypatch):
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        done = command(CAT, server=sandbox)
+    assert (done.returncode, sandbox.paid) == (3, 1)
+    rescue = re.search(r"mistral-imagegen (show conv_\S+ -o another_folder)", done.stderr)
+    assert command(*rescue[1].split(), server=sandbox).returncode == 0
+    assert sandbox.paid == 1
