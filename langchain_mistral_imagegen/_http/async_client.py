@@ -18,6 +18,7 @@ from langchain_mistral_imagegen._http.departure import check_deadline, this_mome
 from langchain_mistral_imagegen._http.pools import AsyncConnections
 from langchain_mistral_imagegen._http.secrecy import redact_http_logs, translated_errors, without_locals
 from langchain_mistral_imagegen._http.settings import Settings
+from langchain_mistral_imagegen._http.time_limit import TimeLimit
 from langchain_mistral_imagegen._protocol.deadlines import Now
 from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Failed, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink
@@ -34,6 +35,7 @@ class _OpenResponse(Response):
     """A response whose body is not read yet; `opened` closes it."""
 
     raw: httpx.Response = field(repr=False)
+    limit: TimeLimit = field(repr=False)
     opened: AsyncExitStack = field(repr=False)
 
 
@@ -85,6 +87,7 @@ class AsyncClient:
                 return await self._together(effect)
 
     async def _send(self, request: Request) -> Response:
+        limit = TimeLimit(request, self._settings.deadline)
         with translated_errors(request):
             async with AsyncExitStack() as opened:
                 http = await opened.enter_async_context(self._connections.client())
@@ -93,21 +96,23 @@ class AsyncClient:
                 raw = await http.send(built, stream=True, follow_redirects=False)
                 opened.push_async_callback(raw.aclose)
                 if stays_open(request, raw):
-                    return _OpenResponse(**vars(response(request, raw)), raw=raw, opened=opened.pop_all())
+                    return _OpenResponse(**vars(response(request, raw)), raw=raw, limit=limit, opened=opened.pop_all())
                 if request.sink and goes_into_sink(request, raw):
-                    await self._drain(request, request.sink, raw)
+                    await self._drain(request, request.sink, raw, limit)
                     return response(request, raw)
                 check_encoding(request, raw)
                 body = Body(request)
                 async for piece in raw.aiter_bytes():
+                    limit.check()
                     body.add(piece)
                 return response(request, raw, body.content)
 
-    async def _drain(self, request: Request, sink: Sink, raw: httpx.Response) -> None:
+    async def _drain(self, request: Request, sink: Sink, raw: httpx.Response, limit: TimeLimit) -> None:
         check_encoding(request, raw, ())
         await _in_thread(sink.restart)
         pieces: list[bytes] = []
         async for piece in raw.aiter_bytes():
+            limit.check()
             pieces.append(piece)
             if sum(map(len, pieces)) >= _AT_ONCE:
                 await _in_thread(functools.partial(_write_all, sink, pieces))
@@ -148,8 +153,10 @@ class AsyncClient:
             with translated_errors(name):
                 check_encoding(name, raw)
                 async for piece in raw.aiter_bytes():
+                    open_response.limit.check()
                     for event in (event for data in decoder.feed(piece) for event in read(data)):
                         yield event
+                    open_response.limit.go_on()
                 for event in (event for data in decoder.flush() for event in read(data)):
                     yield event
 

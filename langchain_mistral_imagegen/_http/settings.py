@@ -35,6 +35,7 @@ class Settings:
         headers: Further headers for requests to the API; signed URLs are fetched without them.
         timeout: Seconds between two pieces of a response. The server sends none while it generates an image.
         image_hosts: The hosts that signed URLs may lead to, besides the server itself.
+        deadline: Seconds for one request in all.
         retry: How often a request is retried, and how long to wait before.
     """
 
@@ -42,6 +43,7 @@ class Settings:
     api_key: Callable[[], str] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 300.0
+    deadline: float = 600.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     image_hosts: ImageHosts = field(default_factory=ImageHosts)
 

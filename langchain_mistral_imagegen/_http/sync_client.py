@@ -18,6 +18,7 @@ from langchain_mistral_imagegen._http.departure import check_deadline, this_mome
 from langchain_mistral_imagegen._http.pools import Connections
 from langchain_mistral_imagegen._http.secrecy import redact_http_logs, translated_errors, without_locals
 from langchain_mistral_imagegen._http.settings import Settings
+from langchain_mistral_imagegen._http.time_limit import TimeLimit
 from langchain_mistral_imagegen._protocol.deadlines import Now
 from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Failed, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink
@@ -32,6 +33,7 @@ class _OpenResponse(Response):
     """A response whose body is not read yet; `opened` closes it."""
 
     raw: httpx.Response = field(repr=False)
+    limit: TimeLimit = field(repr=False)
     opened: ExitStack = field(repr=False)
 
 
@@ -71,8 +73,10 @@ class Client:
         with closing(open_response.opened), translated_errors(name):
             check_encoding(name, raw)
             for piece in raw.iter_bytes():
+                open_response.limit.check()
                 for data in decoder.feed(piece):
                     yield from read(data)
+                open_response.limit.go_on()
             for data in decoder.flush():
                 yield from read(data)
 
@@ -138,6 +142,7 @@ class _Driver:
                 return self._together(flows, limit)
 
     def _send(self, request: Request) -> Response:
+        limit = TimeLimit(request, self.settings.deadline)
         with translated_errors(request), ExitStack() as opened:
             http = opened.enter_context(self.connections.client())
             built = self.settings.build(request, tracing(request, is_async=False), self.connections.given)
@@ -145,22 +150,24 @@ class _Driver:
             raw = http.send(built, stream=True, follow_redirects=False)
             opened.callback(raw.close)
             if stays_open(request, raw):
-                return _OpenResponse(**vars(response(request, raw)), raw=raw, opened=opened.pop_all())
+                return _OpenResponse(**vars(response(request, raw)), raw=raw, limit=limit, opened=opened.pop_all())
             if request.sink and goes_into_sink(request, raw):
-                self._drain(request, request.sink, raw)
+                self._drain(request, request.sink, raw, limit)
                 return response(request, raw)
             check_encoding(request, raw)
             body = Body(request)
             for piece in raw.iter_bytes():
+                limit.check()
                 body.add(piece)
             return response(request, raw, body.content)
 
-    def _drain(self, request: Request, sink: Sink, raw: httpx.Response) -> None:
+    def _drain(self, request: Request, sink: Sink, raw: httpx.Response, limit: TimeLimit) -> None:
         check_encoding(request, raw, ())
         sink.restart()
         for piece in raw.iter_bytes():
             if self.stop.is_set():
                 raise _Stopped
+            limit.check()
             sink.write(piece)
             request.on_bytes(raw.num_bytes_downloaded)
 

@@ -165,9 +165,10 @@ def _signed_url(ref: ImageRef, signed_urls: MutableMapping[str, str]) -> Flow[st
     urls = SignedUrls(signed_urls)
     for entry in entries:
         entry.redacted(urls)
-    if ref["id"] not in signed_urls:
+    url = signed_urls.get(ref["id"])
+    if url is None:
         raise _unavailable(ref, f"conversation {ref['conversation_id']!r} holds no URL for it")
-    return signed_urls[ref["id"]]
+    return url
 
 
 def _unavailable(ref: ImageRef, reason: str) -> ImageUnavailableError:

@@ -8,6 +8,7 @@ errors show no signed URL of any host.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ _GROWS = re.compile(rf"{_REST}*+{_ESCAPE_BEGINS}", re.IGNORECASE)
 _BEGINNING = re.compile(r"(?:h|ht|htt|https?|https?:/?)\Z", re.IGNORECASE)
 _LETTERS_OF_BEGINNING = "htpsHTPS\u017f:/"  # U+017F is an `s` to a search that ignores case
 _SIGNATURE = re.compile(r"(?:[?&;]|\\u0026)(?:sig|signature|x-amz-signature|x-goog-signature|token)=", re.IGNORECASE)
+_remembering = threading.Lock()
 _REMEMBERED = 1000  # URLs; the oldest is forgotten first, and has most likely expired by then
 KNOWN_IMAGE_HOSTS = frozenset(
     {
@@ -146,9 +148,10 @@ class SignedUrls:
             self._count_by_entry[entry_id] = count + 1
             self._id_by_image[image] = f"{entry_id}:{count}" if count else entry_id
         image_id = self._id_by_image[image]
-        self.memory[image_id] = url.replace(r"\u0026", "&")
-        if len(self.memory) > _REMEMBERED:
-            del self.memory[next(iter(self.memory))]
+        with _remembering:  # the answers of all threads share a model's memory
+            self.memory[image_id] = url.replace(r"\u0026", "&")
+            if len(self.memory) > _REMEMBERED:
+                self.memory.pop(next(iter(self.memory)), None)
         return IMAGE_URI_SCHEME + image_id
 
 

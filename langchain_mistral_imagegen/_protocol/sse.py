@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
 _MAX_EVENT = 16 * 1024 * 1024  # bytes
+_MAX_STREAM = 256 * 1024 * 1024  # bytes of all events; the largest answers have a few megabytes
 _BLANK = (b"", b"\r")
 _EMPTY_LINE = 40  # bytes that a line takes in memory besides its text
 
@@ -21,13 +22,17 @@ class EventStreamDecoder:
         self._rest = bytearray()  # of a line without its end
         self._data: list[bytes] = []
         self._size = 0  # of the data
+        self._received = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yield the data of every event that `piece` completes.
 
         Raises:
-            InvalidResponseError: If an event has no end.
+            InvalidResponseError: If an event, or the stream, has no end.
         """
+        self._received += len(piece)
+        if self._received > _MAX_STREAM:
+            raise InvalidResponseError(f"The server sent a stream larger than {_MAX_STREAM:,} bytes")
         *lines, rest = piece.split(b"\n")
         if lines:
             lines[0] = bytes(self._rest) + lines[0]

@@ -53,6 +53,7 @@ class ConnectedModel(ModelSettings):
             api_key=self._api_key,
             headers=self.default_headers,
             timeout=self.timeout,
+            deadline=self.deadline,
             retry=RetryPolicy(max_retries=self.max_retries),
             image_hosts=self._image_hosts,
         )

@@ -151,6 +151,12 @@ class ModelSettings(BaseChatModel):
     timeout: float = Field(
         default=300.0, description="Seconds without any byte from the server; generating one image takes about ten."
     )
+    deadline: float = Field(
+        default=600.0,
+        gt=0,
+        description="Seconds that one request may take in all, also a download, however often a byte arrives. The time "
+        "in which nobody reads a stream does not count.",
+    )
     answer_within: float = Field(
         default=60.0,
         gt=0,

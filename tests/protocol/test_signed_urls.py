@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from langchain_mistral_imagegen._protocol import signed_urls
 from langchain_mistral_imagegen._protocol.signed_urls import (
     ImageHosts,
     RememberedUrls,
@@ -42,6 +43,23 @@ def test_the_memory_is_bounded_and_forgets_the_oldest():
         urls.redact(URL.replace("/a/", f"/{number}/"), f"e{number}")
     assert len(urls.memory) == 1000
     assert next(iter(urls.memory)) == "e200"
+
+
+def test_a_url_that_another_thread_forgets_meanwhile_is_no_error(monkeypatch):
+    monkeypatch.setattr(signed_urls, "_REMEMBERED", 1)
+
+    class Memory(dict):
+        """Loses its oldest URL while somebody looks which one that is."""
+
+        def __iter__(self):
+            oldest = next(super().__iter__())
+            self.pop(oldest)
+            return iter([oldest])
+
+    memory = Memory()
+    for number in range(3):
+        SignedUrls(memory).redact(URL, f"e{number}")
+    assert list(memory.values()) == [URL]
 
 
 @pytest.mark.parametrize(
