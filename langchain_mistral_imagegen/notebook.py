@@ -19,7 +19,7 @@ from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.events import PREFIX, ImageEvent
 from langchain_mistral_imagegen.images import GeneratedImage
 
-_GROWTH = 1.01  # of a text, before it is shown anew: each time takes as long as all of the text
+_GROWTH = 1.05  # of a text, before it is shown anew: each time takes as long as all of the text
 
 
 @overload
