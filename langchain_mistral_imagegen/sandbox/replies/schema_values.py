@@ -17,6 +17,13 @@ _FORMATTED = {
 _STOP_WORDS = {"what", "use", "the", "please", "call", "tell", "get", "is", "i", "a", "how", "and", "can", "you"}
 
 
+def _written(schema: Schema) -> dict[str, Schema]:
+    """Return the properties to write: as a model does, leave out what is optional and nothing by default."""
+    required = schema.get("required", ())
+    properties: dict[str, Schema] = schema.get("properties", {})
+    return {key: part for key, part in properties.items() if key in required or part.get("default", key) is not None}
+
+
 class SchemaValues:
     """Makes values for one text; each number and name in it is used once, then again from the start."""
 
@@ -71,7 +78,7 @@ class SchemaValues:
             return True if kind == "boolean" else None
         match kind:
             case "object":
-                return {key: self.value(part, root, key) for key, part in schema.get("properties", {}).items()}
+                return {key: self.value(part, root, key) for key, part in _written(schema).items()}
             case "array":
                 count = max(1, schema.get("minItems", 1))
                 return [self.value(schema.get("items", {"type": "string"}), root, name) for _ in range(count)]
