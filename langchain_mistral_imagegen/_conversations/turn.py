@@ -229,6 +229,7 @@ def prepare(
     labels = settings.labels
     if settings.is_stored:
         labels = {**labels, "metadata": {KEY: secrets.token_hex(16), **labels.get("metadata", {})}}
+    check_results(messages)  # here, because the error names the ids that the caller knows
     turn = Turn(messages=arranged(messages), stream=stream, **{**vars(settings), "labels": labels})
     return turn, AnswerContext(
         model=turn.name,

@@ -262,7 +262,7 @@ def check_results(messages: Iterable[BaseMessage]) -> None:
     for message in messages:
         match message:
             case AIMessage():
-                missing |= {call["id"]: call["name"] for call in message.tool_calls}
+                missing |= {call["id"] or "": call["name"] for call in message.tool_calls}
                 waiting |= {call["id"]: call["name"] for call in pending_calls(message)}
             case ToolMessage():
                 missing.pop(message.tool_call_id, None)

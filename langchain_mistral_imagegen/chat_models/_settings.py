@@ -140,7 +140,8 @@ class ModelSettings(BaseChatModel):
         default_factory=from_env("MISTRAL_BASE_URL", default=DEFAULT_BASE_URL),
         description=(
             "Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` "
-            "and `https://api.us.mistral.ai`; a `/v1` at the end is ignored."
+            "and `https://api.us.mistral.ai`, where, by Mistral's documentation of 2026-08-21, functions are "
+            "the only tools, so images may be refused; a `/v1` at the end is ignored."
         ),
     )
     image_hosts: list[str] = Field(
