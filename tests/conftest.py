@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "live: asks the real API; runs with --live only, or to record from it")
+    config.addinivalue_line("markers", "engines: needs a real server; runs with -m engines only")
     config.addinivalue_line("markers", "nightly: takes long; runs with --nightly only")
     config.addinivalue_line("markers", 'slow: takes over a second; left out by -m "not slow"')
     settings.register_profile("default", max_examples=60, deadline=None, derandomize=True, database=None)
@@ -65,6 +66,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     may_ask = item.config.getoption("--live") or item.config.getoption("--record") == "live"
     if item.get_closest_marker("live") and not may_ask:
         pytest.skip("runs with --live only")
+    if item.get_closest_marker("engines") and "engines" not in item.config.option.markexpr:
+        pytest.skip("runs with -m engines only")
     if item.get_closest_marker("nightly") and not item.config.getoption("--nightly"):
         pytest.skip("runs with --nightly only")
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from langchain_mistral_imagegen.stores._object_errors import object_errors
+
 if TYPE_CHECKING:
     from langchain_core.stores import ByteStore
 
@@ -28,19 +30,22 @@ class ByteStoreImageStore:
 
     def put(self, source: Path, key: str) -> None:
         """See `ImageStore.put`; not atomic."""
-        if self.byte_store.mget([key]) == [None]:
-            self.byte_store.mset([(key, source.read_bytes())])
+        with object_errors():
+            if self.byte_store.mget([key]) == [None]:
+                self.byte_store.mset([(key, source.read_bytes())])
 
     def get(self, key: str) -> bytes:
         """See `ImageStore.get`."""
-        (data,) = self.byte_store.mget([key])
+        with object_errors():
+            (data,) = self.byte_store.mget([key])
         if data is None:
             raise FileNotFoundError(key)
         return data
 
     def delete(self, key: str) -> None:
         """See `ImageStore.delete`."""
-        self.byte_store.mdelete([key])
+        with object_errors():
+            self.byte_store.mdelete([key])
 
     def location(self, key: str) -> str:
         """See `ImageStore.location`."""

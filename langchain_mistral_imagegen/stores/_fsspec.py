@@ -21,6 +21,7 @@ DEFAULT_FOLDER = "generated_images"
 STORE_VARIABLE = "MISTRAL_IMAGEGEN_STORE"
 _FRESH = timedelta(hours=1)  # younger objects are not written again to renew their time
 _PIECE = 1024 * 1024
+_PART = 5 * _PIECE  # the least that S3 takes as a part of a large object
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 
@@ -84,7 +85,7 @@ class FsspecImageStore:
 
     def _put_object(self, source: Path, path: str, *, renews: bool) -> None:
         # Object stores make an object visible when it is complete, and refuse a second one of the same name.
-        write = functools.partial(self._filesystem.put_file, str(source), path, **self._content_type(source))
+        write = functools.partial(self._filesystem.put_file, str(source), path, **self._upload_options(source))
         try:
             create(functools.partial(write, mode="create"))
         except OSError as error:
@@ -95,14 +96,19 @@ class FsspecImageStore:
                 if renews and self._modified(path) < datetime.now(UTC) - _FRESH:
                     write()
 
-    def _content_type(self, source: Path) -> dict[str, Any]:
-        """Return what adlfs needs to label an object; s3fs and gcsfs read the suffix themselves."""
+    def _upload_options(self, source: Path) -> dict[str, Any]:
+        """Return what keeps memory small, and what labels an object: s3fs and gcsfs read the suffix themselves."""
         protocol = self._filesystem.protocol
-        if "abfs" not in ((protocol,) if isinstance(protocol, str) else protocol):
+        protocols = {protocol} if isinstance(protocol, str) else set(protocol)
+        if "s3" in protocols:
+            return {"chunksize": _PART, "max_concurrency": 1}
+        if "gs" in protocols:
+            return {"chunksize": _PART}
+        if "abfs" not in protocols:
             return {}
         from azure.storage.blob import ContentSettings  # noqa: PLC0415  # comes with the extra
 
-        return {"content_settings": ContentSettings(content_type=mimetypes.guess_type(source)[0])}
+        return {"content_settings": ContentSettings(content_type=mimetypes.guess_type(source)[0]), "max_concurrency": 1}
 
     def _holds(self, path: str, source: Path) -> bool:
         """Return whether an object is there and has these bytes; `False` if the store cannot tell."""
