@@ -149,10 +149,12 @@ class FsspecImageStore:
             return Path(path).absolute().as_uri()
         try:
             link: str = self._filesystem.sign(path, expiration=expires)
-        except (NotImplementedError, AttributeError, ValueError):  # the last two if the credentials cannot sign
+        except OSError:
+            raise
+        except Exception as error:  # each client library has its own for credentials that cannot sign
             raise InvalidInputError(
                 f"The image store {self.root!r} cannot make links; serve its images with `web.image_routes`"
-            ) from None
+            ) from error
         return link
 
     def all_keys(self) -> Iterator[str]:
