@@ -130,25 +130,29 @@ def _confirmation(block: Mapping[str, Any]) -> Json:
 
 def _answer(message: AIMessage) -> Iterator[Json]:
     """Yield the texts and calls of an AI message, in order."""
-    text = ""
+    text, thought = "", ""
     is_ours = message.response_metadata.get("model_provider") == MODEL_PROVIDER
     for block in cast("list[Json]", message.content_blocks):
         match block:
             case {"type": "text", "text": str(piece)}:
                 text += piece
+            case {"type": "reasoning", "reasoning": str(piece)} if is_ours:
+                thought += piece
             case {"type": "server_tool_call" | "server_tool_result"} if is_ours:
-                yield from _output(text)
+                yield from _output(text, thought)
                 yield from _tool_execution(block)
-                text = ""
-    yield from _output(text)
+                text, thought = "", ""
+    yield from _output(text, thought)
     calls = [(call["id"], call["name"], _json(call["args"])) for call in message.tool_calls]
     calls += [(call["id"], call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls]
     yield from (_call(call_id or "", to_wire(name), arguments) for call_id, name, arguments in calls)
 
 
-def _output(text: str) -> Iterator[Json]:
+def _output(text: str, thought: str) -> Iterator[Json]:
     if text.strip():
-        content = [{"type": "text", "text": text}]
+        # The API takes reasoning back; without a text it would be an answer that says nothing.
+        thinking = [{"type": "thinking", "thinking": [{"type": "text", "text": thought}]}] if thought else []
+        content = [*thinking, {"type": "text", "text": text}]
         yield {"object": "entry", "type": "message.output", "role": "assistant", "content": content}
 
 

@@ -24,7 +24,7 @@ def said(entries):
     """Return entries in short."""
     values = {
         "message.input": lambda e: (e["role"], e["content"]),
-        "message.output": lambda e: ("says", e["content"][0]["text"]),
+        "message.output": lambda e: ("says", e["content"][-1]["text"]),
         "function.call": lambda e: ("calls", e["name"], e["arguments"], e["tool_call_id"]),
         "function.result": lambda e: ("gets", e["result"], e["tool_call_id"]),
     }

@@ -6,6 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.sandbox import Behavior
 
 
 def call(*ids: str | None) -> AIMessage:
@@ -45,3 +46,14 @@ async def test_a_call_without_a_result_is_refused_before_it_is_sent(make_model, 
     with pytest.raises(InvalidInputError, match=UUID):
         await make_model(tools=[], transport=transport).ainvoke([ASK, result("1", UUID), call(UUID), GO_ON])
     assert not sandbox.requests
+
+
+@pytest.mark.parametrize("transport", ["conversations", "completions"])
+async def test_reasoning_is_sent_back_with_the_answer(make_model, sandbox, transport):
+    sandbox.behavior = Behavior(thinking=True)
+    thinking = await make_model(tools=[]).ainvoke([ASK])
+    await make_model(tools=[], transport=transport, continuation="replay").ainvoke([ASK, thinking, GO_ON])
+    body = sandbox.requests[-1].json
+    answer = (body.get("messages") or body["inputs"])[1]
+    assert [chunk["type"] for chunk in answer["content"]] == ["thinking", "text"]
+    assert sandbox.requests[-1].status == 200
