@@ -21,6 +21,7 @@ from langchain_mistral_imagegen._protocol.events import (
     AgentHandoffStartedEvent,
     FunctionCallEvent,
     MessageOutputEvent,
+    OutputEvent,
     ToolExecutionDeltaEvent,
     ToolExecutionDoneEvent,
     ToolExecutionStartedEvent,
@@ -53,7 +54,7 @@ class EventBlocks:
     def __init__(self, urls: SignedUrls, names: ToolNames) -> None:
         self._urls = urls
         self._names = names
-        self._slots: dict[object, _Slot] = {}
+        self._slots: dict[tuple[Any, ...], _Slot] = {}
         self._count = 0
         self._previous: object = None
         self._runs = 0
@@ -75,7 +76,7 @@ class EventBlocks:
             case ToolExecutionStartedEvent() | ToolExecutionDeltaEvent():
                 yield [self._tool_call(event)]
             case ToolExecutionDoneEvent():
-                slot = self._slot(("tool", event.id, event.output_index), event.id)
+                slot = self._slot(self._entry("tool", event.id, event), event.id)
                 block = native_blocks.tool_result_block(event.redacted(self._urls))
                 if "name" not in slot.sent:
                     block |= {"name": event.name, "arguments": ""}
@@ -147,22 +148,31 @@ class EventBlocks:
 
     def _position(self, event: MessageOutputEvent, kind: str) -> tuple[object, ...]:
         """Return which running text a piece belongs to: by the indexes, or without them by arrival."""
-        if "content_index" in event.model_fields_set:
-            return kind, event.output_index, event.content_index
-        if self._previous != (kind, event.id):
-            self._previous, self._runs = (kind, event.id), self._runs + 1
+        given = event.model_fields_set
+        if "content_index" in given and ("output_index" in given or event.id):
+            return kind, event.output_index if "output_index" in given else event.id, event.content_index
+        run = kind, event.id or event.output_index
+        if self._previous != run:
+            self._previous, self._runs = run, self._runs + 1
         return kind, "run", self._runs
 
+    def _entry(self, kind: str, given: str, event: OutputEvent) -> tuple[Any, ...]:
+        """Return the key of the entry that an event is about: its id and place, one of which may be missing."""
+        key = kind, given, event.output_index if "output_index" in event.model_fields_set else None
+        if key in self._slots:
+            return key
+        return next((other for other in reversed(self._slots) if _is_same(key, other)), key)
+
     def _tool_call(self, event: ToolExecutionStartedEvent | ToolExecutionDeltaEvent) -> Block:
-        slot = self._slot(("tool", event.id, event.output_index), event.id)
+        slot = self._slot(self._entry("tool", event.id, event), event.id)
         block = native_blocks.tool_call_block(event)
         return slot.once(block | {"arguments": slot.text.feed(event.arguments)})
 
     def _function_call(self, event: FunctionCallEvent) -> Piece:
         if event.is_pending:
-            slot = self._slot(("pending", event.tool_call_id, event.output_index), event.id)
+            slot = self._slot(self._entry("pending", event.tool_call_id, event), event.id)
             return [slot.once(native_blocks.pending_call_block(event, slot.text.feed(event.arguments)))]
-        slot = self._slot(("function", event.tool_call_id, event.output_index), event.id)
+        slot = self._slot(self._entry("function", event.tool_call_id, event), event.id)
         arguments = slot.text.feed(slot.json.feed(event.arguments))
         chunk = native_blocks.function_call_chunk(event, self._names, arguments, slot.index)
         if "name" in slot.sent:
@@ -181,3 +191,11 @@ class EventBlocks:
     def _next_index(self) -> int:
         self._count += 1
         return self._count - 1
+
+
+def _is_same(one: tuple[Any, ...], other: Any) -> bool:
+    """Return whether two keys are of one entry: where both have an id or a place, these are equal."""
+    return one[0] == other[0] and all(
+        mine == yours or mine in {None, ""} or yours in {None, ""}
+        for mine, yours in zip(one[1:], other[1:], strict=False)
+    )

@@ -7,6 +7,7 @@ whose fields do not fit, becomes an `Unknown` that keeps what was sent. Nothing 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
@@ -26,6 +27,7 @@ from langchain_mistral_imagegen.errors import InvalidResponseError
 if TYPE_CHECKING:
     from pydantic._internal._repr import ReprArgs
 
+T = TypeVar("T")
 Json: TypeAlias = dict[str, Any]
 """A JSON object as Mistral sends or takes it."""
 
@@ -93,16 +95,36 @@ class Unknown(Wire):
         return cls(type=kind if isinstance(kind, str) else "unknown", raw=raw)
 
 
-def _or_unknown(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+def without_nulls(value: Any) -> Any:
+    """Return a JSON value whose objects have no null fields: to this package null means the same as missing."""
+    if isinstance(value, dict):
+        return {name: without_nulls(part) for name, part in value.items() if part is not None}
+    return [without_nulls(part) for part in value] if isinstance(value, list) else value
+
+
+def validate_without_nulls(handler: Callable[[Any], T], value: Any) -> T:
+    """Validate a JSON value; if it does not fit, once more without its nulls.
+
+    Raises:
+        ValidationError: If it does not fit either way.
+    """
     try:
         return handler(value)
+    except ValidationError:
+        # Not before the first try, which is the path of each delta of a stream.
+        return handler(without_nulls(value))
+
+
+def _or_unknown(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate_without_nulls(handler, value)
     except ValidationError:
         return Unknown.of(value)
 
 
 def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     try:
-        return handler(value)
+        return validate_without_nulls(handler, value)
     except ValidationError:
         return None
 
@@ -329,6 +351,17 @@ class ConversationHistory(Wire):
 WireT = TypeVar("WireT", bound=Wire)
 
 
+def _validated(kind: type[WireT], data: bytes) -> WireT:
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        try:
+            sent = read_json(data)
+        except ValueError:
+            raise error from None
+        return kind.model_validate(without_nulls(sent))
+
+
 def read_response(kind: type[WireT], data: bytes) -> WireT:
     """Read a response body.
 
@@ -336,7 +369,7 @@ def read_response(kind: type[WireT], data: bytes) -> WireT:
         InvalidResponseError: If it is not JSON, or lacks what makes it this kind of response.
     """
     try:
-        return kind.model_validate_json(data)
+        return _validated(kind, data)
     except ValidationError as error:
         where = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in error.errors()[:3])
         # The input is left out on purpose, also from the chained exception: it may hold a signed URL.

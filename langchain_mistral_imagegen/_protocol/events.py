@@ -6,7 +6,18 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from langchain_mistral_imagegen._protocol.entries import Content, JsonText, OrNone, Unknown, Usage, Wire, read_json
+from langchain_mistral_imagegen._protocol.entries import (
+    Content,
+    Json,
+    JsonText,
+    OrNone,
+    Unknown,
+    Usage,
+    Wire,
+    read_json,
+    validate_without_nulls,
+)
+from langchain_mistral_imagegen._protocol.failures import error_message
 
 
 class ResponseStartedEvent(Wire):
@@ -126,23 +137,48 @@ KnownEvent = Annotated[
 ]
 Event: TypeAlias = KnownEvent | Unknown
 
+_ERROR: Literal["conversation.response.error"] = "conversation.response.error"
+_DIGITS = 6
 _EVENTS: TypeAdapter[Event] = TypeAdapter(KnownEvent)
 
 
 def read_event(data: bytes) -> Event:
     """Read the `data` of one server-sent event; what is not JSON or not known becomes `Unknown`."""
     try:
-        return _EVENTS.validate_json(data)
+        event = _EVENTS.validate_json(data)
     except ValidationError:
-        return Unknown.of(_json_or_text(data))
+        return as_event(_json_or_text(data))
+    return error_event(event.model_dump()) or event if isinstance(event, ResponseErrorEvent) else event
 
 
 def as_event(value: Any) -> Event:
     """Read an event from a JSON value; what is not known becomes `Unknown`."""
     try:
-        return _EVENTS.validate_python(value)
+        event = validate_without_nulls(_EVENTS.validate_python, value)
     except ValidationError:
-        return Unknown.of(value)
+        return error_event(value) or Unknown.of(value)
+    return error_event(value) or event if isinstance(event, ResponseErrorEvent) else event
+
+
+def error_event(value: Any) -> ResponseErrorEvent | None:
+    """Read an error in one of the forms that streams were seen to have; return `None` if it is no error.
+
+    Besides the documented event these are `{"type": "error", "message": ...}` and `{"error": {"message": ...}}`.
+    """
+    if not isinstance(value, dict) or not is_error(value):
+        return None
+    nested = value.get("error")
+    details = {**value, **(nested if isinstance(nested, dict) else {"message": nested} if nested else {})}
+    status = details.get("raw_status_code") or details.get("code")
+    code = int(str(status)) if str(status).isdecimal() and len(str(status)) < _DIGITS else None
+    return ResponseErrorEvent(type=_ERROR, message=error_message(value), code=code)
+
+
+def is_error(value: Json) -> bool:
+    """Return whether an object of a stream reports an error."""
+    kind = value.get("type")
+    untyped = str(value.get("object")).lower() == "error" or bool(value.get("error"))
+    return kind in {_ERROR, "error"} or (kind is None and untyped)
 
 
 def _json_or_text(data: bytes) -> Any:

@@ -22,6 +22,7 @@ from langchain_mistral_imagegen.errors import (
 
 _SUCCESSES = frozenset({200, 201, 202, 203, 204})  # not 206: a part is no answer, and no part was requested
 _FIRST_ERROR = 300
+_BEGINS_AS_ERROR = re.compile(rb'\s*\{\s*"object"\s*:\s*"error"', re.IGNORECASE)
 _HINTS = {
     "3003": ". This model is not available to the key's workspace: choose another `model`",
     "3004": ". Choose a model that takes built-in tools, such as 'mistral-medium-latest', or pass tools=[]",
@@ -42,6 +43,8 @@ def raise_for_status(response: Response) -> None:
     """
     if not is_success(response.status):
         raise _error(response)
+    if _BEGINS_AS_ERROR.match(response.content):
+        raise _error_of_success(response)
 
 
 def _error(response: Response) -> APIError:
@@ -51,12 +54,19 @@ def _error(response: Response) -> APIError:
     if kind is RateLimitError:
         kind = _rate_limit_error(quotas(response.headers))
     return kind(
-        _clean(_message(body) or _text(response) or f"HTTP {response.status}") + hint,
+        _clean(error_message(body) or _text(response) or f"HTTP {response.status}") + hint,
         status_code=response.status,
         code=_code(body.get("code")),
         request_id=response.headers.get("mistral-correlation-id") or response.headers.get("x-kong-request-id"),
         retry_after=retry_after(response.headers),
     )
+
+
+def _error_of_success(response: Response) -> APIError:
+    """Make the error of an error object that came with status 200, as was reported for busy models."""
+    body = _json(response.content)
+    status = str(body.get("raw_status_code") or body.get("code"))
+    return stream_error(error_message(body), int(status) if re.fullmatch("[45][0-9]{2}", status) else 500)
 
 
 def stream_error(message: str, code: int) -> APIError:
@@ -119,7 +129,7 @@ def _json(content: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _message(body: Mapping[str, Any]) -> str:
+def error_message(body: Mapping[str, Any]) -> str:
     """Find the error message in one of the forms that Mistral and the gateways in front of it use."""
     nested = body.get("message"), body.get("error")
     details = [part.get("detail") or part.get("message") for part in nested if isinstance(part, dict)]
@@ -147,4 +157,6 @@ def _text(response: Response) -> str:
 
 
 def _clean(message: str) -> str:
-    return str(SignedUrls().redact(message, "redacted"))[:1000]
+    """Return what the server wrote without signed URLs and control characters, which would act on a terminal or log."""
+    shown = " ".join("".join(letter if letter.isprintable() else " " for letter in message).split())
+    return str(SignedUrls().redact(shown, "redacted"))[:1000]

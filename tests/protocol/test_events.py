@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from langchain_mistral_imagegen._protocol.entries import Unknown
 from langchain_mistral_imagegen._protocol.events import (
     MessageOutputEvent,
+    ResponseErrorEvent,
     ResponseStartedEvent,
     ToolExecutionStartedEvent,
     read_event,
@@ -28,3 +31,26 @@ from langchain_mistral_imagegen._protocol.events import (
 )
 def test_events_are_read_or_kept(data, kind):
     assert type(read_event(data)) is kind
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"type": "conversation.response.error", "error": {"message": "busy", "code": 503}},
+        {"type": "conversation.response.error", "message": "busy", "code": 503},
+        {"type": "error", "message": "busy", "code": "503"},
+        {"error": {"message": "busy", "raw_status_code": 503}},
+        {"object": "error", "message": {"detail": [{"loc": ["body"], "msg": "busy"}]}, "code": 503},
+    ],
+    ids=str,
+)
+def test_each_form_of_an_error_in_a_stream_keeps_the_servers_words(sent: dict[str, object]) -> None:
+    event = read_event(json.dumps(sent).encode())
+    assert isinstance(event, ResponseErrorEvent)
+    assert event.message is not None
+    assert "busy" in event.message
+    assert event.code == 503
+
+
+def test_an_unknown_event_with_an_error_field_is_no_error() -> None:
+    assert isinstance(read_event(b'{"type": "tool.execution.retried", "error": "slow"}'), Unknown)

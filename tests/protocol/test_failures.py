@@ -116,3 +116,18 @@ def test_no_signed_url_is_in_an_error():
 @pytest.mark.parametrize(("code", "kind"), [(500, ServerError), (429, RateLimitError), (3000, ServerError)])
 def test_an_error_in_a_stream_has_the_class_of_its_code(code, kind):
     assert type(stream_error("x", code)) is kind
+
+
+def test_an_error_object_with_status_200_is_raised_with_the_servers_words() -> None:
+    body = b'{"object":"error","message":"Service busy","raw_status_code":503}'
+    with pytest.raises(ServerError, match="Service busy") as caught:
+        raise_for_status(Response(status=200, headers={}, content=body))
+    assert caught.value.status_code == 503
+
+
+def test_control_characters_of_the_server_reach_no_terminal_and_no_log_line() -> None:
+    body = json.dumps({"message": "one\n\x1b[2Jtwo\r\x9bthree\u2028four"}).encode()
+    with pytest.raises(ServerError) as caught:
+        raise_for_status(Response(status=500, headers={}, content=body))
+    assert str(caught.value).isprintable()
+    assert "[2Jtwo" in str(caught.value)
