@@ -17,7 +17,7 @@ from langchain_mistral_imagegen._protocol.requests import Request
 from langchain_mistral_imagegen._protocol.retry import RetryPolicy
 from langchain_mistral_imagegen._protocol.signed_urls import ImageHosts
 from langchain_mistral_imagegen._version import __version__
-from langchain_mistral_imagegen.errors import ImageUnavailableError
+from langchain_mistral_imagegen.errors import ImageUnavailableError, InvalidInputError
 
 _CONNECT_SECONDS = 10.0
 _USER_AGENT = f"langchain-mistral-imagegen/{__version__}"
@@ -84,7 +84,7 @@ class Settings:
         headers = {"user-agent": _USER_AGENT, "accept": "*/*", **request.headers}
         headers["accept-encoding"] = "identity" if request.sink else _ACCEPTED
         if request.authorized:
-            headers |= {**self.headers, "authorization": f"Bearer {self.api_key()}"}
+            headers |= {**self.headers, "authorization": f"Bearer {_checked(self.api_key())}"}
         if content is not None:
             headers["content-type"] = "application/json"
         build = given.build_request if given else httpx.Request
@@ -106,6 +106,15 @@ class Settings:
         plain = self.base_url.startswith("http://")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else _tls()
         return {"limits": LIMITS, "verify": context, "follow_redirects": False}
+
+
+def _checked(key: str) -> str:
+    # The HTTP library's own error would hold the header, and with it the key.
+    if key.isascii() and key.isprintable():
+        return key
+    raise InvalidInputError(
+        "The API key has characters that no API key has: check where it was copied from, or MISTRAL_API_KEY"
+    )
 
 
 def _content(request: Request) -> bytes | None:

@@ -126,6 +126,8 @@ class _Facts:
                 self._finish_reason = "confirmation" if item.is_pending else "tool_calls"
             case AgentHandoffEntry() | AgentHandoffDoneEvent():
                 self._finish_reason = "handoff"
+            case ResponseDoneEvent(finish_reason=str(reason)):
+                self._finish_reason = reason
 
     @property
     def message_id(self) -> str | None:

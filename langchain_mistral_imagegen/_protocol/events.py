@@ -32,6 +32,7 @@ class ResponseDoneEvent(Wire):
 
     type: Literal["conversation.response.done"]
     usage: Usage = None
+    finish_reason: Annotated[str | None, OrNone] = None  # of chat completions
 
 
 class ResponseErrorEvent(Wire):

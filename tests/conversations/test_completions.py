@@ -11,6 +11,9 @@ from langchain_mistralai import ChatMistralAI
 
 from langchain_mistral_imagegen import ChatMistralConversations, images_of
 from langchain_mistral_imagegen._conversations.completions import CompletionEvents
+from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream
+from langchain_mistral_imagegen._protocol.events import FunctionCallEvent, ResponseDoneEvent, ToolExecutionDoneEvent
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import (
     InvalidInputError,
     InvalidResponseError,
@@ -177,3 +180,63 @@ def test_chat_mistral_ai_cannot_read_this_answer(sandbox):
     other = ChatMistralAI(base_url=f"{sandbox.url}/v1", api_key="k", max_retries=0)
     with other.client, pytest.raises(KeyError, match="message"):
         other.bind_tools([{"type": "image_generation"}]).invoke(CAT)
+
+
+def _chunk(message: dict[str, object], **more: object) -> bytes:
+    choice = {"index": 0, "delta": message, **more}
+    return json.dumps({"id": "c", "created": 1, "model": "m", "choices": [choice]}).encode()
+
+
+def _call(call_id: object, index: int | None = None, arguments: str = "{}") -> dict[str, object]:
+    return {"id": call_id, "index": index, "function": {"name": "look", "arguments": arguments}}
+
+
+@pytest.mark.parametrize("call_id", [None, "null", "", "abcdefghi"])
+@pytest.mark.parametrize("index", [None, 0])
+def test_calls_with_missing_or_equal_ids_in_one_message_stay_separate(call_id: object, index: int | None) -> None:
+    calls = [_call(call_id, index, '{"at": 1}'), _call(call_id, index, '{"at": 2}')]
+    choice = {"message": {"role": "assistant", "tool_calls": calls}, "finish_reason": "tool_calls"}
+    body = json.dumps({"id": "c", "created": 1, "model": "m", "choices": [choice]}).encode()
+    events = [event for event in CompletionEvents({"look"}).completion(body) if isinstance(event, FunctionCallEvent)]
+    assert len({event.tool_call_id for event in events}) == 2
+    assert [event.arguments for event in events] == ['{"at": 1}', '{"at": 2}']
+
+
+@pytest.mark.parametrize("call_id", [None, "null", "abcdefghi"])
+def test_pieces_of_a_streamed_call_are_one_call(call_id: object) -> None:
+    reader = CompletionEvents({"look"})
+    rest = {"id": "null", "index": 0, "function": {"name": "", "arguments": "}"}}
+    pieces = [_call(call_id, 0, "{"), rest]
+    events = [event for piece in pieces for event in reader.chunk(_chunk({"tool_calls": [piece]}))]
+    assert len({event.tool_call_id for event in events if isinstance(event, FunctionCallEvent)}) == 1
+    assert len(events) == 2
+
+
+def test_usage_without_choices_counts_and_is_no_unknown_event() -> None:
+    reader = CompletionEvents(set())
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    assert list(reader.chunk(json.dumps({"id": "c", "usage": usage}).encode())) == []
+    (done,) = reader.chunk(b"[DONE]")
+    assert isinstance(done, ResponseDoneEvent)
+    assert done.usage is not None
+    assert done.usage.total_tokens == 7
+
+
+@pytest.mark.parametrize("reason", ["length", "error", "tool_calls", "model_length", "stop"])
+def test_the_finish_reason_is_reported_as_it_is(reason: str) -> None:
+    reader = CompletionEvents(set())
+    stream = AnswerStream(AnswerContext(model="m", urls=SignedUrls()))
+    for data in (_chunk({"content": "Hi"}), _chunk({}, finish_reason=reason), b"[DONE]"):
+        for event in reader.chunk(data):
+            stream.feed(event)
+    assert stream.message.response_metadata["finish_reason"] == reason
+
+
+@pytest.mark.parametrize(("name", "metadata"), [("edit_image", None), ("paint", {"tool_type": "image"})])
+def test_an_image_tool_is_known_by_its_function_or_its_metadata(name: str, metadata: object) -> None:
+    call = {"id": "abcdefghi", "function": {"name": name, "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": "abcdefghi", "content": "done", "metadata": metadata}
+    reader = CompletionEvents(set())
+    events = [*reader.chunk(_chunk({"tool_calls": [call]})), *reader.chunk(_chunk(result))]
+    done = [event for event in events if isinstance(event, ToolExecutionDoneEvent)]
+    assert [event.is_image_tool for event in done] == [True]
