@@ -16,7 +16,7 @@ from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.events import Emit, download_progress, emitter, outcome_event
-from langchain_mistral_imagegen.images import ImageRef
+from langchain_mistral_imagegen.images import ImageRef, with_url
 from langchain_mistral_imagegen.langgraph._node import GraphNode, has_whole_state, messages_in, part_of
 from langchain_mistral_imagegen.stores import ImageStore, image_store
 from langchain_mistral_imagegen.stores._incoming import DEFAULT_MAX_BYTES
@@ -47,6 +47,8 @@ class ToolFileNode(GraphNode):
         inline: Whether a reference also contains the image itself, as `base64`. Only for small graphs whose programs
             share no storage: every later checkpoint then contains every image, a third larger than its file. Twenty
             turns with an image of 1.5 MB each make a database of about 1.6 GB instead of one of 1 MB.
+        public_url: URL below which the program serves the store, as with `web.image_routes`; each stored reference then
+            has a `url`, for front ends.
 
     Raises:
         InvalidInputError: If an argument is of the wrong type.
@@ -66,6 +68,7 @@ class ToolFileNode(GraphNode):
     max_concurrency: int = MAX_CONCURRENCY
     max_bytes: int = DEFAULT_MAX_BYTES
     inline: bool = False
+    public_url: str | None = None
 
     name = "ToolFileNode"  # of the run in traces; not a field
 
@@ -111,6 +114,7 @@ class ToolFileNode(GraphNode):
         for ref in downloaded:
             emit(outcome_event(ref))
         refs = [*(ref for ref in found if ref["status"] == "stored"), *downloaded]
+        refs = [with_url(ref, self.public_url) for ref in refs]
         errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         if errors and self.on_error == "raise":
             raise errors[0]

@@ -333,3 +333,10 @@ def test_a_copy_and_a_pickle_are_equal_and_nothing_of_it_can_be_set(store):
     assert pickle.loads(pickle.dumps(node)) == copy.deepcopy(node) == replace(node) == node
     with pytest.raises(FrozenInstanceError):
         node.max_bytes = 6
+
+
+async def test_a_reference_may_have_a_url_for_front_ends(face, model, store):
+    node = ToolFileNode(image_store=store, model=model, public_url="https://e.x/images/")
+    update = await face.call(node, "invoke", {"messages": [model.invoke("Draw a boat.")]})
+    (ref,) = update["images"].values()
+    assert ref["url"] == f"https://e.x/images/{ref['key']}"
