@@ -8,8 +8,10 @@ import io
 import os
 import pickle
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.request import urlopen
@@ -86,6 +88,15 @@ def test_a_stored_image_has_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "usual").write_bytes(b"")
     key = written(FsspecImageStore(str(tmp_path)), DATA).finish(content_address)["key"]
     assert (tmp_path / key).stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_an_image_on_its_way_to_another_machine_is_nobody_elses_to_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    image = IncomingImage(image_store("memory://private"), REF)
+    image.write(DATA)
+    (incoming,) = tmp_path.iterdir()
+    assert stat.S_IMODE(incoming.stat().st_mode) == 0o600
+    image.discard()
 
 
 def test_of_several_writers_one_wins(store, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,8 +57,10 @@ class IncomingImage:
             self._remove()
             if self._is_discarded:  # by another thread, which would not remove a new file
                 raise FileNotFoundError("the download was cancelled")
-            path = incoming_file(self._store.temporary_folder())
-            path.touch(exist_ok=False)
+            folder = self._store.temporary_folder()
+            path = incoming_file(folder)
+            # On its way to another machine, in a folder of all users, it is nobody else's to read.
+            path.touch(0o600 if folder == Path(tempfile.gettempdir()) else 0o666, exist_ok=False)
             self._path = path
         self._hash, self._size = hashlib.sha256(), 0
 

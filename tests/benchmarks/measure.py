@@ -37,7 +37,7 @@ class Row:
     def cells(self) -> list[str]:
         bound = "≥" if self.at_least else "≤"
         numbers = f"{bound} {self.target:g} {self.unit}", f"{self.measured:.2f} {self.unit}"
-        return [self.what, *(number.replace(" x", "x") for number in numbers), "yes" if self.met else "**no**"]
+        return [self.what, *(number.replace(" x", "x") for number in numbers), "yes" if self.met else "no"]
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "met": self.met}
