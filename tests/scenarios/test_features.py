@@ -128,6 +128,13 @@ async def test_provider_strategy(face, speaker):
     assert isinstance(state["structured_response"], Caption)
 
 
+async def test_tool_strategy_without_built_in_tools(face, model, sandbox):
+    state = await face.call(create_agent(model, response_format=ToolStrategy(Caption)), "invoke", DRAW)
+    assert isinstance(state["structured_response"], Caption)
+    assert [tool["type"] for tool in sandbox.requests[0].json["tools"]] == ["function"]
+    assert sandbox.paid == 0
+
+
 async def test_tool_strategy(face, speaker):
     agent = create_agent(speaker, response_format=ToolStrategy(Caption))
     state = await face.call(agent, "invoke", {"messages": [("user", "Give a title.")]})
