@@ -16,6 +16,7 @@ from typing import Any, cast
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
 from langchain_mistral_imagegen._messages.confirmations import CONFIRMATION, pending_calls
+from langchain_mistral_imagegen._messages.image_shapes import image_in
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._messages.tool_names import to_wire
 from langchain_mistral_imagegen._messages.tool_results import short_call_id
@@ -209,9 +210,16 @@ def _text(block: Mapping[str, Any]) -> str:
 
 
 def _unwrapped(block: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return one of Mistral's own blocks, which LangChain wraps as non-standard, or the block itself."""
+    """Return one of Mistral's own blocks, which LangChain wraps as non-standard, an image, or the block itself."""
     value = block.get("value")
-    return value if block["type"] == "non_standard" and isinstance(value, dict) and "type" in value else block
+    own = value if block["type"] == "non_standard" and isinstance(value, dict) and "type" in value else block
+    return own if own["type"] in {"tool_file", "document_url", "image_url"} else _as_image(own)
+
+
+def _as_image(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the image in a block of another provider or of MCP as a standard block: as text it would be base64."""
+    found = image_in(block)
+    return {"type": "image", "base64": found[0], "mime_type": found[1]} if found else block
 
 
 def _chunk(block: Mapping[str, Any]) -> Json:

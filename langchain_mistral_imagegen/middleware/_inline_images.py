@@ -16,6 +16,7 @@ from langchain_core.messages import ToolMessage
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from langchain_mistral_imagegen._messages.image_shapes import DATA_URL, image_in
 from langchain_mistral_imagegen._protocol.entries import read_json
 from langchain_mistral_imagegen.errors import ImageError, InvalidImageError
 from langchain_mistral_imagegen.images import ImageRef, sniff_image
@@ -23,7 +24,6 @@ from langchain_mistral_imagegen.stores import ImageStore
 from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
 
 _log = logging.getLogger("langchain_mistral_imagegen")
-_DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,([A-Za-z0-9+/]+={0,2})")
 # What Python makes of the bytes of an image when LangChain turns a tool's result into text.
 _BYTES_LITERAL = re.compile(
     r"""b(?:'(?:\\x89PNG|\\xff\\xd8\\xff|RIFF|GIF8)(?:[^'\\]|\\.)*'"""
@@ -94,17 +94,17 @@ class _Mover:
         match value:
             case str():
                 text = self._in_json(value, replacement)
-                return _BYTES_LITERAL.sub(self._in_literal, _DATA_URL.sub(self._in_text, text))
+                return _BYTES_LITERAL.sub(self._in_literal, DATA_URL.sub(self._in_text, text))
             case bytes():
                 ref = self._put_bytes(value) if sniff_image(value[:16]) else None
                 return replacement(ref) if ref else value
             case list() | tuple():
                 return [self.moved(part, replacement) for part in value]
             case dict():
-                data = _base64_of(value)
-                if data is None:
+                image = image_in(value)
+                if image is None:
                     return {name: self.moved(part, replacement) for name, part in value.items()}
-                ref = self._put(data)
+                ref = self._put(image[0])
                 return replacement(ref) if ref else value
             case BaseModel():
                 self.has_objects = True
@@ -124,7 +124,7 @@ class _Mover:
         return text if moved == value else json.dumps(moved, ensure_ascii=False)
 
     def _in_text(self, found: re.Match[str]) -> str:
-        ref = self._put(found[1])
+        ref = self._put(found[2])
         return describe_image(ref) if ref else found[0]
 
     def _in_literal(self, found: re.Match[str]) -> str:
@@ -168,22 +168,3 @@ class _Mover:
 
 def _image_id(data: bytes) -> str:
     return f"sha256:{sha256(data).hexdigest()[:16]}"
-
-
-def _base64_of(block: dict[str, Any]) -> str | None:
-    """Return an image's bytes, as base64, from one of the forms that providers and MCP use."""
-    match block:
-        case (
-            {"type": "image", "base64": str(data)}
-            | {"type": "image", "data": str(data)}  # LangChain's v0, and MCP
-            | {"type": "image", "source": {"type": "base64", "data": str(data)}}  # Anthropic
-        ):
-            return data
-        case (
-            {"type": "image", "url": str(url)}
-            | {"type": "image_url" | "input_image", "image_url": str(url)}
-            | {"type": "image_url", "image_url": {"url": str(url)}}
-        ):
-            found = _DATA_URL.fullmatch(url)
-            return found[1] if found else None
-    return None
