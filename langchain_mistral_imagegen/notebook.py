@@ -148,7 +148,7 @@ def _read(chunks: Iterable[AIMessageChunk], line: _Line) -> AIMessage:
     text, activity, shown = "", "", (0, "")
     for chunk in chunks:
         read.append(chunk)
-        text += chunk.text
+        text += str(chunk.text)  # a plain one is added in place
         activity = _activity(chunk) or ("" if chunk.text else activity)
         if len(text) > shown[0] * _GROWTH or activity != shown[1]:
             line.show_text(_readable(text), activity)
