@@ -72,7 +72,8 @@ def _error_of_success(response: Response) -> APIError:
 def stream_error(message: str, code: int) -> APIError:
     """Make the error of a `conversation.response.error` event; its `code` may be an HTTP status."""
     status = code if 400 <= code < 600 else 500  # noqa: PLR2004
-    return error_class(status)(_clean(message) or "The stream failed", status_code=status, code=code)
+    text = (_clean(message) or "The stream failed") + _HINTS.get(str(code), "")
+    return error_class(status)(text, status_code=status, code=code)
 
 
 class Quota(TypedDict):

@@ -131,3 +131,7 @@ def test_control_characters_of_the_server_reach_no_terminal_and_no_log_line() ->
         raise_for_status(Response(status=500, headers={}, content=body))
     assert str(caught.value).isprintable()
     assert "[2Jtwo" in str(caught.value)
+
+
+def test_an_error_in_a_stream_has_the_remedy_of_its_code():
+    assert "choose another `model`" in str(stream_error("Invalid model", 3003))
