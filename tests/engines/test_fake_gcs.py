@@ -49,6 +49,7 @@ def bucket(fake_gcs):
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:Package google.cloud:FutureWarning")  # langgraph-cli wants an older grpcio
 class TestFakeGCS(ImageStoreTests):
     peak_memory = 32 * MB
 
