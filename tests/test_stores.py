@@ -233,10 +233,11 @@ def test_a_byte_store_of_langchain_will_do():
 TORN = """
 import sys
 from langchain_mistral_imagegen import FsspecImageStore
+from langchain_mistral_imagegen.sandbox.records.images import draw_image
 from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address, longer_names
 file = IncomingImage(FsspecImageStore(sys.argv[1], eval(sys.argv[2])), {"id": "f", "status": "remote"}, 10**9)
 file.restart()
-file.write(bytes.fromhex("ffd8ff"))
+file.write(draw_image("a cat"))  # what follows its end is no part of it, but of the file
 for _ in range(200):
     file.write(bytes(1_000_000))
 file.finish(content_address)

@@ -155,8 +155,8 @@ class ModelSettings(BaseChatModel):
     deadline: float = Field(
         default=600.0,
         gt=0,
-        description="Seconds that one request may take in all, also a download, however often a byte arrives. The time "
-        "in which nobody reads a stream does not count.",
+        description="Seconds after which a response, also a download, must be complete, however often a byte arrives; "
+        "checked when a piece of its body arrives. The time in which nobody reads a stream does not count.",
     )
     answer_within: float = Field(
         default=60.0,
