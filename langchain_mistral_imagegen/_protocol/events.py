@@ -179,7 +179,7 @@ def is_error(value: Json) -> bool:
     """Return whether an object of a stream reports an error."""
     kind = value.get("type")
     untyped = str(value.get("object")).lower() == "error" or bool(value.get("error"))
-    return kind in {_ERROR, "error"} or (kind is None and untyped)
+    return (isinstance(kind, str) and kind in {_ERROR, "error"}) or (kind is None and untyped)
 
 
 def _json_or_text(data: bytes) -> Any:

@@ -54,3 +54,8 @@ def test_each_form_of_an_error_in_a_stream_keeps_the_servers_words(sent: dict[st
 
 def test_an_unknown_event_with_an_error_field_is_no_error() -> None:
     assert isinstance(read_event(b'{"type": "tool.execution.retried", "error": "slow"}'), Unknown)
+
+
+@pytest.mark.parametrize("kind", [[], {}, ["error"]], ids=str)
+def test_a_type_that_is_no_text_is_kept_as_unknown(kind: object) -> None:
+    assert isinstance(read_event(json.dumps({"type": kind}).encode()), Unknown)
