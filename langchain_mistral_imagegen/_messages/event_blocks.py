@@ -56,7 +56,8 @@ class EventBlocks:
         self._names = names
         self._slots: dict[tuple[Any, ...], _Slot] = {}
         self._count = 0
-        self._previous: object = None
+        self._previous: tuple[Any, ...] | None = None
+        self._position_now: tuple[Any, ...] = ()
         self._runs = 0
         self._text: tuple[str, int] | None = None
         self._references: list[Block] = []
@@ -149,12 +150,17 @@ class EventBlocks:
     def _position(self, event: MessageOutputEvent, kind: str) -> tuple[object, ...]:
         """Return which running text a piece belongs to: by the indexes, or without them by arrival."""
         given = event.model_fields_set
-        if "content_index" in given and ("output_index" in given or event.id):
-            return kind, event.output_index if "output_index" in given else event.id, event.content_index
-        run = kind, event.id or event.output_index
-        if self._previous != run:
-            self._previous, self._runs = run, self._runs + 1
-        return kind, "run", self._runs
+        output = event.output_index if "output_index" in given else None
+        part = event.content_index if "content_index" in given else None
+        arrived = kind, event.id, output, part
+        # A piece without an index goes on with the text before it: half of a signed URL in two texts would be shown.
+        if output is not None and part is not None:
+            self._position_now = kind, output, part
+        elif self._previous is None or not _is_same(arrived, self._previous):
+            self._runs += 1
+            self._position_now = kind, "run", self._runs
+        self._previous = arrived
+        return self._position_now
 
     def _entry(self, kind: str, given: str, event: OutputEvent) -> tuple[Any, ...]:
         """Return the key of the entry that an event is about: its id and place, one of which may be missing."""

@@ -111,3 +111,17 @@ def test_a_null_or_missing_field_of_an_event_changes_nothing_else(path: tuple[An
 def test_a_field_that_is_null_in_each_event_changes_nothing_else(name: str) -> None:
     events = [{**event, name: None} if name in event else event for event in EVENTS]
     assert essence(streamed(events)) == essence(streamed(EVENTS))
+
+
+@pytest.mark.parametrize("null", [True, False], ids=["null", "missing"])
+@pytest.mark.parametrize("output", [0, 1])
+@pytest.mark.parametrize("name", ["id", "output_index", "content_index"])
+def test_a_signed_url_with_a_piece_that_lacks_its_place_is_redacted(name: str, output: int, null: bool) -> None:
+    url = "https://mistralaiblackforestprod.blob.core.windows.net/images/a.jpg?sp=r&sig=SECRET"
+    common = {"type": "message.output.delta", "id": "msg", "output_index": output, "content_index": 0}
+    events = [{**common, "content": letter} for letter in f"![]({url}) there"]
+    events = [changed(event, (name,), null=null) if place == url.index("sig") else event
+              for place, event in enumerate(events)]  # fmt: skip
+    message = streamed([EVENTS[0], *events, EVENTS[-1]])
+    assert "SECRET" not in message.text
+    assert message.text.endswith("there")
