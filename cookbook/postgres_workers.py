@@ -33,8 +33,8 @@ def fill(uri: str, *animals: str) -> None:
 def work(uri: str, model: dict[str, str]) -> None:
     """Draw what is in the queue until it is empty. When a worker dies, PostgreSQL frees its job for the others."""
     with PostgresSaver.from_conn_string(uri) as saver, psycopg.connect(uri) as queue:
-        # A worker that resumes waits this many seconds for an answer that may still be drawn, before it asks anew.
-        graph = create_image_graph(ChatMistralConversations(timeout=30, **model)).compile(checkpointer=saver)
+        drawing = ChatMistralConversations(timeout=20, answer_within=20, **model)  # seconds a resumed worker may wait
+        graph = create_image_graph(drawing).compile(checkpointer=saver)
         while job := queue.execute(TAKE).fetchone():
             thread = {"configurable": {"thread_id": job[0]}}
             is_begun = bool(graph.get_state(thread).values)

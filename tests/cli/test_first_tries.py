@@ -154,7 +154,7 @@ def test_the_bars_leave_no_line_behind_and_break_no_path(sandbox, tmp_path, colu
     assert code == 1
     for path in (tmp_path / "generated_images").glob("*.jpg"):
         assert f"generated_images/{path.name}" in sent  # whole, so that it can be copied
-    *lines, summary = "\n".join(screen_lines(sent, 100_000)).splitlines()
+    _, *lines, summary = "\n".join(screen_lines(sent, 100_000)).splitlines()
     assert [
         bool(re.match(r"\d+-cats\S*: (generated_images/\S+\.jpg \(.* bytes\)|no image: .*)$", line)) for line in lines
     ] == [True] * 12, lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from PIL import Image
 from places import SUPPORT
 
 from langchain_mistral_imagegen import (
@@ -33,7 +35,9 @@ from langchain_mistral_imagegen.sandbox import Behavior
 CAT = "Generate an orange cat in an office."
 THREAD = {"configurable": {"thread_id": "1"}}
 PROGRAM = SUPPORT / "disk_program.py"
-TINY = b"\xff\xd8\xff\xe0"  # enough of a JPEG; it is still in the file's buffer when the disk is found to be full
+_TINY = io.BytesIO()
+Image.new("L", (1, 1)).save(_TINY, "JPEG")
+TINY = _TINY.getvalue()  # it is still in the file's buffer when the disk is found to be full
 LARGE = 200_000  # bytes of an image, more than the small disk has
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may change the user")
 
@@ -179,7 +183,8 @@ async def test_the_artifact_names_an_image_that_could_not_be_stored(face, model,
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_the_command_says_where_the_paid_image_is(sandbox, small_disk, options):
-    sandbox.behave(Behavior(file_size=LARGE))
+    mount("-o", "remount,size=12m", str(small_disk))  # or the command would refuse it before it pays
+    sandbox.behave(Behavior(file_size=13_000_000))
     env = {**os.environ, "MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": sandbox.url}
     command = [sys.executable, "-m", "langchain_mistral_imagegen", *options, "-o", str(small_disk), CAT]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)

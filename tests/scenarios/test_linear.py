@@ -266,7 +266,7 @@ def test_a_little_of_every_pattern_is_read_at_once(door, tmp_path):
     assert slow_patterns(door, 20_000, 0.25, *more) == {}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 def test_a_megabyte_of_every_pattern_is_read_in_five_seconds(door, tmp_path):
     more = (tmp_path,) if door is prompts else ()

@@ -12,7 +12,7 @@ from langchain_mistral_imagegen import ChatMistralConversations, create_image_gr
 
 
 def work(uri: str, model: dict[str, str]) -> None:
-    asyncio.run(awork(uri, ChatMistralConversations(timeout=30, **model)))
+    asyncio.run(awork(uri, ChatMistralConversations(timeout=10, answer_within=10, **model)))
 
 
 async def awork(uri: str, model: ChatMistralConversations) -> None:

@@ -49,14 +49,15 @@ def check_request(path: str, body: dict[str, Any]) -> None:
 def _converted(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
     for entry in entries:
-        if entry["type"] == "function.call":
+        kind = entry.get("type", "message.input")  # as in `{"role": "user", "content": "..."}`
+        if kind == "function.call":
             function = {"name": entry["name"], "arguments": entry["arguments"]}
             calls.append({"id": entry["tool_call_id"], "type": "function", "function": function})
             continue
         if calls:
             yield {"role": "assistant", "content": "", "tool_calls": calls}
             calls = []
-        if entry["type"] == "function.result":
+        if kind == "function.result":
             yield {"role": "tool", "tool_call_id": entry["tool_call_id"], "content": entry["result"]}
         else:
             yield {"role": entry.get("role", "assistant"), "content": entry["content"]}
