@@ -53,7 +53,7 @@ def whole(path):
         image.load()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("cell", CELLS)
 def test_each_crash_point(processes, tmp_path, cell):
     for point in itertools.count(1):
@@ -65,7 +65,7 @@ def test_each_crash_point(processes, tmp_path, cell):
     assert point > 8, "there are so many points in the shortest program"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("cell", CELLS)
 def test_random_kills(processes, tmp_path, cell):
     dice = random.Random(cell)
