@@ -20,6 +20,7 @@ import boto3
 import pytest
 from langchain_core.stores import InMemoryByteStore
 from PIL import Image
+from places import arriving
 
 from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, ImageStore, images_of
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError, InvalidInputError
@@ -255,7 +256,7 @@ def killed_when(condition, store: FsspecImageStore) -> None:
 @pytest.mark.parametrize("at", [1_000_000, 100_000_000, 199_000_000])
 def test_a_writer_killed_in_the_middle_leaves_no_visible_key(tmp_path, at):
     store = FsspecImageStore(str(tmp_path))
-    killed_when(lambda: any(file.stat().st_size >= at for file in tmp_path.glob(".incoming-*")), store)
+    killed_when(lambda: arriving(tmp_path) >= at, store)
     assert (visible(store), len(list(store.all_keys()))) == ([], 1)
 
 

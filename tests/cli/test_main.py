@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from cli_process import COMMAND, environment
 from PIL import Image
+from places import arriving
 
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
@@ -220,7 +221,7 @@ def test_ctrl_c_during_a_download_exits_130_and_leaves_nothing(sandbox, tmp_path
     with subprocess.Popen(
         [*COMMAND, CAT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
     ) as process:
-        while not any(path.stat().st_size for path in (tmp_path / "generated_images").glob(".incoming-*")):
+        while arriving(tmp_path / "generated_images") < 100_000:
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)

@@ -18,7 +18,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy
-from places import SUPPORT, stored_images
+from places import SUPPORT, arriving, stored_images
 
 from langchain_mistral_imagegen import (
     ChatMistralConversations,
@@ -72,14 +72,7 @@ def kill_once(sandbox: Sandbox, folder: Path, durability: str, moment: str) -> i
 
 def half_downloaded(folder: Path) -> bool:
     """Tell whether pictures are arriving: hidden files have bytes."""
-    return any(size(file) > 100_000 for file in (folder / "pictures").glob(".incoming-*"))
-
-
-def size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
+    return arriving(folder / "pictures") > 100_000
 
 
 def wait_until(condition, seconds: float = 90) -> None:
