@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "live: asks the real API; runs with --live only, or to record from it")
     config.addinivalue_line("markers", "engines: needs a real server; runs with -m engines only")
     config.addinivalue_line("markers", "nightly: takes long; runs with --nightly only")
-    config.addinivalue_line("markers", 'slow: takes over a second; left out by -m "not slow"')
+    config.addinivalue_line("markers", 'slow: half a second, or a table of hundreds; left out by -m "not slow"')
     settings.register_profile("default", max_examples=60, deadline=None, derandomize=True, database=None)
     settings.register_profile("nightly", max_examples=2_500, deadline=None, print_blob=True)
     settings.load_profile("nightly" if config.getoption("--nightly") else "default")

@@ -69,6 +69,7 @@ async def test_a_conversation_is_read_listed_and_deleted(run, face, make_model):
         await run(api.get_conversation(wanted))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "sizes"),
     [(None, [100, 100, 100]), (1, [1]), (100, [100]), (150, [100, 100]), (0, []), (999, [100, 100, 100])],

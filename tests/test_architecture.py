@@ -118,6 +118,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not loaded_by(f"import {NAME}") & heavy
 
 
+@pytest.mark.slow
 def test_the_chat_model_needs_no_langgraph_storage_or_server():
     heavy = {"langgraph", "fsspec", "PIL", "starlette", "mistralai", "langchain"}
     assert not loaded_by(f"from {NAME} import ChatMistralConversations") & heavy
@@ -147,6 +148,7 @@ def test_a_broken_contract_is_noticed(module, statement, reason, tmp_path):
     assert reason in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "missing", "extra"),
     [

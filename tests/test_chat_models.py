@@ -318,6 +318,7 @@ async def test_a_stream_that_fails_before_anything_came_is_the_error_it_says(fac
         await face.chunks(model, CAT)
 
 
+@pytest.mark.slow
 async def test_a_cut_download_is_repeated(face, sandbox, make_model):
     model = make_model(max_retries=1)
     answer = await face.call(model, "invoke", CAT)

@@ -106,6 +106,7 @@ def test_images_go_into_a_bucket(s3_server, monkeypatch):
     assert len(fsspec.filesystem("s3", **s3_server).find(bucket)) == 1
 
 
+@pytest.mark.slow
 def test_the_page_of_the_story_refers_to_its_images(tmp_path):
     run("illustrated_story")
     page = (tmp_path / "generated_images" / "story.html").read_text()
@@ -124,6 +125,7 @@ def test_the_sdks_lines_do_what_they_are_said_to_do(sandbox, monkeypatch, tmp_pa
     assert written.read_bytes().startswith(b"\xff\xd8\xff")  # a JPEG, as the recipe says
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_recipe_pass(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the plugin is there once, installed or not
     pytester.makepyfile((COOKBOOK / "testing_your_app.py").read_text())

@@ -147,6 +147,7 @@ def run(code, sandbox):
     return subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_outside_of_a_notebook_it_is_printed(sandbox):
     done = run(f"from langchain_mistral_imagegen.notebook import show\nshow(model.invoke({CAT!r}), model)", sandbox)
     assert done.stderr == ""
@@ -154,6 +155,7 @@ def test_outside_of_a_notebook_it_is_printed(sandbox):
     assert "GeneratedImage(mime_type='image/jpeg'" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_ipython_it_says_so_and_importing_needs_none(sandbox):
     code = f"import sys\nsys.modules['IPython'] = None\nfrom langchain_mistral_imagegen.notebook import show\nshow(model.invoke({CAT!r}), model)"
     assert run(code, sandbox).stderr.strip().endswith("or install ipython")

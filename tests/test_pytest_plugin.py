@@ -37,6 +37,7 @@ def passes(pytester, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_an_app_needs_no_change(passes, pytester):
     passes("""
         from app import poster
@@ -50,6 +51,7 @@ def test_an_app_needs_no_change(passes, pytester):
     assert list(pytester.path.glob("generated_images")) == []
 
 
+@pytest.mark.slow
 def test_each_test_has_a_sandbox_and_an_environment_of_its_own(passes):
     code = """
         import os
@@ -68,6 +70,7 @@ def test_each_test_has_a_sandbox_and_an_environment_of_its_own(passes):
     passes(code, passed=3)
 
 
+@pytest.mark.slow
 def test_replies_and_faults_are_scripted(passes):
     code = """
         import pytest
@@ -91,6 +94,7 @@ def test_replies_and_faults_are_scripted(passes):
     passes(code, passed=2)
 
 
+@pytest.mark.slow
 def test_what_arrives_is_the_last_thing_the_user_said(passes):
     passes("""
         from app import ask
@@ -107,6 +111,7 @@ def test_what_arrives_is_the_last_thing_the_user_said(passes):
     """)
 
 
+@pytest.mark.slow
 def test_results_of_functions_are_no_prompts(passes):
     passes("""
         from langchain_core.messages import HumanMessage, ToolMessage

@@ -48,6 +48,7 @@ def test_the_first_example_needs_no_key(tmp_path):
     assert (tmp_path / "cat.jpg").read_bytes().startswith(b"\xff\xd8\xff")
 
 
+@pytest.mark.slow
 def test_the_tests_of_an_app_pass(pytester, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the plugin is there once, installed or not
     (code,) = fences(guide("testing"), "python test_poster.py")

@@ -124,6 +124,7 @@ def test_the_same_image_is_stored_once(store):
     assert len(visible(store)) == 1
 
 
+@pytest.mark.slow
 def test_putting_again_renews_the_age(store, monkeypatch):
     monkeypatch.setattr("langchain_mistral_imagegen.stores._fsspec._FRESH", timedelta(0))
     key = written(store, DATA).finish(content_address)["key"]
@@ -253,6 +254,7 @@ def killed_when(condition, store: FsspecImageStore) -> None:
     assert writer.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1_000_000, 100_000_000, 199_000_000])
 def test_a_writer_killed_in_the_middle_leaves_no_visible_key(tmp_path, at):
     store = FsspecImageStore(str(tmp_path))

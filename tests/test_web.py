@@ -102,6 +102,7 @@ def test_what_is_no_picture_is_not_served_as_one(serve, store, tmp_path):
     assert serve(image_routes(store))(f"/images/00/{SECRET}.jpg")[0] == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [
@@ -185,6 +186,7 @@ def test_the_prefix_and_the_store_can_be_chosen(serve, tmp_path):
     assert ask(f"/images/{key}")[0] == 404
 
 
+@pytest.mark.slow
 def test_without_starlette_it_says_what_to_install():
     program = "import sys; sys.modules['starlette'] = None; import langchain_mistral_imagegen.web"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -153,6 +153,7 @@ def test_a_prompt_that_fails_does_not_stop_the_others_and_is_asked_again(command
     assert (sandbox.paid, images(tmp_path)) == (3, 3)
 
 
+@pytest.mark.slow
 def test_an_outcome_that_is_not_known_is_looked_up_and_not_paid_again(command, sandbox, prompts, manifest, tmp_path):
     sandbox.behave(Behavior(status=503, body="gateway"))  # it may or may not have been drawn: here it was not
     # It could still be being drawn, for as long as an answer may take; then the prompt is sent again.
@@ -191,6 +192,7 @@ def test_a_network_that_is_down_while_an_answer_is_looked_for_leaves_it_open(com
     assert set(statuses(manifest).values()) == {"asked"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_whoever_is_stopped_between_paying_and_downloading_downloads_later(
     command, sandbox, prompts, manifest, tmp_path, how

@@ -121,6 +121,7 @@ def test_an_answer_in_words_stays_a_failure_until_it_is_asked_again(command, san
     assert lines_of(tmp_path / "generated_images" / "manifest.jsonl")[-1]["status"] == "stored"
 
 
+@pytest.mark.slow
 def test_errors_speak_of_options_and_variables(command, sandbox):
     assert in_words_of_the_command("set MISTRAL_API_KEY or pass api_key=...; base_url='x'") == (
         "set MISTRAL_API_KEY; --base-url'x'"

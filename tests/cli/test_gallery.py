@@ -198,6 +198,7 @@ def test_what_is_no_folder_exits_2(command):
     assert (done.returncode, done.stderr) == (2, "mistral-imagegen: nowhere is not a folder\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "columns"), [(375, 1), (1280, 4)])
 def test_it_fits_phones_and_desktops(browser, page, width, columns):
     browser.open(page, width, 800)

@@ -42,6 +42,7 @@ def test_a_prompt(command, sandbox):
     assert (text["outcome"], text["images"]) == ("text", [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behavior", "outcome", "has_rescue"),
     [

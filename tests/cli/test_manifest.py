@@ -87,6 +87,7 @@ def test_a_broken_line_is_to_be_corrected_not_left_behind(tmp_path):
     assert "another file" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_two_runs_cannot_write_at_once(tmp_path):
     path = tmp_path / "m.jsonl"
     code = "import sys; from pathlib import Path; from langchain_mistral_imagegen._cli.manifest import Manifest; Manifest(Path(sys.argv[1])).__enter__()"

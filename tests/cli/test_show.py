@@ -76,6 +76,7 @@ def test_what_is_not_there_exits_3(command, sandbox, unknown):
     assert "NotFoundError" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_no_image_is_described_only_unless_it_is_asked_for(command, sandbox):
     file = sandbox.files.add("notes.txt", b"words", "batch", "text/plain")
     assert command("show", file.id, server=sandbox).returncode == 0

@@ -295,6 +295,7 @@ def test_a_file_that_never_comes(find, sandbox, monkeypatch):
     assert (find("file").answer, find("file").fits) == ("never within 0 s: [404]", False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "fits", "answer"), [(png(), True, "truly image/png, 8 x 6"), (b"<html>", False, "truly no known image")]
 )
@@ -333,6 +334,7 @@ def test_whether_a_tool_file_is_taken_as_input(find, sandbox):
     assert (finding.answer.split(":")[0], finding.fits) == ("no", True)
 
 
+@pytest.mark.slow
 def test_whether_an_image_can_be_edited(find, sandbox):
     usual = find("edit")
     assert (usual.answer.endswith(" takes prompt"), usual.fits, sandbox.paid) == (True, True, 1)

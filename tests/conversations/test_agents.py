@@ -138,6 +138,7 @@ def answer(body, status=200):
 # --- two at once ---
 
 
+@pytest.mark.slow
 def test_threads_that_start_at_once_share_one_agent(make_model, sandbox):
     sandbox.behave(Behavior(on="agents", delay=0.3), times=None)  # all look before anybody has made one
     models, together = [make_model(temperature=0.2) for _ in range(3)], threading.Barrier(3)
@@ -153,6 +154,7 @@ def test_threads_that_start_at_once_share_one_agent(make_model, sandbox):
     assert sorted(writes(sandbox)) == ["DELETE", "DELETE", "POST", "POST", "POST"], "they did not race"
 
 
+@pytest.mark.slow
 async def test_tasks_that_start_at_once_share_one_agent(make_model, sandbox):
     sandbox.behave(Behavior(on="agents", delay=0.2), times=None)
     models = await asyncio.gather(*(make_model(temperature=0.2).aensure_agent("Painter") for _ in range(3)))
@@ -187,6 +189,7 @@ def test_processes_that_start_at_once_share_one_agent(sandbox, monkeypatch):
     assert sorted(writes(sandbox)) == ["DELETE", "POST", "POST"], "they did not race"
 
 
+@pytest.mark.slow
 async def test_who_loses_brings_the_winner_up_to_its_own_settings(make_model, sandbox):
     sandbox.behave(Behavior(on="agents", delay=0.2), times=None)
     models = await asyncio.gather(*(make_model(temperature=t).aensure_agent("Painter") for t in (0.1, 0.9)))

@@ -25,6 +25,7 @@ async def lost(face, model, history, kind=OutcomeUnknownError, how="invoke"):
     return raised.value
 
 
+@pytest.mark.slow
 async def test_a_lost_start_is_found_and_continued(face, make_model, sandbox):
     model = make_model(max_retries=0, timeout=0.3)
     await face.call(model, "invoke", [CAT])
@@ -36,6 +37,7 @@ async def test_a_lost_start_is_found_and_continued(face, make_model, sandbox):
     assert later.response_metadata["conversation_id"] == answer.response_metadata["conversation_id"]
 
 
+@pytest.mark.slow
 async def test_a_lost_append_is_found(face, make_model, sandbox):
     model = make_model(max_retries=0, timeout=0.3)
     first = await face.call(model, "invoke", [CAT])
@@ -73,6 +75,7 @@ async def test_what_was_never_carried_out_is_not_found(face, make_model, sandbox
     assert await face.call(model, "reconcile", error) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["start", "append"])
 async def test_another_process_finds_the_answer_by_the_pickled_error(face, make_model, sandbox, way):
     model = make_model(max_retries=0, timeout=0.3)

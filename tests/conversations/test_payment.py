@@ -85,6 +85,7 @@ async def test_another_key_is_another_answer_and_another_prompt_needs_another_ke
     assert sandbox.paid == 2
 
 
+@pytest.mark.slow
 async def test_a_lost_answer_is_found_and_recorded(face, make_model, sandbox, store):
     sandbox.behave(Behavior(delay=1))
     answer = await asked(face, make_model(timeout=0.3, answer_within=5), store)
@@ -92,6 +93,7 @@ async def test_a_lost_answer_is_found_and_recorded(face, make_model, sandbox, st
     assert kinds(store) == ["first", "gave_up", "answered"]
 
 
+@pytest.mark.slow
 async def test_a_lost_append_is_found_by_its_words(face, make_model, sandbox, store):
     model = make_model(timeout=0.5, answer_within=5)
     first = await face.call(model, "invoke", [CAT])
@@ -125,6 +127,7 @@ async def test_what_never_left_is_unpaid(face, make_model, store):
     assert kinds(store) == ["first", "void"]
 
 
+@pytest.mark.slow
 async def test_what_is_lost_is_asked_again_after_its_time(face, make_model, sandbox, store):
     sandbox.behave(Behavior(status=503, body="a gateway"))
     answer = await asked(face, make_model(answer_within=0.6), store)
@@ -132,6 +135,7 @@ async def test_what_is_lost_is_asked_again_after_its_time(face, make_model, sand
     assert kinds(store) == ["first", "gave_up", "takeover", "answered"]
 
 
+@pytest.mark.slow
 async def test_a_request_that_cannot_be_answered_any_more_is_known_to_be_unpaid(face, make_model, sandbox, store):
     sandbox.behave(Behavior(status=503, body="a gateway"))
     with pytest.raises(OutcomeUnknownError):
@@ -139,6 +143,7 @@ async def test_a_request_that_cannot_be_answered_any_more_is_known_to_be_unpaid(
     assert (sandbox.paid, kinds(store)) == (0, ["first", "gave_up", "void"])
 
 
+@pytest.mark.slow
 async def test_a_request_of_a_dead_process_is_waited_for(face, make_model, sandbox, store, caplog):
     """Nobody waits for its answer any more, and it was lost on the way."""
     model = make_model(timeout=0.5, **SHORT)
@@ -152,6 +157,7 @@ async def test_a_request_of_a_dead_process_is_waited_for(face, make_model, sandb
     assert kinds(store) == ["first", "takeover", "answered"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", [b"", b"{", b'{"v": 2}', b"[" * 100_000])
 async def test_a_broken_record_is_waited_for_and_no_error(face, make_model, sandbox, store, torn):
     model = make_model(timeout=0.5, **SHORT)
@@ -166,6 +172,7 @@ async def test_a_broken_record_is_waited_for_and_no_error(face, make_model, sand
     assert (len(images_of(answer)), sandbox.paid) == (1, 1)
 
 
+@pytest.mark.slow
 async def test_many_workers_pay_once(face, make_model, sandbox, store):
     sandbox.behave(Behavior(delay=0.3))
     models = [make_model() for _ in range(8)]
@@ -199,6 +206,7 @@ def test_two_workers_find_one_dead_record(make_model, sandbox, store, attempt):
     assert sandbox.paid == 10
 
 
+@pytest.mark.slow
 async def test_a_request_waits_for_its_quota_with_a_new_record(face, make_model, sandbox, store, monkeypatch):
     """Between record and request there may be no more than half a second here."""
     sandbox.behave(Behavior(quota="minute", headers={"retry-after": "1"}))
@@ -213,6 +221,7 @@ async def test_a_store_that_cannot_be_written_stops_before_anything_is_paid(face
     assert not sandbox.requests
 
 
+@pytest.mark.slow
 async def test_an_answer_whose_entries_are_still_written_is_waited_for(face, make_model, sandbox, store):
     model = make_model(**SHORT)
     answer = await asked(face, model, store, name="first")

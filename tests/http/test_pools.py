@@ -37,6 +37,7 @@ def sockets_to(sandbox: Sandbox) -> int:
     return sum(bool(one.raddr) and one.raddr.port == port for one in psutil.Process().net_connections())
 
 
+@pytest.mark.slow
 def test_no_thread_loses_its_connection_to_another(sandbox, restless):
     """One HTTP client for all closes connections under way here; the request then waits for its whole time-out."""
     client = Client(Settings(base_url=sandbox.url, api_key=lambda: "k", timeout=20, retry=RetryPolicy(max_retries=0)))

@@ -48,6 +48,7 @@ def test_the_locals_of_an_error_are_kept_for_debugging_only(client, monkeypatch,
     assert ("request" in names_of_locals(caught.value)) is kept
 
 
+@pytest.mark.slow
 def test_importing_the_package_changes_no_logger_of_another_library():
     code = (
         "import logging; from langchain_mistral_imagegen import ChatMistralConversations; "

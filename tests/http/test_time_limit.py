@@ -73,6 +73,7 @@ async def test_a_stream_must_end_in_time_on_an_event_loop(endless):
     assert isinstance(caught.value.__cause__, APITimeoutError)
 
 
+@pytest.mark.slow
 def test_the_time_of_a_streams_reader_does_not_count(sandbox):
     with ChatMistralConversations(base_url=sandbox.url, api_key="k", deadline=0.5) as model:
         chunks = model.stream("Say hello.")

@@ -285,6 +285,7 @@ async def test_one_that_cannot_be_stored_is_marked_and_left_to_the_next_node(fac
     assert sandbox.paid == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "refusal",
     [Behavior(quota="minute"), Behavior(status=500, body={"object": "error", "message": "failed", "code": 3000})],

@@ -50,6 +50,7 @@ async def test_it_draws_and_stores(face, model, sandbox, store):
     assert sandbox.paid == 2
 
 
+@pytest.mark.slow
 async def test_a_busy_server_is_asked_again(face, model, sandbox, store):
     sandbox.behave(Behavior(status=429))
     graph = create_image_graph(model, image_store=store).compile()

@@ -46,6 +46,7 @@ def merged(*parts: Any) -> dict[str, Any]:
     return functools.reduce(merge_images, parts, {})
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(updates, max_size=4))
 def test_the_order_of_updates_does_not_matter(parts):
@@ -97,6 +98,7 @@ def postgres_bytes(uri):
         return connection.execute(tables).fetchone()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("database", "size"), [(sqlite, sqlite_bytes), (postgres, postgres_bytes)])
 def test_twenty_turns_with_an_image_each_cost_little(request, tmp_path, sandbox_process, make_model, database, size):
     """Less than 2 MB of checkpoints for 30 MB of images, and at most twice the processor time for the last turns."""
@@ -116,6 +118,7 @@ def test_twenty_turns_with_an_image_each_cost_little(request, tmp_path, sandbox_
     assert statistics.median(seconds[-5:]) <= 2 * statistics.median(seconds[:5]), seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", ["true", "false"])
 def test_a_checkpoint_gives_no_warning_and_comes_back_as_it_was(tmp_path, sandbox, strict):
     code = f"""

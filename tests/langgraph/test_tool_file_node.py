@@ -232,6 +232,7 @@ async def test_an_image_for_each_task_gives_the_same(face, model, sandbox, store
     assert nothing["images"] == {}
 
 
+@pytest.mark.slow
 async def test_of_several_tasks_the_one_that_fails_is_repeated(face, model, sandbox, store):
     node = ToolFileNode(image_store=store, model=model, on_error="raise")
     builder = StateGraph(ImageState)

@@ -36,6 +36,7 @@ def no_links(*_):
     raise OSError(errno.EPERM, "no hard links here")
 
 
+@pytest.mark.slow
 def test_a_chain_grows_by_its_numbers(files):
     ledger = Ledger(files)
     assert ledger.head("k") == Head()

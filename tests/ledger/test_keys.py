@@ -95,6 +95,7 @@ def test_langgraph_still_has_the_names_that_are_read(draw, caplog):
     assert draw.tasks[-1].is_exit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 def test_a_retried_or_resumed_node_has_the_same_key(draw, durability):
     draw.failures = 3
@@ -124,6 +125,7 @@ def test_new_input_and_a_fork_and_a_replay_have_other_keys(draw):
     assert (len(draw.keys), len(set(draw.keys))) == (5, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpointer", [None, True])
 def test_a_subgraph_that_its_parent_retries_has_the_same_key(draw, checkpointer):
     draw.failures = 2

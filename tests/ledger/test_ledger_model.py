@@ -30,6 +30,7 @@ def explained(result):
     return f"{result.problem} after {' > '.join(result.trace)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_no_interleaving_pays_twice(name, request):
     nightly = request.config.getoption("--nightly")
@@ -44,6 +45,7 @@ def test_no_deep_interleaving_pays_twice(name):
     assert not result.problem, explained(result)
 
 
+@pytest.mark.slow
 def test_no_random_way_pays_twice(request):
     for seed in range(1_000 if request.config.getoption("--nightly") else 20):
         size = random.Random(seed)

@@ -415,6 +415,7 @@ async def test_bytes_nested_in_a_result_are_stored(face, store):
     assert set(state["images"]) == {id_of(RED), id_of(BLUE)}
 
 
+@pytest.mark.slow
 async def test_strange_texts_are_left_alone_with_one_warning(face, store, caplog):
     texts = ["[" * 1_500, "data:image/png;base64,AAAA " * 50_000]
     deep: Any = "end"

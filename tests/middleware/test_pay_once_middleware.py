@@ -57,6 +57,7 @@ async def test_an_answer_that_arrived_before_a_crash_is_adopted(face, make_model
     assert (len(images_of(again)), sandbox.paid) == (2, 2)
 
 
+@pytest.mark.slow
 async def test_a_fallback_is_not_asked_besides_a_lost_answer(face, make_model, sandbox, tmp_path):
     sandbox.behave(Behavior(delay=1))
     other = GenericFakeChatModel(messages=iter([AIMessage("A fallback.")]))
@@ -66,6 +67,7 @@ async def test_a_fallback_is_not_asked_besides_a_lost_answer(face, make_model, s
     assert (len(images_of(state)), sandbox.paid) == (1, 1)
 
 
+@pytest.mark.slow
 async def test_a_fallback_is_asked_when_no_answer_can_come(face, make_model, sandbox, tmp_path):
     sandbox.behave(Behavior(status=503, body="a gateway"))
     other = GenericFakeChatModel(messages=iter([AIMessage("A fallback.")]))

@@ -106,6 +106,7 @@ def test_unknown_adds_an_entry_a_chunk_a_field_and_an_event(start):
     assert "weather.changed" in [event["type"] for event in events(start(stream=True, unknown=True))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("knob", "chunk"), [("thinking", "thinking"), ("reference", "tool_reference")])
 def test_further_chunks_are_parsed_by_the_official_sdk(sandbox, knob, chunk):
     with httpx.Client() as bare:

@@ -130,6 +130,7 @@ def merged(chunks: list[Any]) -> AIMessage:
     return message_chunk_to_message(functools.reduce(lambda left, right: left + right, chunks))
 
 
+@pytest.mark.slow
 @example([any_input.DONE, any_input.DONE, any_input.EVENTS[0]])
 @example([{**any_input.FUNCTION_EVENT, "arguments": '{"a": "\\ud800"}'}, any_input.DONE])
 @example([{**any_input.STARTED, "id": [1], "model": 5}, any_input.DONE])
@@ -159,6 +160,7 @@ def test_any_bytes_in_any_pieces_are_the_same_events(parts, random):
         read_event(data)
 
 
+@pytest.mark.slow
 @given(st.lists(any_input.any_entry, max_size=4))
 def test_a_stream_of_mutated_entries_is_their_message(outputs):
     outputs = [entry for entry in outputs if isinstance(entry, dict)]

@@ -181,6 +181,7 @@ async def test_the_artifact_names_an_image_that_could_not_be_stored(face, model,
     assert sandbox.paid == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_the_command_says_where_the_paid_image_is(sandbox, small_disk, options):
     mount("-o", "remount,size=12m", str(small_disk))  # or the command would refuse it before it pays
@@ -255,6 +256,7 @@ def test_processes_that_store_the_same_image_at_once_store_it_once(sandbox, tmp_
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_leaves_nothing(sandbox, tmp_path):
     (ref,) = outcome(start(sandbox, tmp_path, "small files"))
     assert ref["error"].startswith(f"ImageStoreError: Image {ref['id']!r} cannot be stored in {tmp_path}")
@@ -270,6 +272,7 @@ def public() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.slow
 @needs_root
 def test_a_folder_of_somebody_else_is_refused_by_name(sandbox, public):
     (ref,) = outcome(start(sandbox, public, "nobody"))
@@ -277,6 +280,7 @@ def test_a_folder_of_somebody_else_is_refused_by_name(sandbox, public):
     assert "Permission denied" in ref["error"]
 
 
+@pytest.mark.slow
 @needs_root
 def test_an_image_that_somebody_else_stored_is_good_enough(sandbox, public):
     (ref,) = outcome(start(sandbox, public, "-"))

@@ -82,6 +82,7 @@ async def test_a_cancelled_download_leaves_nothing_and_is_taken_up_again(sandbox
     assert sandbox.paid == 2
 
 
+@pytest.mark.slow
 async def test_a_cancelled_answer_is_adopted_when_the_graph_goes_on(sandbox: Sandbox, make_model, tmp_path):
     graph = create_image_graph(make_model(), image_store=str(tmp_path)).compile(checkpointer=InMemorySaver())
     sandbox.behave(Behavior(delay=1))
@@ -95,6 +96,7 @@ async def test_a_cancelled_answer_is_adopted_when_the_graph_goes_on(sandbox: San
     assert sandbox.paid == 1
 
 
+@pytest.mark.slow
 def test_a_short_script_ends_without_a_word(sandbox, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

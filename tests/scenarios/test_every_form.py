@@ -108,6 +108,7 @@ async def test_progress_is_seen_while_it_draws(face, model, sandbox):
     assert not any(chunk.tool_calls or chunk.tool_call_chunks for chunk in chunks)
 
 
+@pytest.mark.slow
 async def test_the_first_chunk_comes_before_the_image_is_done(model, sandbox):
     sandbox.behave(Behavior(pace=0.05))
     now, prompt = asyncio.get_running_loop().time, "Generate an orange cat in an office."
@@ -126,6 +127,7 @@ async def test_usage_is_counted_by_langchains_handler(face, model):
     assert usage["input_tokens"] + usage["output_tokens"] == usage["total_tokens"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["langchain_mistralai", "langchain_mistral_imagegen"])
 def test_the_import_order_beside_langchain_mistralai_does_not_matter(first):
     import subprocess

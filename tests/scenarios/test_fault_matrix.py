@@ -146,6 +146,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "operation"), CELLS)
 async def test_it(face, fault, operation, sandbox, proxy, make_model, waits):
     expected = TABLE[fault][OPERATIONS[operation]]

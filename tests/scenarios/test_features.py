@@ -141,6 +141,7 @@ async def test_tool_strategy(face, speaker):
     assert isinstance(state["structured_response"], Caption)
 
 
+@pytest.mark.slow
 async def test_retry_policy_and_durability(face, model, sandbox, tmp_path):
     sandbox.behave(Behavior(status=429))
     graph = create_image_graph(model, image_store=tmp_path).compile(checkpointer=InMemorySaver())

@@ -180,6 +180,7 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_a_file_s_name_is_never_a_path(face, hostile, victim, store):
     blocks = [file(f"f{number}", name) for number, name in enumerate(NAMES)]
     hostile.answers = {f"/v1/files/f{number}/content": Answer([JPEG]) for number in range(len(NAMES))}
@@ -189,6 +190,7 @@ async def test_a_file_s_name_is_never_a_path(face, hostile, victim, store):
     assert written(store) == [f"images/{update['images']['f0']['key']}"]
 
 
+@pytest.mark.slow
 @given(st.sampled_from(NAMES) | st.text())
 def test_a_prompt_s_name_is_a_plain_word(prompt):
     name = image_name(prompt, "0a1b2c3d")

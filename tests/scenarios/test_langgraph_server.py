@@ -117,6 +117,7 @@ async def test_a_cut_download_does_not_block_and_leaves_nothing(model, sandbox, 
     assert files_in(tmp_path / "s") == {".json"}
 
 
+@pytest.mark.slow
 async def test_a_cancelled_download_does_not_block_and_leaves_nothing(model, sandbox, tmp_path):
     sandbox.behavior = Behavior(on="any", file_size=2_000_000, pace=0.3)
     with pytest.raises(TimeoutError):

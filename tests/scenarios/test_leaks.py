@@ -317,6 +317,7 @@ def turn():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [SYNC, ASYNC], ids=["sync", "async"])
 def test_a_program_that_closes_nothing_ends_without_a_warning(sandbox, turn):
     assert run(sandbox.url, START, turn, "print(turn())\nprint(turn())") == "stored\nstored"
@@ -332,6 +333,7 @@ print(os.waitpid(child, 0)[1], turn())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [SYNC, ASYNC], ids=["sync", "async"])
 def test_after_a_fork_both_processes_go_on_with_connections_of_their_own(sandbox, turn):
     assert run(sandbox.url, START, turn, FORK) == "stored\nstored\n0 stored"
@@ -349,6 +351,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_a_fork_inside_an_event_loop_leaves_the_parent_s_loop_alone(sandbox):
     assert run(sandbox.url, START, ASYNC, IN_A_LOOP) == "stored\n0 stored"
 
@@ -397,6 +400,7 @@ WAITS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", WAITS)
 def test_ctrl_c_ends_a_program_at_once_and_leaves_no_file(sandbox, tmp_path, wait):
     slow, code = WAITS[wait]

@@ -66,6 +66,7 @@ async def test_nothing_is_waited_for_where_nothing_is_to_be_repeated(face, make_
     assert "image_generation rate limit reached" in str(results[0])
 
 
+@pytest.mark.slow
 async def test_a_wait_is_logged(face, make_model, sandbox, short_minutes, caplog):
     sandbox.behave(Behavior(quota="minute"))
     await face.call(make_model(), "invoke", PROMPTS[0])

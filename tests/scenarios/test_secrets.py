@@ -289,6 +289,7 @@ OPERATIONS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["tool_file", "url"])
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_nothing_leaks_when_all_goes_well(world, langsmith, log, spans, capfd, tmp_path, operation, shape):
@@ -346,6 +347,7 @@ async def caught(work) -> list[Any]:
         return [error]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", FAILURES)
 async def test_nothing_leaks_when_it_fails(world, langsmith, log, spans, capfd, tmp_path, failure):
     for behavior in FAILURES[failure]:

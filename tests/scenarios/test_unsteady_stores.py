@@ -30,6 +30,7 @@ def source(tmp_path):
     return tmp_path / "image.jpg"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [CONFLICT, LOST, CUT, UNAVAILABLE], ids=["409", "lost", "cut", "503"])
 def test_an_error_in_between_stores_the_image(store, proxy, source, fault):
     proxy.faults.append(fault)
@@ -38,6 +39,7 @@ def test_an_error_in_between_stores_the_image(store, proxy, source, fault):
     assert store.get(KEY) == b"image"
 
 
+@pytest.mark.slow
 def test_a_conflict_is_repeated_and_reported_if_it_does_not_end(store, proxy, source, monkeypatch):
     monkeypatch.setattr("langchain_mistral_imagegen.stores._object_errors._PAUSES", (0, 0))
     proxy.faults.extend([CONFLICT] * 3)
@@ -46,6 +48,7 @@ def test_a_conflict_is_repeated_and_reported_if_it_does_not_end(store, proxy, so
     assert proxy.methods.count("PUT") == 3
 
 
+@pytest.mark.slow
 def test_a_refusal_that_does_not_name_the_condition_means_that_the_image_is_there(store, proxy, source):
     store.put(source, KEY)
     proxy.faults.append(UNNAMED_CONDITION)
@@ -53,12 +56,14 @@ def test_a_refusal_that_does_not_name_the_condition_means_that_the_image_is_ther
     assert not proxy.faults
 
 
+@pytest.mark.slow
 def test_an_error_is_reported_if_the_image_is_not_there(store, proxy, source):
     proxy.faults.append(DENIED)
     with pytest.raises(PermissionError, match="Access Denied"):
         store.put(source, KEY)
 
 
+@pytest.mark.slow
 def test_an_error_is_reported_if_other_bytes_are_there(store, proxy, source, tmp_path):
     (tmp_path / "other.jpg").write_bytes(b"other")
     store.put(tmp_path / "other.jpg", KEY)
@@ -69,12 +74,14 @@ def test_an_error_is_reported_if_other_bytes_are_there(store, proxy, source, tmp
     assert store.get(KEY) == b"other"
 
 
+@pytest.mark.slow
 def test_an_error_after_which_the_image_is_there_is_none(store, proxy, source):
     store.put(source, KEY)
     proxy.faults.append(DENIED)
     store.put(source, KEY)
 
 
+@pytest.mark.slow
 def test_a_record_of_the_ledger_is_refused_or_repeated_likewise(store, proxy):
     files = ObjectFiles(store._filesystem, f"{store._place[1]}/_ledger", "s3")
     proxy.faults.append(CONFLICT)
