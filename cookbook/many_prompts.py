@@ -1,4 +1,4 @@
-"""Many prompts: a few at a time, each image is saved as soon as it is there, and failures are told apart.
+"""Many prompts: a few at a time, each image is saved as soon as it is there, and each failure is named.
 
 Costs eight images on the real API. Run: `python cookbook/many_prompts.py`. Without MISTRAL_API_KEY it uses the
 sandbox. Mistral draws only so many images a minute: what is refused is not paid for, and asked again a minute later.

@@ -33,7 +33,7 @@ IMAGE_URI_SCHEME = "mistral-image:"
 class ImageRef(TypedDict):
     """A reference to a generated image: a few hundred bytes of JSON scalars, never pixels.
 
-    Some fields say where it can be downloaded from Mistral, the others where it was stored.
+    Some fields hold where it can be downloaded from Mistral, the others where it was stored.
     """
 
     id: str
@@ -184,7 +184,7 @@ def decode_image(source: IO[bytes]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class GeneratedImage:
-    """An image in memory: its bytes, and what they tell about it. Never put it into a graph's state.
+    """An image in memory: its bytes, and what is known about it. Never put it into a graph's state.
 
     Attributes:
         data: The file's bytes.

@@ -233,12 +233,12 @@ class MistralImageGenerationTool(BaseTool):
     # In an agent nothing is raised once images are paid for: a retry of the tool would pay again.
 
     def _run(self, prompt: str, config: RunnableConfig, **options: Any) -> tuple[str, ImageGenerationArtifact]:
-        with self._told():
+        with self._reactions():
             artifact, _ = self._generate(*_called(prompt, config, **options))
             return text_of(artifact), artifact
 
     async def _arun(self, prompt: str, config: RunnableConfig, **options: Any) -> tuple[str, ImageGenerationArtifact]:
-        with self._told():
+        with self._reactions():
             artifact, _ = await self._agenerate(*_called(prompt, config, **options))
             return text_of(artifact), artifact
 
@@ -249,7 +249,7 @@ class MistralImageGenerationTool(BaseTool):
         return args, {**kwargs, "tool_call_id": tool_call_id or ""}
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _reactions(self) -> Iterator[None]:
         """Turn the errors that the calling model should read into the exception whose text LangChain gives to it."""
         try:
             yield

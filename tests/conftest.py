@@ -114,8 +114,8 @@ def command(
                 code = main(args)
             except SystemExit as end:
                 code = int(end.code or 0)
-        said = capsys.readouterr()
-        return subprocess.CompletedProcess(args, code, said.out, said.err)
+        output = capsys.readouterr()
+        return subprocess.CompletedProcess(args, code, output.out, output.err)
 
     return run
 

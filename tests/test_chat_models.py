@@ -47,7 +47,7 @@ async def test_an_image_arrives_as_a_reference_and_downloads(face, model, sandbo
     assert sandbox.paid == 1
 
 
-async def test_blocks_tell_what_ran_and_what_was_said_in_order(face, model):
+async def test_blocks_hold_text_and_what_ran_in_order(face, model):
     answer = await face.call(model, "invoke", CAT)
     call, result, text, image = answer.content_blocks
     assert (call["type"], call["name"], call["args"]) == (
@@ -312,7 +312,7 @@ async def test_a_stream_that_fails_after_the_image_is_drawn_is_interrupted(face,
     assert isinstance(caught.value.__cause__, ServerError)
 
 
-async def test_a_stream_that_fails_before_anything_came_is_the_error_it_says(face, model, sandbox):
+async def test_a_stream_that_fails_before_anything_came_is_the_error_it_reports(face, model, sandbox):
     sandbox.behave(Behavior(error_after=1))
     with pytest.raises(ServerError, match="Internal error"):
         await face.chunks(model, CAT)
@@ -336,7 +336,7 @@ async def test_batch_keeps_the_order(face, model, sandbox):
     assert sandbox.paid == 2
 
 
-def test_no_key_is_an_error_that_says_what_to_do():
+def test_no_key_is_an_error_that_names_the_remedy():
     with pytest.raises(MissingAPIKeyError, match=r"MISTRAL_API_KEY.*api_key.*sandbox"):
         ChatMistralConversations()
 

@@ -1,4 +1,4 @@
-"""Every recipe runs, against the sandbox, and says what it costs; `test_langgraph_server` runs those of the server."""
+"""Every recipe runs, against the sandbox, and states its cost; `test_langgraph_server` runs those of the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from places import COOKBOOK, stored_images
 pytest_plugins = ["pytester"]
 
 ANIMALS = ["bee", "cat", "dog", "fox", "hen", "owl"]
-SAID = {
+OUTPUT = {
     "first_image": ["Here is your image: an orange cat in an office.", "image/jpeg, 1024x768 pixels"],
     "streaming": [
         "(generating, which takes about ten seconds)\nHere is your image: a red kite",
@@ -46,13 +46,13 @@ SAID = {
 NOTEBOOKS = {"images_in_a_notebook": 2, "approval_in_a_notebook": 1}
 SHARED = {"sandbox_or_api", "postgres_or_local"}
 RUN_BY = {
-    **{f"{recipe}.py": f"python cookbook/{recipe}.py" for recipe in [*SAID, "langgraph_server/client"]},
+    **{f"{recipe}.py": f"python cookbook/{recipe}.py" for recipe in [*OUTPUT, "langgraph_server/client"]},
     **{f"{recipe}.ipynb": f"jupyter lab cookbook/{recipe}.ipynb" for recipe in NOTEBOOKS},
     "langgraph_server/graph.py": "cd cookbook/langgraph_server; MISTRAL_API_KEY=... langgraph dev",
     "langgraph_server/webapp.py": "cd cookbook/langgraph_server; langgraph dev",
     "testing_your_app.py": "pytest cookbook/testing_your_app.py",
 }
-IMAGES = dict.fromkeys(SAID, 1) | {
+IMAGES = dict.fromkeys(OUTPUT, 1) | {
     "several_turns": 4, "many_prompts": 8, "vision_loop": 3, "langgraph_download": 2, "approval": 2,
     "illustrated_story": 3, "s3_store": 0, "old_conversation": 2, "postgres_workers": 6,
 }  # fmt: skip
@@ -75,12 +75,12 @@ def test_every_recipe_is_tested_and_in_the_index():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", SAID)
+@pytest.mark.parametrize("recipe", OUTPUT)
 def test_a_recipe_runs_and_leaves_images(recipe, tmp_path):
     if recipe == "postgres_workers":
         pytest.importorskip("pgserver", reason="it has wheels for Python 3.11 and 3.12 only")
-    told = run(recipe)
-    assert [said for said in SAID[recipe] if said not in told] == []
+    output = run(recipe)
+    assert [text for text in OUTPUT[recipe] if text not in output] == []
     assert len(stored_images(tmp_path)) == IMAGES[recipe]
 
 
@@ -115,14 +115,14 @@ def test_the_page_of_the_story_refers_to_its_images(tmp_path):
     assert all((tmp_path / "generated_images" / key).exists() for key, _ in shown)
 
 
-def test_the_sdks_lines_do_what_they_are_said_to_do(sandbox, monkeypatch, tmp_path):
+def test_the_sdks_lines_do_what_the_guide_describes(sandbox, monkeypatch, tmp_path):
     monkeypatch.setenv("MISTRAL_API_KEY", "k")
     lines = re.findall(r"^ *#: ?(.*)$", (COOKBOOK / "from_the_sdk.py").read_text(), re.MULTILINE)
     code = "\n".join(lines).replace("Mistral(api_key=", f'Mistral(server_url="{sandbox.url}", api_key=')
     exec(compile(code, "from_the_sdk.py", "exec"), {})  # noqa: S102  # that is the test
     assert sandbox.paid == 1
     (written,) = tmp_path.glob("image_generated_*.png")
-    assert written.read_bytes().startswith(b"\xff\xd8\xff")  # a JPEG, as the recipe says
+    assert written.read_bytes().startswith(b"\xff\xd8\xff")  # a JPEG, as in the recipe
 
 
 @pytest.mark.slow
@@ -147,7 +147,7 @@ def test_a_notebook_runs_and_shows_images(notebook, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", RUN_BY)
-def test_a_recipe_is_short_and_says_what_it_costs(recipe):
+def test_a_recipe_is_short_and_states_its_cost(recipe):
     text = (COOKBOOK / recipe).read_text()
     assert text.count("\n") <= 65 or recipe.endswith(".ipynb")
     assert "Costs " in text

@@ -1,4 +1,4 @@
-"""What is known of a cost is told, and what is not known is not 0."""
+"""What is known of a cost is reported, and what is not known is not 0."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_the_handlers_usage_knows_no_calls(model):
 
 def test_an_answer_without_usage_is_unknown():
     adopted = AIMessage("", response_metadata={"model_name": MODEL})
-    told = AIMessage("", response_metadata={"model_name": MODEL}, usage_metadata={"input_tokens": 1, "output_tokens": 1, "total_tokens": 2})  # fmt: skip
-    estimate = estimate_cost([told, adopted, told], TOKENS)
+    priced = AIMessage("", response_metadata={"model_name": MODEL}, usage_metadata={"input_tokens": 1, "output_tokens": 1, "total_tokens": 2})  # fmt: skip
+    estimate = estimate_cost([priced, adopted, priced], TOKENS)
     assert (estimate.total, estimate.known) == (None, 0)
     assert estimate.unknown == (
         CostPart(MODEL, "input tokens", None, None),

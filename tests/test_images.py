@@ -1,4 +1,4 @@
-"""References, their reducer, and pictures in hand."""
+"""References, their reducer, and images in hand."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_merging_is_associative_over_groups():
     assert left == right == {"a": STORED}
 
 
-def test_a_failure_keeps_its_error_until_the_picture_is_stored():
+def test_a_failure_keeps_its_error_until_the_image_is_stored():
     assert merge_images({"a": REF}, {"a": FAILED})["a"]["error"] == "boom"
     assert "error" not in merge_images({"a": FAILED}, {"a": STORED})["a"]
 
@@ -59,14 +59,14 @@ def test_none_removes_and_nothing_is_shared_with_the_inputs():
         ("GIF", ("image/gif", ".gif")),
     ],
 )
-def test_the_bytes_tell_what_a_picture_is(kind, expected):
+def test_the_type_of_an_image_is_read_from_its_bytes(kind, expected):
     data = image_of(kind)
     assert sniff_image(data[:16])[1:3] == expected
     assert image_size(io.BytesIO(data)) == (4, 3)
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"<svg xmlns=", b"RIFF1234AVI ", b"\x89PNX"])
-def test_other_bytes_are_no_picture(data):
+def test_other_bytes_are_no_image(data):
     assert sniff_image(data) is None
     with pytest.raises(InvalidImageError, match="'a' is not an image"):
         GeneratedImage.from_bytes(data, REF)

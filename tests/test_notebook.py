@@ -1,4 +1,4 @@
-"""What a notebook's frontend gets: text and pictures in order, and lines that change while something is awaited."""
+"""What a notebook's frontend gets: text and images in order, and lines that change while something is awaited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from langchain_mistral_imagegen.notebook import ImageProgress, show
 from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT = "Generate an orange cat in an office."
-SAID = "Here is your image: an orange cat in an office."
+TEXT = "Here is your image: an orange cat in an office."
 
 
 @pytest.fixture
@@ -53,17 +53,17 @@ class Frontend:
 
 @pytest.mark.parametrize("shape", ["tool_file", "url", "markdown"])
 @pytest.mark.parametrize("output_version", ["v0", "v1"])
-def test_an_answer_is_shown_with_its_pictures(sandbox, make_model, frontend, shape, output_version):
+def test_an_answer_is_shown_with_its_images(sandbox, make_model, frontend, shape, output_version):
     sandbox.behavior = Behavior(shape=shape, images=2)
     model = make_model(output_version=output_version)
     answer = model.invoke(CAT)
     assert show(answer, model) is None
-    assert sorted(frontend.shown) == [SAID, "image/jpeg", "image/jpeg"]
-    assert (frontend.shown[0] == SAID) == (shape != "url")  # where there is only the tool's result, it comes first
-    assert frontend.places[0][0] == f"{SAID}\n\ndownloading 2 image(s)"
+    assert sorted(frontend.shown) == [TEXT, "image/jpeg", "image/jpeg"]
+    assert (frontend.shown[0] == TEXT) == (shape != "url")  # where there is only the tool's result, it comes first
+    assert frontend.places[0][0] == f"{TEXT}\n\ndownloading 2 image(s)"
 
 
-def test_text_and_pictures_keep_their_order(sandbox, model, frontend):
+def test_text_and_images_keep_their_order(sandbox, model, frontend):
     made = model.images(model.invoke(CAT))[0].ref["id"]
     file = {"type": "tool_file", "tool": "image_generation", "file_id": made, "file_name": "x", "file_type": "png"}
     text = {"type": "text", "text": "One"}
@@ -71,16 +71,16 @@ def test_text_and_pictures_keep_their_order(sandbox, model, frontend):
     assert frontend.shown == ["One", "image/jpeg", "Two and three"]
 
 
-def test_a_stream_grows_and_says_what_it_waits_for(model, frontend):
+def test_a_stream_grows_and_shows_what_it_waits_for(model, frontend):
     answer = show(model.stream(CAT), model)
-    assert (type(answer), answer.text.strip()) == (AIMessage, SAID)
-    assert frontend.shown == [SAID, "image/jpeg"]
-    text, picture = frontend.places
+    assert (type(answer), answer.text.strip()) == (AIMessage, TEXT)
+    assert frontend.shown == [TEXT, "image/jpeg"]
+    text, image = frontend.places
     assert text[0] == "(image_generation is running)"
     assert text[1].startswith("Here")
-    assert text[-2:] == [f"{SAID}\n\ndownloading 1 image(s)", SAID]
-    assert picture == ["image/jpeg"]
-    assert [one for one in text[1:-2] if not SAID.startswith(one)] == []
+    assert text[-2:] == [f"{TEXT}\n\ndownloading 1 image(s)", TEXT]
+    assert image == ["image/jpeg"]
+    assert [one for one in text[1:-2] if not TEXT.startswith(one)] == []
 
 
 def test_an_answer_in_words_is_shown(model, frontend):
@@ -92,18 +92,18 @@ def test_an_answer_in_words_is_shown(model, frontend):
 
 
 def test_what_a_model_writes_is_not_rendered(model, frontend):
-    """A link to a picture would tell its host that it is read, and what else the model put into it."""
+    """A link to an image would let its host know that it is read, and what else the model put into it."""
     show(AIMessage("![](https://elsewhere.invalid/?secret) <img src=x>"), model)
     (output,) = frontend._captured.outputs
     assert output.data.keys() == {"text/plain"}
 
 
-def test_a_picture_that_is_gone_leaves_the_text(sandbox, model, frontend):
+def test_an_image_that_is_gone_leaves_the_text(sandbox, model, frontend):
     answer = model.invoke(CAT)
     sandbox.behave(Behavior(on="download", status=404))
     with pytest.raises(ImageUnavailableError):
         show(answer, model)
-    assert frontend.shown == [f"{SAID}\n\ndownloading 1 image(s)"]
+    assert frontend.shown == [f"{TEXT}\n\ndownloading 1 image(s)"]
 
 
 def test_a_stream_without_chunks_is_refused(model, frontend):
@@ -113,22 +113,22 @@ def test_a_stream_without_chunks_is_refused(model, frontend):
     assert frontend.places == [["x"]]
 
 
-def test_the_pictures_of_a_graph_have_a_line_each(sandbox, model, frontend, tmp_path):
+def test_the_images_of_a_graph_have_a_line_each(sandbox, model, frontend, tmp_path):
     sandbox.behavior = Behavior(images=2)
-    graph, progress = create_image_graph(model, image_store=str(tmp_path / "pictures")).compile(), ImageProgress()
+    graph, progress = create_image_graph(model, image_store=str(tmp_path / "images")).compile(), ImageProgress()
     for mode, part in graph.stream({"messages": [("user", CAT)]}, stream_mode=["custom", "values"]):
         if mode == "custom":
             progress(part)
         else:
             state = part
-    (told,) = frontend.places
-    assert told[0] == "generating, which takes about ten seconds"
-    assert "drawing" not in "".join(told[1:])
-    assert "downloading, " in "".join(told)
-    assert told[-1].splitlines() == [f"{ref['id']} stored, 0.0 MB: {ref['key']}" for ref in state["images"].values()]
+    (lines,) = frontend.places
+    assert lines[0] == "generating, which takes about ten seconds"
+    assert "drawing" not in "".join(lines[1:])
+    assert "downloading, " in "".join(lines)
+    assert lines[-1].splitlines() == [f"{ref['id']} stored, 0.0 MB: {ref['key']}" for ref in state["images"].values()]
 
 
-def test_progress_says_what_failed_and_leaves_other_events_alone(sandbox, model, frontend, tmp_path):
+def test_progress_shows_what_failed_and_leaves_other_events_alone(sandbox, model, frontend, tmp_path):
     progress = ImageProgress()
     for event in ("words", None, 5, {}, {"type": "other"}, {"type": None}):
         progress(event)
@@ -136,7 +136,7 @@ def test_progress_says_what_failed_and_leaves_other_events_alone(sandbox, model,
     answer = model.invoke(CAT)
     sandbox.behave(Behavior(on="download", status=404))
     (ref,) = (
-        ToolFileNode(image_store=str(tmp_path / "pictures"), model=model).run({"messages": [answer]})["images"].values()
+        ToolFileNode(image_store=str(tmp_path / "images"), model=model).run({"messages": [answer]})["images"].values()
     )
     progress({"type": "mistral.image.failed", "id": ref["id"], "error": ref["error"]})
     assert frontend.shown == [f"{ref['id']} failed: {ref['error']}"]
@@ -151,12 +151,12 @@ def run(code, sandbox):
 def test_outside_of_a_notebook_it_is_printed(sandbox):
     done = run(f"from langchain_mistral_imagegen.notebook import show\nshow(model.invoke({CAT!r}), model)", sandbox)
     assert done.stderr == ""
-    assert SAID in done.stdout
+    assert TEXT in done.stdout
     assert "GeneratedImage(mime_type='image/jpeg'" in done.stdout
 
 
 @pytest.mark.slow
-def test_without_ipython_it_says_so_and_importing_needs_none(sandbox):
+def test_without_ipython_showing_is_an_error_and_importing_needs_none(sandbox):
     code = f"import sys\nsys.modules['IPython'] = None\nfrom langchain_mistral_imagegen.notebook import show\nshow(model.invoke({CAT!r}), model)"
     assert run(code, sandbox).stderr.strip().endswith("or install ipython")
 

@@ -25,7 +25,7 @@ APP = """
 
 @pytest.fixture
 def passes(pytester, monkeypatch):
-    """Runs tests of an app and tells whether they passed; by this plugin alone, whether it is installed or not."""
+    """Runs tests of an app and reports whether they passed; by this plugin alone, whether it is installed or not."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(app=APP)
 
@@ -95,7 +95,7 @@ def test_replies_and_faults_are_scripted(passes):
 
 
 @pytest.mark.slow
-def test_what_arrives_is_the_last_thing_the_user_said(passes):
+def test_what_arrives_is_the_users_last_message(passes):
     passes("""
         from app import ask
         from langchain_mistral_imagegen import ChatMistralConversations, api

@@ -129,7 +129,7 @@ def test_putting_again_renews_the_age(store, monkeypatch):
     monkeypatch.setattr("langchain_mistral_imagegen.stores._fsspec._FRESH", timedelta(0))
     key = written(store, DATA).finish(content_address)["key"]
     before = store.modified(key)
-    while store.modified(key) == before:  # S3 tells times in whole seconds
+    while store.modified(key) == before:  # S3 gives times in whole seconds
         written(store, DATA).finish(content_address)
     assert store.modified(key) > before
 

@@ -56,7 +56,7 @@ def is_within(child, parent):
 
 
 @pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_a_turn_says_who_was_asked_and_what_was_used(face, sandbox, make_model, spans, way):
+async def test_a_turn_reports_model_server_and_usage(face, sandbox, make_model, spans, way):
     sandbox.behavior = Behavior(images=2)
     model = make_model(temperature=0.5, max_tokens=100, random_seed=3)
     asking = face.call(model, "invoke", CAT) if way == "invoke" else face.streamed(model, CAT)
@@ -214,7 +214,7 @@ def test_without_times_of_the_servers_there_is_no_span(sandbox, model, spans, ti
         (Behavior(status=200, body={"outputs": 5}), "OutcomeUnknownError"),
     ],
 )
-async def test_an_error_is_told_by_its_type_alone(face, sandbox, model, spans, behavior, error_type):
+async def test_an_error_is_reported_by_its_type_alone(face, sandbox, model, spans, behavior, error_type):
     sandbox.behavior = behavior
     with pytest.raises(MistralImagegenError):
         await face.call(model, "invoke", CAT)
@@ -229,7 +229,7 @@ async def test_an_error_is_told_by_its_type_alone(face, sandbox, model, spans, b
         (Behavior(error_after=3), "StreamInterruptedError"),
     ],
 )
-async def test_an_error_of_a_stream_is_told_by_its_type_alone(face, sandbox, model, spans, behavior, error_type):
+async def test_an_error_of_a_stream_is_reported_by_its_type_alone(face, sandbox, model, spans, behavior, error_type):
     sandbox.behavior = behavior
     with pytest.raises(MistralImagegenError):
         await face.chunks(model, CAT)

@@ -42,7 +42,7 @@ THREAD = {"configurable": {"thread_id": "1"}}
 
 
 class ScriptedModel(GenericFakeChatModel):
-    """Says what it is told to, and takes any tools."""
+    """Sends the given answers, and takes any tools."""
 
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> ScriptedModel:
         return self
@@ -106,7 +106,7 @@ async def test_the_calling_model_reads_why_there_is_no_image(face, tool, sandbox
     assert "I cannot draw that." in message.content
 
 
-async def test_the_reason_of_a_failed_attempt_is_told(face, tool, sandbox):
+async def test_the_reason_of_a_failed_attempt_is_reported(face, tool, sandbox):
     failed = {
         "type": "tool.execution",
         "name": "image_generation",
@@ -148,8 +148,8 @@ async def test_generate_gives_the_artifact_directly(face, tool, sandbox):
 async def test_a_style_is_added_to_the_prompt_openly(face, model, sandbox):
     tool = MistralImageGenerationTool(model=model, style="watercolour")
     await face.call(tool, "generate", "a cat")
-    (said,) = sandbox.requests[0].json["inputs"]
-    assert said["content"] == "Generate this image: a cat\n\nStyle: watercolour"
+    (sent,) = sandbox.requests[0].json["inputs"]
+    assert sent["content"] == "Generate this image: a cat\n\nStyle: watercolour"
 
 
 async def test_the_default_store_is_a_folder_that_the_environment_can_name(face, model, monkeypatch, tmp_path):
@@ -336,7 +336,7 @@ async def test_the_image_models_tokens_are_not_the_agents(face, make_model, tmp_
     assert "".join(chunk.text for chunk, _ in chunks if chunk.type != "tool") == "Done."
 
 
-async def test_what_happens_is_told_with_call_and_prompt(face, tool):
+async def test_what_happens_is_reported_with_call_and_prompt(face, tool):
     agent = create_agent(scripted("an orange cat"), [tool])
     events = await face.chunks(agent, {"messages": [("user", "A cat.")]}, stream_mode="custom")
     kinds = [event["type"].removeprefix("mistral.image.") for event in events]

@@ -159,7 +159,7 @@ def test_what_else_is_called_images_is_left_alone(langsmith, images):
     assert run["outputs"] == {"images": images}
 
 
-def test_a_copy_tells_the_same(model, langsmith, tmp_path):
+def test_a_copy_reports_the_same(model, langsmith, tmp_path):
     """LangChain makes one where a graph or an agent has metadata for LangSmith alone."""
     tracer = ImageTracer(prices=PRICES, public_url=PUBLIC).copy_with_metadata_defaults(metadata={"graph": "1"})
     create_image_graph(model, image_store=str(tmp_path)).compile().invoke(

@@ -1,4 +1,4 @@
-"""Pictures over HTTP: those of the store and nothing else, through a real server."""
+"""Images over HTTP: those of the store and nothing else, through a real server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from langchain_mistral_imagegen.web import image_routes
 SECRET = "0" * 64
 
 
-def picture(kind: str) -> bytes:
+def image(kind: str) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (4, 3), "orange").save(file, kind)
     return file.getvalue()
@@ -70,8 +70,8 @@ def serve():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
-def test_a_picture_is_served_to_be_kept_forever(serve, store, kind):
-    data = picture(kind)
+def test_an_image_is_served_to_be_kept_forever(serve, store, kind):
+    data = image(kind)
     status, headers, body = serve(image_routes(store))(f"/images/{stored(store, data)}")
     assert (status, body) == (200, data)
     assert headers["content-type"] == f"image/{kind.lower()}"
@@ -81,13 +81,13 @@ def test_a_picture_is_served_to_be_kept_forever(serve, store, kind):
 
 
 def test_head_has_the_headers_only(serve, store):
-    data = picture("PNG")
+    data = image("PNG")
     status, headers, body = serve(image_routes(store))(f"/images/{stored(store, data)}", "HEAD")
     assert (status, body, headers["content-length"]) == (200, b"", str(len(data)))
 
 
 def test_who_has_it_is_not_sent_it_again(serve, store):
-    ask, key = serve(image_routes(store)), stored(store, picture("PNG"))
+    ask, key = serve(image_routes(store)), stored(store, image("PNG"))
     etag = ask(f"/images/{key}")[1]["etag"]
     for kept in (etag, f"W/{etag}", f'"other", {etag}'):
         status, headers, body = ask(f"/images/{key}", If_None_Match=kept)
@@ -96,7 +96,7 @@ def test_who_has_it_is_not_sent_it_again(serve, store):
     assert ask(f"/images/{key}", If_None_Match='"other"')[0] == 200
 
 
-def test_what_is_no_picture_is_not_served_as_one(serve, store, tmp_path):
+def test_what_is_no_image_is_not_served_as_one(serve, store, tmp_path):
     (tmp_path / "page").write_text("<script>")
     store.put(tmp_path / "page", f"00/{SECRET}.jpg")
     assert serve(image_routes(store))(f"/images/00/{SECRET}.jpg")[0] == 404
@@ -136,10 +136,10 @@ def test_what_is_no_picture_is_not_served_as_one(serve, store, tmp_path):
 )
 def test_nothing_else_can_be_read(serve, store, tmp_path, path):
     source = tmp_path / "source"
-    (tmp_path / "secret.jpg").write_bytes(picture("JPEG"))
-    # Each is a picture, so that only the name can be the reason.
+    (tmp_path / "secret.jpg").write_bytes(image("JPEG"))
+    # Each is an image, so that only the name can be the reason.
     for name in ("_ledger/key.json", f"00/{SECRET}", f"00/{SECRET}.json", f"00/{SECRET}.svg", f"aa/{'a' * 64}.JPG"):
-        source.write_bytes(picture("JPEG"))
+        source.write_bytes(image("JPEG"))
         store.put(source, name)
     status, headers, body = serve(image_routes(store))(f"/images/{path}")
     assert (status, len(body) < 100) == (404, True)
@@ -149,12 +149,12 @@ def test_nothing_else_can_be_read(serve, store, tmp_path, path):
 def test_any_store_will_do(serve, tmp_path):
     store = FsspecImageStore(f"memory://{tmp_path.name}")
     ask = serve(image_routes(store))
-    assert ask(f"/images/{stored(store, picture('PNG'))}")[0] == 200
+    assert ask(f"/images/{stored(store, image('PNG'))}")[0] == 200
     assert ask(f"/images/00/{SECRET}.png")[0] == 404
 
 
 def test_it_only_reads(serve, store):
-    assert serve(image_routes(store))(f"/images/{stored(store, picture('PNG'))}", "DELETE")[0] == 405
+    assert serve(image_routes(store))(f"/images/{stored(store, image('PNG'))}", "DELETE")[0] == 405
 
 
 def allows_async(wanted):
@@ -169,8 +169,8 @@ def allows(wanted):
 
 
 @pytest.mark.parametrize("authorize", [allows("ann"), allows_async("ann")], ids=["sync", "async"])
-def test_a_picture_is_for_whom_it_may_concern(serve, store, authorize):
-    ask, key = serve(image_routes(store, authorize=authorize)), stored(store, picture("PNG"))
+def test_an_image_is_served_to_those_who_are_authorized(serve, store, authorize):
+    ask, key = serve(image_routes(store, authorize=authorize)), stored(store, image("PNG"))
     status, headers, _ = ask(f"/images/{key}", X_User="ann")
     assert (status, headers["cache-control"]) == (200, "private, max-age=31536000, immutable")
     absent = f"/images/00/{SECRET}.png"
@@ -180,14 +180,14 @@ def test_a_picture_is_for_whom_it_may_concern(serve, store, authorize):
 
 
 def test_the_prefix_and_the_store_can_be_chosen(serve, tmp_path):
-    key = stored(FsspecImageStore(str(tmp_path / "s")), picture("PNG"))
+    key = stored(FsspecImageStore(str(tmp_path / "s")), image("PNG"))
     ask = serve(image_routes(str(tmp_path / "s"), prefix="/drawn/by/us/"))
     assert ask(f"/drawn/by/us/{key}")[0] == 200
     assert ask(f"/images/{key}")[0] == 404
 
 
 @pytest.mark.slow
-def test_without_starlette_it_says_what_to_install():
+def test_without_starlette_the_error_names_what_to_install():
     program = "import sys; sys.modules['starlette'] = None; import langchain_mistral_imagegen.web"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "pip install 'langchain-mistral-imagegen[web]'" in done.stderr

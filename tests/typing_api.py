@@ -36,7 +36,7 @@ from langchain_mistral_imagegen.tracing import ImageTracer
 from langchain_mistral_imagegen.web import image_routes
 
 
-def pictures(model: ChatMistralConversations) -> list[GeneratedImage]:
+def drawn(model: ChatMistralConversations) -> list[GeneratedImage]:
     answer: AIMessage = model.invoke("Draw a cat.")
     refs: list[ImageRef] = images_of(answer)
     assert refs[0]["status"] == "remote"
@@ -86,7 +86,7 @@ def width(tool: MistralImageGenerationTool) -> int:
 
 def elsewhere(model: ChatMistralConversations, answer: AIMessage) -> list[BaseMessage]:
     PortableMessagesMiddleware(images="inline", model=model)
-    return to_portable_messages([answer], images="inline", pictures=model.images(answer))
+    return to_portable_messages([answer], images=model.images(answer))
 
 
 def agent(model: ChatMistralConversations, store: ImageStore) -> None:
@@ -114,9 +114,9 @@ def offline() -> float:
     with Sandbox(behavior=Behavior(shape="url")) as sandbox:
         model = ChatMistralConversations(base_url=sandbox.url, api_key="k", temperature=0.3)
         try:
-            (image,) = pictures(model)
+            (image,) = drawn(model)
         except QuotaExceededError as error:
             return error.retry_after or 0.0
         image.save("cat")
-        graph(FsspecImageStore("memory://pictures"))
+        graph(FsspecImageStore("memory://images"))
         return float(len(merge_images(None, {}))) + sandbox.paid

@@ -12,7 +12,7 @@ from langchain_mistral_imagegen.images import ImageRef
 Outcome = Literal[
     "stored", "text", "failed", "unfinished", "skipped", "no_image_before", "not_sent", "shown", "recorded"
 ]
-_RECORD_ONLY = {"status"}  # the outcome says more
+_RECORD_ONLY = {"status"}  # the outcome is more precise
 
 
 class ResultImage(ImageRef):

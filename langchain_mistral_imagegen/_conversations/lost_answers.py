@@ -55,7 +55,7 @@ def reconcile(error: OutcomeUnknownError | LostAnswer, urls: SignedUrls, wait: f
     """Look for the answer that did not arrive.
 
     Args:
-        error: The error, or what it says of the answer.
+        error: The error, or its account of the lost answer.
         urls: Holds the signed URLs that are removed from the answer.
         wait: Seconds for which to look again and again.
 

@@ -68,7 +68,7 @@ class PayOnce:
 
 
 def _content(message: BaseMessage) -> list[Any]:
-    """Return what a message says; its id may be made anew when a graph is run again."""
+    """Return the content of a message; its id may be made anew when a graph is run again."""
     calls = message.tool_calls if isinstance(message, AIMessage) else []
     answered = message.tool_call_id if isinstance(message, ToolMessage) else ""
     return [message.type, message.content, [[call["name"], call["args"], call["id"]] for call in calls], answered]

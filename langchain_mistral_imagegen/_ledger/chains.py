@@ -41,7 +41,7 @@ class Ledger:
             raise self._unusable("read", error) from error
 
     def create(self, key: str, number: int, record: Record) -> bool:
-        """Create a record, unless its number is taken, and tell whether it was created by this very call.
+        """Create a record, unless its number is taken, and return whether it was created by this very call.
 
         An `Asking` or a `See` is on the disk when this returns; to lose one of the others costs a wait or a look.
 

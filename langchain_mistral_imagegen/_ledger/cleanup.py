@@ -18,7 +18,7 @@ def finished_chains(keys: Iterable[str], get: Callable[[str], bytes]) -> list[li
         get: Reads one.
 
     Returns:
-        For each chain its keys in the order in which to delete them: the last record last, because it says what the
+        For each chain its keys in the order in which to delete them: the last record last, because it names what the
         chain is.
     """
     chains: dict[str, dict[int, str]] = {}

@@ -57,7 +57,7 @@ class Head:
 
     Attributes:
         number: Its place, from 0; -1 if the chain is empty.
-        record: What it says; `None` if the chain is empty.
+        record: Its content; `None` if the chain is empty.
     """
 
     number: int = -1
@@ -144,5 +144,5 @@ def _about_a_request(watching: Watching, now: float, end: float) -> Decision:
 
 
 def may_leave(seconds: float, patience: Patience) -> bool:
-    """Tell whether a request may still leave, so many seconds after its record was begun."""
+    """Return whether a request may still leave, so many seconds after its record was begun."""
     return seconds <= patience.send

@@ -158,7 +158,7 @@ def _wait_until_durable(task: Task) -> Flow[None]:
     if not (yield from _durable(task, "", _ROOT_SECONDS)):
         _log.warning("The checkpoint before this task is not readable after %g s; a crash may pay twice", _ROOT_SECONDS)
     for namespace in task.checkpoints if task.call else ():
-        if namespace:  # a tool call of a subgraph is the same only if the subgraph's own checkpoint says so
+        if namespace:  # a tool call of a subgraph is the same only if the subgraph's own checkpoint has it
             yield from _durable(task, namespace, _INNER_SECONDS)
 
 

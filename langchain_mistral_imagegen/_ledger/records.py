@@ -34,11 +34,11 @@ class Asking:
 
     Attributes:
         way: How it reaches the conversation. The answer to an appended turn is found by its words, others by the key.
-        lasts: Seconds within which it is answered at the latest once it has left; `None` if the record does not say.
+        lasts: Seconds within which it is answered at the latest once it has left; `None` if unknown.
         why: Why it was written.
         about: Digest of what is asked under a key of the caller's own; empty for others.
         at: When it was written, for people. No clocks are compared.
-        by: Random; tells its writer that it was not somebody else who created it.
+        by: Random; proves to its writer that nobody else created it.
     """
 
     way: Way = "unknown"

@@ -84,8 +84,8 @@ def read(message: BaseMessage, *, system_as_user: bool = False) -> Inputs:
 def with_missing_results(messages: Sequence[BaseMessage], parts: Sequence[Inputs]) -> list[Inputs]:
     """Return the inputs of a history with a result for each call that has none because its arguments are no JSON.
 
-    Such a call is never run by LangChain's agents, so the next message says so in its result: the server would take
-    nothing more without one.
+    Such a call is never run by LangChain's agents, so the next message holds a result with the reason: without one
+    the server would take nothing more.
     """
     given = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     complete = list(parts)
@@ -151,7 +151,7 @@ def _answer(message: AIMessage) -> Iterator[Json]:
 
 def _output(text: str, thought: str) -> Iterator[Json]:
     if text.strip():
-        # The API takes reasoning back; without a text it would be an answer that says nothing.
+        # The API takes reasoning back; without a text it would be an empty answer.
         thinking = [{"type": "thinking", "thinking": [{"type": "text", "text": thought}]}] if thought else []
         content = [*thinking, {"type": "text", "text": text}]
         yield {"object": "entry", "type": "message.output", "role": "assistant", "content": content}

@@ -1,7 +1,7 @@
 """Message histories for other providers.
 
 An answer of Mistral's conversations holds blocks that no other provider takes: their payload builders crash on them,
-or send references to files that exist only at Mistral. `to_portable_messages` says the same in words.
+or send references to files that exist only at Mistral. `to_portable_messages` puts the same in words.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER, B
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._messages.standard_blocks import image_type, translate_message
 from langchain_mistral_imagegen._protocol.signed_urls import image_ids, replace_image_links
+from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import GeneratedImage
 
-PortableImages = Literal["describe", "inline", "drop"]
 Content = str | list[Any]
 _Message = TypeVar("_Message", bound=BaseMessage)
 _NATIVE_TYPES = {"tool_file", "tool.execution", "tool_reference", "agent.handoff", "document_url"}
@@ -27,26 +27,27 @@ _NATIVE_TYPES = {"tool_file", "tool.execution", "tool_reference", "agent.handoff
 
 def to_portable_messages(
     messages: Sequence[BaseMessage],
-    images: PortableImages = "describe",
-    pictures: Iterable[GeneratedImage] = (),
+    images: Literal["describe", "drop"] | Iterable[GeneratedImage] = "describe",
 ) -> list[BaseMessage]:
     """Rewrite a history so that any provider's chat model takes it, and `ChatMistralConversations` takes it again.
 
-    Answers of Mistral's conversations become plain text: what was said, its sources as links, its pictures. Reasoning
+    Answers of Mistral's conversations become plain text: their words, their sources as links, their images. Reasoning
     and what ran on Mistral's server is left out; an answer of nothing else is left out altogether. In other messages
     only what exists only at Mistral is replaced: files known by a `file_id` alone, and `mistral-image:` links.
     Messages without any of that are handed on as they are. Nothing is downloaded, and no message is changed.
 
     Args:
         messages: The history, oldest first.
-        images: What becomes of pictures. `"describe"` names each by its prompt and id. `"inline"` does so too and adds
-            the picture itself: a generated one to the next user message, because providers refuse pictures in
-            answers, and one that was sent in its place. `"drop"` leaves them out.
-        pictures: For `"inline"`, the pictures in hand, as `model.images(answer)` returns them; they are found by the
-            id in their `ref`. A picture that is not among them is described.
+        images: What becomes of images. `"describe"` names each by its prompt and id. `"drop"` leaves them out. Images
+            in memory, as `model.images(answer)` returns them, are described and added, found by the id in their `ref`:
+            a generated one to the next user message, because providers refuse images in answers, and one that was
+            sent in its place. An image that is not among them is described.
 
     Returns:
         New messages where something was rewritten, the same objects elsewhere.
+
+    Raises:
+        InvalidInputError: If `images` is another word.
 
     Example:
         ```python
@@ -55,12 +56,14 @@ def to_portable_messages(
         history = to_portable_messages([question, answer, HumanMessage("What is the cat doing?")])
         ```
     """
-    at_hand = {picture.ref["id"]: picture for picture in pictures} if images == "inline" else {}
+    if isinstance(images, str) and images not in {"describe", "drop"}:
+        raise InvalidInputError(f"images={images!r} is not known; use 'describe', 'drop' or images in memory")
+    at_hand = {} if isinstance(images, str) else {image.ref["id"]: image for image in images}
     return list(_Portable(at_hand, drop=images == "drop").history(messages))
 
 
 def is_from_conversations(message: AIMessage) -> bool:
-    """Tell whether a message is an answer of Mistral's conversations, in native or in standard blocks."""
+    """Return whether a message is an answer of Mistral's conversations, in native or in standard blocks."""
     is_marked = message.response_metadata.get("model_provider") == MODEL_PROVIDER
     return is_marked or (isinstance(message.content, list) and any(map(_is_native, message.content)))
 
@@ -71,7 +74,7 @@ def _is_native(block: Any) -> bool:
             return True
         case {"extras": {"block_type": "tool.execution"}}:
             return True
-    return _picture_id(block) is not None
+    return _image_id(block) is not None
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,10 @@ class _Portable:
     """Rewrites one history.
 
     Attributes:
-        at_hand: The pictures to show, by id.
-        drop: Whether pictures are left out.
-        captions: What the pictures so far were to show, by id.
-        waiting: Ids of generated pictures that are to be put into the next user message.
+        at_hand: The images to show, by id.
+        drop: Whether images are left out.
+        captions: What the images so far were to show, by id.
+        waiting: Ids of generated images that are to be put into the next user message.
     """
 
     at_hand: Mapping[str, GeneratedImage]
@@ -111,7 +114,7 @@ class _Portable:
             yield self._sent(message)
             return
         answer = AIMessage(
-            content=self._told(message),
+            content=self._in_words(message),
             id=message.id,
             name=message.name,
             tool_calls=message.tool_calls,
@@ -121,8 +124,8 @@ class _Portable:
         if answer.content or answer.tool_calls or answer.invalid_tool_calls:
             yield answer
 
-    def _told(self, message: AIMessage) -> str:
-        """Say an answer in words; each picture is described where the text links to it, or else at the end."""
+    def _in_words(self, message: AIMessage) -> str:
+        """Put an answer in words; each image is described where the text links to it, or else at the end."""
         unlinked = {ref["id"]: None for ref in images_of(message)}
         also_files = _prompts(message).keys() - unlinked.keys()
 
@@ -130,8 +133,8 @@ class _Portable:
             unlinked.pop(image_id, None)
             return "" if image_id in also_files else self._description(image_id, label)
 
-        said = replace_image_links(_joined("\n\n", message.text, _joined("\n", *_links(message))), in_text)
-        return _joined("\n\n", said, _joined("\n", *map(self._description, unlinked)))
+        text = replace_image_links(_joined("\n\n", message.text, _joined("\n", *_links(message))), in_text)
+        return _joined("\n\n", text, _joined("\n", *map(self._description, unlinked)))
 
     def _with_waiting(self, message: HumanMessage) -> HumanMessage:
         blocks = [block for image_id in self.waiting for block in self._shown(image_id)]
@@ -141,7 +144,7 @@ class _Portable:
     # --- other messages ---
 
     def _sent(self, message: _Message) -> _Message:
-        """Rewrite what may hold pictures; one of nothing else describes them, as it must not become empty."""
+        """Rewrite what may hold images; one of nothing else describes them, as it must not become empty."""
         content = self.rewritten(message.content) or replace(self, drop=False).rewritten(message.content)
         return _with_content(message, content)
 
@@ -158,30 +161,30 @@ class _Portable:
                 return [whole] if new or not text else []
             case {"type": "tool_file"} if not image_type(block):
                 return [_text_block(_file(block))]
-        image_id = _picture_id(block)
+        image_id = _image_id(block)
         return [block] if image_id is None else list(self._shown(image_id))
 
-    # --- pictures ---
+    # --- images ---
 
     def _shown(self, image_id: str) -> Iterator[Block]:
         if description := self._description(image_id):
             yield _text_block(description)
-        if picture := self.at_hand.get(image_id):
-            data = base64.b64encode(picture.data).decode()
-            yield {"type": "image", "base64": data, "mime_type": picture.mime_type}
+        if image := self.at_hand.get(image_id):
+            data = base64.b64encode(image.data).decode()
+            yield {"type": "image", "base64": data, "mime_type": image.mime_type}
 
     def _description(self, image_id: str, label: str = "") -> str:
         if self.drop:
             return ""
         caption = self.captions.get(image_id) or " ".join(label.split())
-        return f"[Picture: {caption} (id {image_id})]" if caption else f"[Picture (id {image_id})]"
+        return f"[Image: {caption} (id {image_id})]" if caption else f"[Image (id {image_id})]"
 
 
 # --- what stands in an answer ---
 
 
 def _captions(message: AIMessage) -> dict[str, str]:
-    """Return what each picture of a message was to show; where the calls do not tell them apart, nothing."""
+    """Return what each image of a message was to show; nothing where the calls do not distinguish them."""
     prompts, refs = _prompts(message), images_of(message)
     in_order = list(prompts.values())
     if len(in_order) == 1:
@@ -206,7 +209,7 @@ def _standard_blocks(message: AIMessage) -> list[Block]:
 
 
 def _links(message: AIMessage) -> Iterator[str]:
-    """Yield a line for each source and file, and for each picture that is public."""
+    """Yield a line for each source and file, and for each image that is public."""
     for block in _standard_blocks(message):
         match block:
             case {"type": "text", "annotations": notes}:
@@ -216,7 +219,7 @@ def _links(message: AIMessage) -> Iterator[str]:
             case {"type": "file"}:
                 yield _file({**block, **block.get("extras", {})})
             case {"type": "image", "url": str(url)} if url.startswith("http"):
-                yield f"Picture: {_link(block, None)}"
+                yield f"Image: {_link(block, None)}"
 
 
 def _link(target: Mapping[str, Any], label: str | None) -> str:
@@ -227,8 +230,8 @@ def _link(target: Mapping[str, Any], label: str | None) -> str:
 # --- small parts ---
 
 
-def _picture_id(block: Any) -> str | None:
-    """Return the id of a picture that a block names but does not bring along."""
+def _image_id(block: Any) -> str | None:
+    """Return the id of an image that a block names but does not bring along."""
     match block:
         case {"type": "tool_file", "file_id": str(file_id)}:
             return file_id
@@ -265,6 +268,6 @@ def _joined(separator: str, *parts: str) -> str:
 
 
 def _awaits_results(messages: Sequence[BaseMessage]) -> bool:
-    """Tell whether results of tool calls are still to come; nothing may stand between them."""
+    """Return whether results of tool calls are still to come; nothing may stand between them."""
     asked = {call["id"] for message in messages if isinstance(message, AIMessage) for call in message.tool_calls}
     return not asked <= {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}

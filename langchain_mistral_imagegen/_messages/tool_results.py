@@ -122,7 +122,7 @@ def _result(result: ToolMessage, sent_id: str) -> ToolMessage:
 
 
 def _as_text(result: ToolMessage) -> HumanMessage:
-    """Say what a function returned whose call is no longer there."""
+    """Describe what a function returned whose call is no longer there."""
     name = f" of {result.name}" if result.name else ""
     introduction = f"The result{name}, whose call is no longer part of this conversation:"
     if isinstance(result.content, str):

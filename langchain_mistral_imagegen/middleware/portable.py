@@ -6,19 +6,20 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ContextT, ResponseT
 from langchain_core.messages import AIMessage, BaseMessage
 
-from langchain_mistral_imagegen._messages.portable import PortableImages, to_portable_messages
+from langchain_mistral_imagegen._messages.portable import to_portable_messages
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model, unbound
 from langchain_mistral_imagegen.errors import APIConnectionError, APIError, ImageError, InvalidInputError
 from langchain_mistral_imagegen.images import GeneratedImage
 
+PortableImages = Literal["describe", "inline", "drop"]
 _log = logging.getLogger("langchain_mistral_imagegen")
 
 
@@ -47,9 +48,9 @@ class PortableMessagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT
         """Choose what the other models see of images.
 
         Args:
-            images: `"describe"`, `"inline"` or `"drop"`, as in `to_portable_messages`. With `"inline"`, the history's
-                images are downloaded before each call of another model; an image that cannot be downloaded is
-                described.
+            images: `"describe"` or `"drop"`, as in `to_portable_messages`. With `"inline"`, the history's images are
+                downloaded before each call of another model and added to the messages; an image that cannot be
+                downloaded is described.
             model: Downloads the images; by default a `ChatMistralConversations` with the key and the server from the
                 environment.
 
@@ -89,7 +90,8 @@ class PortableMessagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT
         return await handler(self._portable(request, images))
 
     def _portable(self, request: ModelRequest[ContextT], images: Iterable[GeneratedImage]) -> ModelRequest[ContextT]:
-        messages: list[Any] = list(to_portable_messages(request.messages, self.images, images))
+        shown = images if self.images == "inline" else self.images
+        messages: list[Any] = list(to_portable_messages(request.messages, shown))
         return request.override(messages=messages)
 
     def _with_images(self, messages: Sequence[BaseMessage]) -> Iterator[AIMessage]:

@@ -111,7 +111,7 @@ class FsspecImageStore:
         return {"content_settings": ContentSettings(content_type=mimetypes.guess_type(source)[0]), "max_concurrency": 1}
 
     def _holds(self, path: str, source: Path) -> bool:
-        """Return whether an object is there and has these bytes; `False` if the store cannot tell."""
+        """Return whether an object is there and has these bytes; `False` if the store does not know."""
         try:
             self._filesystem.invalidate_cache(path.rpartition("/")[0])
             with self._filesystem.open(path, "rb") as stored, source.open("rb") as given:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import graphs
-import pictures
+import images
 import scale
 import server
 import starts
@@ -32,8 +32,8 @@ def thorough(address: server.Address) -> Measurements:
         "stream": lambda: turns.stream_events(address, rounds=7, few=2_000, many=20_000),
         "ainvoke": lambda: turns.turns_at_once(address, rounds=11, count=64),
         "history": lambda: turns.long_histories(rounds=11, calls=20, lengths=(1, 20, 100)),
-        "downloads": lambda: pictures.downloads(address, rounds=11, count=32, size=1_500_000),
-        "memory": lambda: pictures.memory(address, rounds=3, size=64_000_000),
+        "downloads": lambda: images.downloads(address, rounds=11, count=32, size=1_500_000),
+        "memory": lambda: images.memory(address, rounds=3, size=64_000_000),
         "imports": lambda: starts.imports(rounds=9),
         "first": lambda: starts.first_requests(rounds=3),
         "graph": lambda: graphs.turns(address, rounds=7, count=20),
@@ -49,8 +49,8 @@ def quick(address: server.Address) -> Measurements:
         "stream": lambda: turns.stream_events(address, rounds=1, few=50, many=100),
         "ainvoke": lambda: turns.turns_at_once(address, rounds=1, count=4),
         "history": lambda: turns.long_histories(rounds=1, calls=1, lengths=(1, 2, 3)),
-        "downloads": lambda: pictures.downloads(address, rounds=1, count=3, size=20_000),
-        "memory": lambda: pictures.memory(address, rounds=1, size=160_000),
+        "downloads": lambda: images.downloads(address, rounds=1, count=3, size=20_000),
+        "memory": lambda: images.memory(address, rounds=1, size=160_000),
         "imports": lambda: starts.imports(rounds=1),
         "first": lambda: starts.first_requests(rounds=1),
         "graph": lambda: graphs.turns(address, rounds=1, count=2),

@@ -12,11 +12,11 @@ _TEXT = "Here is your image: an orange cat in an office, at a desk, late in the 
 _DELTA = "word"
 
 
-def conversation(conversation_id: str, number: int, file_id: str, pictures: int = 1) -> dict[str, Any]:
-    """An answer with a picture, or with several from one run of the tool."""
+def conversation(conversation_id: str, number: int, file_id: str, images: int = 1) -> dict[str, Any]:
+    """An answer with an image, or with several from one run of the tool."""
     tool = {"name": "image_generation", "arguments": '{"prompt": "a cat"}', "info": {"result": [{"file_id": file_id}]}}
     about = {"type": "tool_file", "tool": "image_generation", "file_name": "cat", "file_type": "png"}
-    files = [{**about, "file_id": file_id}, *({**about, "file_id": f"{file_id}-{n}"} for n in range(1, pictures))]
+    files = [{**about, "file_id": file_id}, *({**about, "file_id": f"{file_id}-{n}"} for n in range(1, images))]
     times = {"created_at": "2026-01-05T10:00:00Z", "completed_at": "2026-01-05T10:00:09Z"}
     return {
         "object": "conversation.response",
@@ -39,19 +39,19 @@ def conversation(conversation_id: str, number: int, file_id: str, pictures: int 
 
 def history(conversation_id: str, last: str) -> dict[str, Any]:
     """The end of a conversation."""
-    said = {"object": "entry", "type": "message.output", "id": last, "role": "assistant", "content": _TEXT}
-    return {"object": "conversation.history", "conversation_id": conversation_id, "entries": [said]}
+    output = {"object": "entry", "type": "message.output", "id": last, "role": "assistant", "content": _TEXT}
+    return {"object": "conversation.history", "conversation_id": conversation_id, "entries": [output]}
 
 
 def completion() -> dict[str, Any]:
     """An answer over chat completions."""
-    said = {"index": 0, "message": {"role": "assistant", "content": _TEXT}, "finish_reason": "stop"}
+    output = {"index": 0, "message": {"role": "assistant", "content": _TEXT}, "finish_reason": "stop"}
     return {
         "id": "cmpl_1",
         "object": "chat.completion",
         "created": 1,
         "model": MODEL,
-        "choices": [said],
+        "choices": [output],
         "usage": USAGE,
     }
 

@@ -21,7 +21,7 @@ from langchain_mistral_imagegen import ChatMistralConversations, ConversationNod
 
 
 class Graphs:
-    """Runs threads of some turns, each with a new picture, through graphs of two nodes."""
+    """Runs threads of some turns, each with a new image, through graphs of two nodes."""
 
     def __init__(self, url: str, folder: Path, turns: int) -> None:
         self._url = url
@@ -35,7 +35,7 @@ class Graphs:
         return {"messages": [self.model.invoke(state["messages"])]}
 
     def fetch(self, state: Any) -> Any:
-        """Download, hash and fsync the last message's picture, and know nothing of it."""
+        """Download, hash and fsync the last message's image, and know nothing of it."""
         (ref,) = images_of(state["messages"][-1])
         target = self._folder / ref["id"]
         digest = hashlib.sha256()
@@ -52,7 +52,7 @@ class Graphs:
         return {}
 
     def thread(self, draw: Any, download: Any) -> Callable[[], int]:
-        """Return what runs a thread and tells the size of its checkpoints."""
+        """Return what runs a thread and reports the size of its checkpoints."""
         builder = StateGraph(ImageState)
         builder.add_node("draw", draw)
         builder.add_node("download", download)
@@ -88,10 +88,14 @@ def turns(server: Address, rounds: int, count: int) -> Iterator[Row]:
             "ours": graphs.thread(conversation, download)() / 1e6,
             "the messages alone": graphs.thread(graphs.draw, graphs.fetch)() / 1e6,
         }
-    told = {"medians": medians(times, 1e3 / count), "each": "ms of CPU for a turn"}
+    details = {"medians": medians(times, 1e3 / count), "each": "ms of CPU for a turn"}
     for node in ("ConversationNode", "ToolFileNode"):
         yield Row(
-            what=f"`{node}`, beyond its work by hand", target=2, measured=_extra(times, node, count), unit="ms", **told
+            what=f"`{node}`, beyond its work by hand",
+            target=2,
+            measured=_extra(times, node, count),
+            unit="ms",
+            **details,
         )
     yield Row(
         what=f"checkpoints of {count} turns", target=1, measured=sizes["ours"], unit="MB", medians=sizes, each="MB"

@@ -1,4 +1,4 @@
-"""How it is measured: in interleaved rounds, so that a noisy machine is noisy for all, and told as ratios."""
+"""How it is measured: in interleaved rounds, so that a noisy machine is noisy for all, and reported as ratios."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Print by how many MB the memory of this process peaks while `ToolFileNode` stores pictures (Linux)."""
+"""Print by how many MB the memory of this process peaks while `ToolFileNode` stores images (Linux)."""
 
 from __future__ import annotations
 

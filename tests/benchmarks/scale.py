@@ -1,4 +1,4 @@
-"""How cost grows: with turns, pictures in an answer, streams at once, and pictures in a store."""
+"""How cost grows: with turns, images in an answer, streams at once, and images in a store."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Sizes = tuple[int, int, int, int]
 _TIMES = 20
 
 
-def scale(server: Address, rounds: int, turns: Sizes, pictures: Sizes, streams: Sizes, stored: Sizes) -> Iterator[Row]:
+def scale(server: Address, rounds: int, turns: Sizes, images: Sizes, streams: Sizes, stored: Sizes) -> Iterator[Row]:
     """Compare what one more costs among many with what one more costs among few: 1 is linear."""
     yield _row("one more turn in a history", "µs of CPU for the last turn", _turns(server, rounds, turns), 1e6)
-    yield _row("one more picture in an answer", "µs of CPU for all", _pictures(server, rounds, pictures), 1e6)
+    yield _row("one more image in an answer", "µs of CPU for all", _images(server, rounds, images), 1e6)
     yield _row("one more stream at once", "µs of CPU for all", _streams(server, rounds, streams), 1e6)
     with tempfile.TemporaryDirectory() as folder:
         times = _stores(rounds, stored, Path(folder))
-    yield _row("one more picture in a store, seen by `collect_garbage`", "ms", times["garbage"], 1e3)
+    yield _row("one more image in a store, seen by `collect_garbage`", "ms", times["garbage"], 1e3)
     put = times["put"]
     yield Row(
-        what=f"storing a picture beside {stored[-1]:,}, to beside {stored[0]:,}",
+        what=f"storing an image beside {stored[-1]:,}, to beside {stored[0]:,}",
         target=2,
         measured=min(put[str(stored[-1])]) / min(put[str(stored[0])]),
         medians=medians(put, 1e6),
@@ -70,9 +70,9 @@ def _turns(server: Address, rounds: int, sizes: Sizes) -> Times:
     return _each(_by_size(last_turn, rounds))
 
 
-def _pictures(server: Address, rounds: int, sizes: Sizes) -> Times:
+def _images(server: Address, rounds: int, sizes: Sizes) -> Times:
     def answered(size: int) -> Callable[[], object]:
-        model = ours(server.url(pictures=size))
+        model = ours(server.url(images=size))
         node = ToolFileNode(image_store=FsspecImageStore("memory://scale"), model=model)
 
         def work() -> None:
@@ -110,7 +110,7 @@ def _stores(rounds: int, sizes: Sizes, folder: Path) -> dict[str, Times]:
     def put(store: FsspecImageStore) -> Callable[[], None]:
         def work() -> None:
             for _ in range(_TIMES):
-                source.write_bytes(b"picture")
+                source.write_bytes(b"image")
                 store.put(source, _key(next(numbers)))
 
         return work
@@ -121,7 +121,7 @@ def _stores(rounds: int, sizes: Sizes, folder: Path) -> dict[str, Times]:
         for key in keys[size]:
             place = Path(store.root, key)
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(b"picture")
+            place.write_bytes(b"image")
     wall = {"clock": time.perf_counter}
     return {
         "garbage": _by_size(

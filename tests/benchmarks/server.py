@@ -1,13 +1,13 @@
 """A server that costs as little as Python can, in a process of its own: what is measured is the client.
 
-How it answers is told by the base URL, `http://127.0.0.1:1234/latency=0.03&events=2000`:
+The base URL sets how it answers, `http://127.0.0.1:1234/latency=0.03&events=2000`:
 
     latency   seconds before each answer
     events    pieces of text in a stream
-    pictures  in an answer, 1 by default
+    images    in an answer, 1 by default
     at_once   events in one HTTP chunk; 1 by default, as on the wire
 
-A picture's id is its size and a number: `1500000-7`.
+An image's id is its size and a number: `1500000-7`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import answers
 
-PICTURE = 1_500_000  # bytes of a picture in a conversation
+IMAGE = 1_500_000  # bytes of an image in a conversation
 _LARGEST = 256_000_000
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
@@ -58,7 +58,7 @@ class Server:
     async def _answer(self, path: list[str], settings: Any, body: bytes, writer: asyncio.StreamWriter) -> None:
         match path:
             case ["files", file_id, "content"]:
-                await self._picture(file_id, writer)
+                await self._image(file_id, writer)
                 return
             case [kind, *_] if re.search(rb'"stream": ?true', body):
                 events, at_once = int(settings["events"]), int(settings.get("at_once", 1))
@@ -70,15 +70,15 @@ class Server:
                 number = next(self._numbers)
                 conversation_id = given[0] if given else f"conv_{number}"
                 self._last[conversation_id] = f"msg_{number}"
-                pictures = int(settings.get("pictures", 1))
-                _json(writer, answers.conversation(conversation_id, number, f"{PICTURE}-{number}", pictures))
+                images = int(settings.get("images", 1))
+                _json(writer, answers.conversation(conversation_id, number, f"{IMAGE}-{number}", images))
             case ["chat", "completions"]:
                 _json(writer, answers.completion())
             case ["responses"]:
                 _json(writer, answers.openai_response())
         await writer.drain()
 
-    async def _picture(self, file_id: str, writer: asyncio.StreamWriter) -> None:
+    async def _image(self, file_id: str, writer: asyncio.StreamWriter) -> None:
         size = int(file_id.partition("-")[0])
         start = self._jpeg + file_id.encode().ljust(64)
         writer.write(_head("application/octet-stream", f"content-length: {size}") + start)

@@ -27,14 +27,14 @@ _IMPORTS = {
 def imports(rounds: int) -> Iterator[Row]:
     clients = {name: lambda code=code: _python("-c", code) for name, code in _IMPORTS.items()}
     times: Times = interleaved(clients, rounds, _children_cpu)
-    told = {"medians": medians(times, 1e3), "each": "ms of CPU for a process"}
+    details = {"medians": medians(times, 1e3), "each": "ms of CPU for a process"}
     extra = [a - b for a, b in zip(times["package"], times["python"], strict=True)]
-    yield Row(what="`import` of the package", target=50, measured=statistics.median(extra) * 1e3, unit="ms", **told)
+    yield Row(what="`import` of the package", target=50, measured=statistics.median(extra) * 1e3, unit="ms", **details)
     yield Row(
         what="chat model's import, to langchain-core + httpx",
         target=1.1,
         measured=ratio(times, "ours", "langchain-core + httpx"),
-        **told,
+        **details,
     )
 
 

@@ -42,16 +42,16 @@ def one_turn(server: Address, rounds: int, calls: int) -> Iterator[Row]:
             "langchain-openai": lambda: openai.invoke(PROMPT),
         }
         times = interleaved({name: _repeated(call, calls) for name, call in clients.items()}, rounds)
-    told = {"medians": medians(times, 1e6 / calls), "each": "µs of CPU"}
+    details = {"medians": medians(times, 1e6 / calls), "each": "µs of CPU"}
     yield Row(
         what="`invoke`, to langchain-mistralai",
         target=1.1,
         measured=ratio(times, "ours", "langchain-mistralai"),
-        **told,
+        **details,
     )
-    yield Row(what="`invoke`, to httpx + json", target=2.0, measured=ratio(times, "ours", "httpx + json"), **told)
+    yield Row(what="`invoke`, to httpx + json", target=2.0, measured=ratio(times, "ours", "httpx + json"), **details)
     yield Row(
-        what="`invoke`, SDK to ours", target=8, at_least=True, measured=ratio(times, "mistralai SDK", "ours"), **told
+        what="`invoke`, SDK to ours", target=8, at_least=True, measured=ratio(times, "mistralai SDK", "ours"), **details
     )
 
 
@@ -83,20 +83,20 @@ def stream_events(server: Address, rounds: int, few: int, many: int) -> Iterator
             rounds,
         )
         growth = interleaved({"few": own(few), "many": own(many)}, rounds)
-    told = {"medians": medians(times, 1e6 / few), "each": "µs of CPU for an event"}
+    details = {"medians": medians(times, 1e6 / few), "each": "µs of CPU for an event"}
     yield Row(
         what="stream event, to langchain-mistralai",
         target=1.25,
         measured=ratio(times, "ours", "langchain-mistralai"),
-        **told,
+        **details,
     )
-    yield Row(what="stream event, to SSE + json", target=4, measured=ratio(times, "ours", "httpx + json"), **told)
+    yield Row(what="stream event, to SSE + json", target=4, measured=ratio(times, "ours", "httpx + json"), **details)
     yield Row(
         what="stream event, SDK to ours",
         target=8,
         at_least=True,
         measured=ratio(times, "mistralai SDK", "ours"),
-        **told,
+        **details,
     )
     yield Row(
         what=f"stream event, of {many:,} to of {few:,}",
@@ -127,18 +127,18 @@ def turns_at_once(server: Address, rounds: int, count: int) -> Iterator[Row]:
         times = interleaved({name: _at_once(runner, call, count) for name, call in calls.items()}, rounds)
         runner.run(http.aclose())
         runner.run(model.aclose())
-    told = {"medians": medians(times, 1e6 / count), "each": "µs of CPU for a turn"}
+    details = {"medians": medians(times, 1e6 / count), "each": "µs of CPU for a turn"}
     yield Row(
         what=f"{count} `ainvoke` at once, to langchain-mistralai",
         target=0.4,
         measured=ratio(times, "ours", "langchain-mistralai"),
-        **told,
+        **details,
     )
     yield Row(
         what=f"{count} `ainvoke` at once, to async httpx + json",
         target=1.6,
         measured=ratio(times, "ours", "httpx + json"),
-        **told,
+        **details,
     )
 
 

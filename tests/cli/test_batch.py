@@ -70,7 +70,7 @@ def test_all_prompts_are_drawn_and_a_second_run_pays_nothing(command, sandbox, p
     assert sandbox.paid == 3
 
 
-def test_the_manifest_says_what_became_of_each_prompt(command, sandbox, prompts, manifest):
+def test_the_manifest_reports_the_outcome_of_each_prompt(command, sandbox, prompts, manifest):
     command("--from", prompts, server=sandbox)
     line = {one["id"].partition("-")[0]: one for one in lines_of(manifest)}["cat"]
     (image,) = line["images"]

@@ -41,7 +41,7 @@ def test_the_free_check_prints_a_table_and_deletes_all_it_made(command, server):
     assert (server.paid, is_empty(server)) == (0, True)
 
 
-def test_the_paid_check_says_what_it_costs_and_asks_first(command, server):
+def test_the_paid_check_states_its_cost_and_asks_first(command, server):
     assert command("check", "--pay", server=server, stdin="n\n").returncode == 0
     nobody = command("check", "--pay", server=server, stdin="")
     assert (nobody.returncode, "pass --yes" in nobody.stderr) == (2, True)
@@ -62,7 +62,7 @@ def test_json_has_a_finding_for_each_question(command, server):
     assert all({"question", "answer", "assumes", "fits"} <= row.keys() for row in results["findings"])
 
 
-def test_an_answer_that_does_not_fit_exits_1_and_says_what_it_means(command, server):
+def test_an_answer_that_does_not_fit_exits_1_and_reports_what_it_means(command, server):
     server.behave(Behavior(filters_metadata=False, on="list"), times=None)
     done = command("check", server=server)
     assert done.returncode == 1

@@ -122,7 +122,7 @@ def test_a_folder_without_a_manifest_shows_all_images_in_it_and_no_others(comman
 
 
 def bomb() -> bytes:
-    """Return a PNG that says it has 40,000 times 40,000 pixels."""
+    """Return a PNG whose header claims 40,000 times 40,000 pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

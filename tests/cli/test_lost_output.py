@@ -33,7 +33,7 @@ def run(line: str, sandbox, *args: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("sink", SINKS)
 @pytest.mark.parametrize("options", [[], ["--json"], ["--from", "p.txt"]], ids=["one", "json", "many"])
-def test_output_that_fails_loses_no_image_and_the_exit_code_tells(sandbox, tmp_path, sink, options):
+def test_output_that_fails_loses_no_image_and_sets_the_exit_code(sandbox, tmp_path, sink, options):
     (tmp_path / "p.txt").write_text(CAT + "\nDraw a dog.\n")
     count = 2 if options[:1] == ["--from"] else 1
     sandbox.behave(Behavior(pace=0.02))

@@ -232,5 +232,5 @@ def test_ctrl_c_during_a_download_exits_130_and_leaves_nothing(sandbox, tmp_path
     assert errors.splitlines()[-1].endswith(f"mistral-imagegen show {conversation} -o generated_images")
 
 
-def test_help_says_what_the_exit_codes_mean(command):
+def test_help_describes_the_exit_codes(command):
     assert "exit codes:\n  0 image, 1 answer without an image, 2 bad usage" in command("--help").stdout

@@ -366,7 +366,7 @@ def test_an_outline_holds_names_and_hosts_and_no_text():
     assert "SECRET" not in json.dumps(outlined)
 
 
-def test_each_question_says_what_it_assumes_and_has_a_name_of_its_own():
+def test_each_question_states_its_assumption_and_has_a_name_of_its_own():
     assert len(QUESTIONS) == 1 + len(FREE) + len(PAID)
     assert all(question.text.endswith("?") and question.assumes for question in QUESTIONS.values())
     assert MARK == "mistral-imagegen-check"

@@ -253,11 +253,11 @@ def test_a_lost_answer_is_an_unknown_outcome_and_calling_again_finds_what_was_ma
 async def test_it_draws_through_the_agent(face, make_model, sandbox):
     declared = make_model(model="m", instructions="Paint.", temperature=0.2, stop=["END"], max_tokens=500)
     painter = make_model(like=await face.call(declared, "ensure_agent", "Painter"))
-    said = await face.call(painter, "invoke", CAT)
-    (image,) = await face.call(painter, "images", said)
+    answer = await face.call(painter, "invoke", CAT)
+    (image,) = await face.call(painter, "images", answer)
     assert image.mime_type == "image/jpeg"
-    assert images_of(said)[0]["conversation_id"] == said.response_metadata["conversation_id"]
-    assert said.response_metadata["agent_id"] == painter.agent_id
+    assert images_of(answer)[0]["conversation_id"] == answer.response_metadata["conversation_id"]
+    assert answer.response_metadata["agent_id"] == painter.agent_id
     body = next(request.json for request in sandbox.requests if request.path == "/v1/conversations")
     assert body.keys() == {"agent_id", "inputs", "metadata", "store", "stream"}
     assert sandbox.paid == 1

@@ -65,11 +65,11 @@ async def test_a_stream_equals_its_message(face, make_model, sandbox, behavior, 
     chat = make_model(transport="completions", output_version=output_version)
     sandbox.behave(behavior, times=2)
     whole, streamed = await face.call(chat, "invoke", CAT), await face.streamed(chat, CAT)
-    assert told(streamed) == told(whole)
+    assert content_of(streamed) == content_of(whole)
     assert len(images_of(streamed)) == len(images_of(whole)) == {"text": 0}.get(behavior.shape, behavior.images)
 
 
-def told(message):
+def content_of(message):
     """Return a message without ids; those of entries hold the completion's, of which a stream has several."""
     blocks = [{name: value for name, value in block.items() if name != "id"} for block in message.content_blocks]
     text = without_ids(AIMessage("", usage_metadata=message.usage_metadata, tool_calls=message.tool_calls))
@@ -143,7 +143,7 @@ async def test_errors_are_the_same(face, chat, sandbox):
     assert caught.value.partial.text.startswith("Here is")
 
 
-async def test_what_completions_do_not_have_is_told_before_anything_is_sent(face, chat, make_model, sandbox):
+async def test_what_completions_do_not_have_is_refused_before_anything_is_sent(face, chat, make_model, sandbox):
     with pytest.raises(InvalidInputError, match="no web_search: use transport='conversations'"):
         await face.call(make_model(transport="completions", tools=[{"type": "web_search"}]), "invoke", "x")
     with pytest.raises(InvalidInputError, match="do not know files"):

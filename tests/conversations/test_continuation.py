@@ -153,7 +153,7 @@ async def test_other_settings_go_with_an_append(face, model, sandbox, make_model
     assert (way, sandbox.requests[-1].json["completion_args"]) == ("append", {"temperature": 0.1})
 
 
-async def test_another_providers_turn_is_told(face, model, sandbox):
+async def test_another_providers_turn_is_sent(face, model, sandbox):
     first, _ = await go_on(face, model, sandbox, [CAT])
     foreign = AIMessage("It is a nice cat.", response_metadata={"model_provider": "openai"})
     _, way = await go_on(face, model, sandbox, [CAT, first, HumanMessage("Do you like it?"), foreign, BLUE])
@@ -236,7 +236,7 @@ async def test_append_does_not_look(face, sandbox, make_model):
     assert last_way(sandbox) == "start"
 
 
-async def test_an_agent_hears_system_messages_as_a_users(face, sandbox, make_model):
+async def test_an_agent_receives_system_messages_as_a_users(face, sandbox, make_model):
     agent = sandbox.agents.create({"model": "m", "name": "Painter", "tools": [{"type": "image_generation"}]})
     model = make_model(agent_id=agent["id"])
     history = [SystemMessage("Be kind."), CAT]
@@ -262,7 +262,7 @@ def test_a_cache_and_appending_blindly_exclude_each_other(make_model):
         make_model(continuation="append", cache=True)
 
 
-async def test_missing_results_are_told_before_anything_is_sent(face, model, sandbox):
+async def test_missing_results_are_reported_before_anything_is_sent(face, model, sandbox):
     bound = model.bind_tools([add])
     question = HumanMessage("Use add for 3 and 4.")
     answer = await face.call(bound, "invoke", [question])
@@ -282,7 +282,7 @@ async def test_a_call_with_broken_arguments_does_not_block_the_conversation(face
 
 
 @pytest.mark.parametrize("messages", [[], [SystemMessage("")], [AIMessage("")]])
-async def test_nothing_to_say_is_an_error(face, model, messages, sandbox):
+async def test_nothing_to_send_is_an_error(face, model, messages, sandbox):
     with pytest.raises(InvalidInputError, match="no message to send"):
         await face.call(model, "invoke", messages)
     assert sandbox.requests == []

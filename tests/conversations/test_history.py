@@ -25,10 +25,10 @@ def id_of(answer: AIMessage) -> str:
     return answer.response_metadata["conversation_id"]
 
 
-async def held(face, model, *said) -> list:
+async def held(face, model, *inputs) -> list:
     """Hold a conversation and return its messages."""
     messages: list = []
-    for message in said:
+    for message in inputs:
         messages += [message] if isinstance(message, SystemMessage) else [message, None]
         if messages[-1] is None:
             messages[-1] = await face.call(model, "invoke", messages[:-1])
@@ -213,11 +213,11 @@ def test_what_is_unknown_is_kept_and_keeps_from_going_on(make_model):
         {"type": "dream.sequence", "id": "d"},
         {"type": "message.output", "id": "o", "content": "Yes."},
     ]
-    said, answer = read(make_model(), entries)
-    assert said.content == [{"type": "non_standard", "value": hologram}]
+    sent, answer = read(make_model(), entries)
+    assert sent.content == [{"type": "non_standard", "value": hologram}]
     assert [block["type"] for block in answer.content] == ["non_standard", "text"]
     with pytest.raises(ValueError, match="hologram"):
-        make_model()._prepare([said, answer, CAT], {})
+        make_model()._prepare([sent, answer, CAT], {})
 
 
 def test_a_conversation_may_begin_with_an_answer_and_hold_replayed_ones(make_model):

@@ -59,7 +59,7 @@ def kill_once(sandbox: Sandbox, folder: Path, durability: str, moment: str) -> i
         sandbox.behave(Behavior(on="download", pace=0.2), times=3)
     program = run(sandbox, folder, durability, moment)
     if moment == "in the call":
-        wait_until(lambda: list(folder.glob("pictures/_ledger/*/*.json")))
+        wait_until(lambda: list(folder.glob("images/_ledger/*/*.json")))
         time.sleep(0.2)
         program.kill()
         sandbox.behavior = Behavior(images=3, on="any")
@@ -71,8 +71,8 @@ def kill_once(sandbox: Sandbox, folder: Path, durability: str, moment: str) -> i
 
 
 def half_downloaded(folder: Path) -> bool:
-    """Tell whether pictures are arriving: hidden files have bytes."""
-    return arriving(folder / "pictures") > 100_000
+    """Return whether images are arriving: hidden files have bytes."""
+    return arriving(folder / "images") > 100_000
 
 
 def wait_until(condition, seconds: float = 90) -> None:
@@ -83,13 +83,13 @@ def wait_until(condition, seconds: float = 90) -> None:
 
 
 def trial(folder: Path, durability: str, moment: str) -> tuple[int, int, str, int]:
-    """Kill the program, run it again, and return: how it was killed, what was paid, what it says, what is stored."""
+    """Kill the program, run it again, and return: how it was killed, what was paid, its output, what is stored."""
     folder.mkdir()
     with Sandbox(behavior=Behavior(images=3, on="any")) as sandbox:
         killed = kill_once(sandbox, folder, durability, moment)
-        said, errors = (again := run(sandbox, folder, durability)).communicate(timeout=120)
+        output, errors = (again := run(sandbox, folder, durability)).communicate(timeout=120)
         assert again.returncode == 0, errors
-        return killed, sandbox.paid, said.strip(), len(stored_images(folder))
+        return killed, sandbox.paid, output.strip(), len(stored_images(folder))
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_three_images_wanted_three_paid_three_stored(request, tmp_path, moment, 
 
 @pytest.fixture
 def store(tmp_path):
-    return FsspecImageStore(str(tmp_path / "pictures"))
+    return FsspecImageStore(str(tmp_path / "images"))
 
 
 def builder_of(node, **options):
@@ -117,7 +117,7 @@ def builder_of(node, **options):
 
 @pytest.mark.slow
 async def test_an_answer_that_got_lost_is_adopted_by_a_retry(face, make_model, sandbox, store):
-    """The connection dies while it draws: the retry finds the picture instead of paying for another."""
+    """The connection dies while it draws: the retry finds the image instead of paying for another."""
     node = ConversationNode(make_model(timeout=0.5, max_retries=0), image_store=store)
     policy = RetryPolicy(retry_on=ConversationNode.retry_on, initial_interval=1.5)
     graph = builder_of(node, retry_policy=policy).compile(checkpointer=InMemorySaver())
@@ -229,7 +229,7 @@ async def test_tokens_are_streamed(face, make_model, store):
 
 async def test_a_record_that_cannot_be_written_stops_before_anything_is_paid(face, make_model, sandbox, tmp_path):
     (tmp_path / "a file").write_text("in the way")
-    node = ConversationNode(make_model(), image_store=str(tmp_path / "a file" / "pictures"))
+    node = ConversationNode(make_model(), image_store=str(tmp_path / "a file" / "images"))
     graph = builder_of(node).compile(checkpointer=InMemorySaver())
     with pytest.raises(ImageStoreError, match=r"a file.* nothing was asked or paid"):
         await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
@@ -260,7 +260,7 @@ def test_the_program_runs_without_being_killed(tmp_path, sandbox):
 
 
 @pytest.mark.parametrize("shape", ["url", "markdown"])
-async def test_a_picture_that_is_only_a_url_is_stored_before_it_expires(face, make_model, sandbox, store, shape):
+async def test_an_image_that_is_only_a_url_is_stored_before_it_expires(face, make_model, sandbox, store, shape):
     builder = create_image_graph(make_model(), image_store=store)
     graph = builder.compile(checkpointer=InMemorySaver(), interrupt_after=["draw"])
     sandbox.behave(Behavior(shape=shape, images=2))
@@ -302,7 +302,7 @@ async def test_a_refusal_is_not_waited_for(face, make_model, sandbox, store, ref
 
 
 def kinds(store):
-    """Return what the records of the only chain say."""
+    """Return what the records of the only chain hold."""
     records = sorted(Path(store.root, "_ledger").glob("*/*.json"), key=lambda file: int(file.stem))
     return [json.loads(record.read_text())["kind"] for record in records]
 

@@ -33,19 +33,19 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-def said(text):
+def request(text):
     return {"messages": [("user", text)]}
 
 
 @pytest.fixture
 def store(tmp_path):
-    return FsspecImageStore(str(tmp_path / "pictures"))
+    return FsspecImageStore(str(tmp_path / "images"))
 
 
 async def test_it_draws_and_stores(face, model, sandbox, store):
     graph = create_image_graph(model, image_store=store).compile(checkpointer=InMemorySaver())
-    state = await face.call(graph, "invoke", said("Draw a boat."), THREAD)
-    state = await face.call(graph, "invoke", said("Make it blue."), THREAD)
+    state = await face.call(graph, "invoke", request("Draw a boat."), THREAD)
+    state = await face.call(graph, "invoke", request("Make it blue."), THREAD)
     assert [ref["status"] for ref in state["images"].values()] == ["stored", "stored"]
     assert sandbox.paid == 2
 
@@ -54,30 +54,30 @@ async def test_it_draws_and_stores(face, model, sandbox, store):
 async def test_a_busy_server_is_asked_again(face, model, sandbox, store):
     sandbox.behave(Behavior(status=429))
     graph = create_image_graph(model, image_store=store).compile()
-    assert (await face.call(graph, "invoke", said("Draw a boat.")))["images"]
+    assert (await face.call(graph, "invoke", request("Draw a boat.")))["images"]
 
 
 async def test_functions_run_in_between(face, model, sandbox, store):
     graph = create_image_graph(model, image_store=store, tools=[add]).compile(checkpointer=InMemorySaver())
-    state = await face.call(graph, "invoke", said("Use add for 3 and 4."), THREAD)
+    state = await face.call(graph, "invoke", request("Use add for 3 and 4."), THREAD)
     assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "ai"]
     assert state["messages"][-1].text == "The result is: 7"
-    state = await face.call(graph, "invoke", said("Draw a boat."), THREAD)
+    state = await face.call(graph, "invoke", request("Draw a boat."), THREAD)
     assert len(state["images"]) == sandbox.paid == 1
 
 
 async def test_a_human_may_approve(face, model, sandbox, store):
     graph = create_image_graph(model, image_store=store, approve=True).compile(checkpointer=InMemorySaver())
-    await face.call(graph, "invoke", said("Draw a boat."), THREAD)
+    await face.call(graph, "invoke", request("Draw a boat."), THREAD)
     assert sandbox.paid == 0
     state = await face.call(graph, "invoke", Command(resume=True), THREAD)
     assert len(state["images"]) == sandbox.paid == 1
 
 
-async def test_what_happens_is_told_as_flat_json(face, model, sandbox, store):
+async def test_what_happens_is_reported_as_flat_json(face, model, sandbox, store):
     sandbox.behavior = Behavior(images=2, file_size=2_500_000, on="any")
     graph = create_image_graph(model, image_store=store).compile(checkpointer=InMemorySaver())
-    events = await face.chunks(graph, said("Draw a boat."), config=THREAD, stream_mode="custom")
+    events = await face.chunks(graph, request("Draw a boat."), config=THREAD, stream_mode="custom")
     kinds = [event["type"].removeprefix("mistral.image.") for event in events]
     assert kinds[:3] == ["generating", "generated", "generated"]
     assert kinds[-2:] == ["stored", "stored"]
@@ -88,10 +88,10 @@ async def test_what_happens_is_told_as_flat_json(face, model, sandbox, store):
     assert received == sorted(received)
 
 
-async def test_a_failure_is_told_and_marked(face, model, sandbox, store):
+async def test_a_failure_is_reported_and_marked(face, model, sandbox, store):
     sandbox.behave(Behavior(on="download", status=404))
     graph = create_image_graph(model, image_store=store).compile(checkpointer=InMemorySaver())
-    events = await face.chunks(graph, said("Draw a boat."), config=THREAD, stream_mode="custom")
+    events = await face.chunks(graph, request("Draw a boat."), config=THREAD, stream_mode="custom")
     assert events[-1]["type"] == "mistral.image.failed"
     assert "ImageUnavailableError" in events[-1]["error"]
 
@@ -101,18 +101,18 @@ def test_it_can_be_extended(model, store):
         title: str
 
     builder = create_image_graph(model, image_store=store, state_schema=Titled)
-    builder.add_node("title", lambda state: {"title": f"{len(state['images'])} picture"})
+    builder.add_node("title", lambda state: {"title": f"{len(state['images'])} image"})
     builder.edges.discard(("download", END))
     builder.add_edge("download", "title")
-    assert builder.compile().invoke(said("Draw a boat."))["title"] == "1 picture"
+    assert builder.compile().invoke(request("Draw a boat."))["title"] == "1 image"
 
 
 async def test_its_channels_may_have_other_names(face, model, sandbox, store):
     class Album(TypedDict):
         chat: Annotated[list[AnyMessage], add_messages]
-        pictures: Annotated[dict[str, ImageRef], merge_images]
+        drawn: Annotated[dict[str, ImageRef], merge_images]
 
-    keys = {"messages_key": "chat", "images_key": "pictures"}
+    keys = {"messages_key": "chat", "images_key": "drawn"}
     graph = create_image_graph(model, image_store=store, tools=[add], approve=True, state_schema=Album, **keys)
     graph = graph.compile(checkpointer=InMemorySaver())
     await face.call(graph, "invoke", {"chat": [("user", "Draw a boat.")]}, THREAD)
@@ -120,7 +120,7 @@ async def test_its_channels_may_have_other_names(face, model, sandbox, store):
     await face.call(graph, "invoke", {"chat": [("user", "Use add for 3 and 4.")]}, THREAD)
     state = await face.call(graph, "invoke", Command(resume=True), THREAD)
     assert state["chat"][-1].text == "The result is: 7"
-    assert [ref["status"] for ref in state["pictures"].values()] == ["stored"]
+    assert [ref["status"] for ref in state["drawn"].values()] == ["stored"]
 
 
 async def test_the_name_of_a_model_is_enough(face, sandbox, store, monkeypatch, make_model):
@@ -155,7 +155,7 @@ class DataclassState:
 async def test_states_of_all_kinds(face, model, sandbox, store, schema, options):
     builder = create_image_graph(model, image_store=store, state_schema=schema, **options)
     graph = builder.compile(checkpointer=InMemorySaver())
-    state = await face.call(graph, "invoke", said("Draw a boat."), THREAD)
+    state = await face.call(graph, "invoke", request("Draw a boat."), THREAD)
     if "approve" in options:
         state = await face.call(graph, "invoke", Command(resume=True), THREAD)
     assert [ref["status"] for ref in state["images"].values()] == ["stored"]
@@ -166,7 +166,7 @@ async def test_images_of_the_tool_reach_the_state(face, make_model, sandbox, sto
     tool = MistralImageGenerationTool(model=make_model(), image_store=store)
     builder = create_image_graph(make_model(tools=[]), image_store=store, tools=[tool])
     graph = builder.compile(checkpointer=InMemorySaver())
-    state = await face.call(graph, "invoke", said("Use generate_image for a red boat."), THREAD)
+    state = await face.call(graph, "invoke", request("Use generate_image for a red boat."), THREAD)
     assert [ref["status"] for ref in state["images"].values()] == ["stored"]
     assert sandbox.paid == 1
 
@@ -175,7 +175,7 @@ async def test_clients_cannot_write_references(face, model, sandbox, store):
     graph = create_image_graph(model, image_store=store).compile(checkpointer=InMemorySaver())
     assert list(graph.get_input_jsonschema()["properties"]) == ["messages"]
     forged = {"other": {"id": "other", "status": "stored", "key": "someone/elses.jpg"}}
-    state = await face.call(graph, "invoke", {**said("Draw a boat."), "images": forged}, THREAD)
+    state = await face.call(graph, "invoke", {**request("Draw a boat."), "images": forged}, THREAD)
     assert "other" not in state["images"]
     assert len(state["images"]) == 1
 
@@ -186,8 +186,8 @@ async def test_a_parent_shares_its_references(face, model, sandbox, store):
     parent.add_node("child", child)
     parent.add_edge(START, "child")
     graph = parent.compile(checkpointer=InMemorySaver())
-    await face.call(graph, "invoke", said("Draw a boat."), THREAD)
-    state = await face.call(graph, "invoke", said("Draw a house."), THREAD)
+    await face.call(graph, "invoke", request("Draw a boat."), THREAD)
+    state = await face.call(graph, "invoke", request("Draw a house."), THREAD)
     assert [ref["attempts"] for ref in state["images"].values()] == [1, 1]
 
 
@@ -221,7 +221,7 @@ async def test_a_call_that_interrupts_repeats_no_other(face, model, make_model, 
     ]
     sandbox.behave(Behavior(outputs=entries))
     graph = create_image_graph(model, image_store=store, tools=[tool, ask]).compile(checkpointer=InMemorySaver())
-    state = await face.call(graph, "invoke", said("Draw, then ask."), THREAD)
+    state = await face.call(graph, "invoke", request("Draw, then ask."), THREAD)
     assert (state["__interrupt__"][0].value, sandbox.paid) == ("Is it good?", 1)
     sandbox.behave(Behavior(text="Done."))
     state = await face.call(graph, "invoke", Command(resume="yes"), THREAD)

@@ -26,7 +26,7 @@ from places import SUPPORT
 from langchain_mistral_imagegen import create_image_graph, merge_images
 
 TURNS = 20
-PICTURE_BYTES = 1_500_000
+IMAGE_BYTES = 1_500_000
 ORDER = ["remote", "failed", "stored"]
 
 ids = st.sampled_from(["a", "b", "c"])
@@ -102,7 +102,7 @@ def postgres_bytes(uri):
 @pytest.mark.parametrize(("database", "size"), [(sqlite, sqlite_bytes), (postgres, postgres_bytes)])
 def test_twenty_turns_with_an_image_each_cost_little(request, tmp_path, sandbox_process, make_model, database, size):
     """Less than 2 MB of checkpoints for 30 MB of images, and at most twice the processor time for the last turns."""
-    behavior = json.dumps({"file_size": PICTURE_BYTES})
+    behavior = json.dumps({"file_size": IMAGE_BYTES})
     model = make_model(base_url=sandbox_process, default_headers={"x-sandbox-behavior": behavior})
     thread, seconds = {"configurable": {"thread_id": "1"}}, []
     uri = request.getfixturevalue("postgres") if database is postgres else None
@@ -114,7 +114,7 @@ def test_twenty_turns_with_an_image_each_cost_little(request, tmp_path, sandbox_
             seconds.append(time.process_time() - before)
     assert size(uri) < 2_000_000
     stored = [ref for ref in state["images"].values() if ref["status"] == "stored"]
-    assert [len(stored), sum(ref["size_bytes"] for ref in stored)] == [TURNS, TURNS * PICTURE_BYTES]
+    assert [len(stored), sum(ref["size_bytes"] for ref in stored)] == [TURNS, TURNS * IMAGE_BYTES]
     assert statistics.median(seconds[-5:]) <= 2 * statistics.median(seconds[:5]), seconds
 
 

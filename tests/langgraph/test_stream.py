@@ -11,7 +11,7 @@ from langchain_mistral_imagegen.langgraph.stream import ImageStreamTransformer
 
 THREAD = {"configurable": {"thread_id": "1"}}
 ASKED = {"messages": [("user", "Draw a boat.")]}
-TOLD = ["generating", "generated", "download", "stored"]
+KINDS = ["generating", "generated", "download", "stored"]
 
 
 def kinds(events):
@@ -33,10 +33,10 @@ async def test_an_event_stream_has_the_images(face, graph):
     options = {"version": "v3", "transformers": [ImageStreamTransformer]}
     if face.is_async:
         run = await graph.astream_events(ASKED, THREAD, **options)
-        told = [event async for event in run.images]
+        events = [event async for event in run.images]
     else:
-        told = list(graph.stream_events(ASKED, THREAD, **options).images)
-    assert kinds(told) == TOLD
+        events = list(graph.stream_events(ASKED, THREAD, **options).images)
+    assert kinds(events) == KINDS
     assert [ref["status"] for ref in graph.get_state(THREAD).values["images"].values()] == ["stored"]
 
 
@@ -49,4 +49,4 @@ async def test_other_streams_have_them_as_custom_parts(face, graph, version):
         for part in parts
         if "custom" in (part["type"] if version == "v2" else part)
     ]
-    assert kinds(custom) == TOLD
+    assert kinds(custom) == KINDS

@@ -46,7 +46,7 @@ def drive(flow):
 
 
 class Draw:
-    """A node that notes its key, and fails as often as it is told to."""
+    """A node that notes its key, and fails as often as the test demands."""
 
     def __init__(self, folder, failures=0):
         self.ledger = Ledger(FolderFiles(folder))

@@ -79,15 +79,15 @@ def test_no_signature_is_in_a_message_or_any_chunk(name):
         ("a timeout first", ["tool_1"]),
         ("text between tools", ["tool_1"]),
         ("documentation", ["f1"]),
-        ("other pictures", ["msg_0"]),
+        ("other images", ["msg_0"]),
     ],
 )
-def test_pictures_are_found_once_in_every_shape(name, ids):
+def test_images_are_found_once_in_every_shape(name, ids):
     assert [ref["id"] for ref in images_of(whole(ANSWERS[name]))] == ids
     assert [ref["id"] for ref in images_of(merged(ANSWERS[name]))] == ids
 
 
-def test_the_metadata_tells_what_continuing_needs():
+def test_the_metadata_holds_what_continuing_needs():
     answer = whole(ANSWERS["shape A"])
     assert answer.id == "tool_0"
     assert answer.response_metadata == {
@@ -112,11 +112,11 @@ def test_the_metadata_tells_what_continuing_needs():
         ("a handoff at the end", "handoff"),
     ],
 )
-def test_the_finish_reason_tells_whose_turn_it_is(name, reason):
+def test_the_finish_reason_shows_whose_turn_it_is(name, reason):
     assert whole(ANSWERS[name]).response_metadata["finish_reason"] == reason
 
 
-def test_a_fingerprint_changes_with_what_was_said_before_the_text_and_the_calls():
+def test_a_fingerprint_changes_with_the_history_the_text_and_the_calls():
     answer, calls = AIMessage("x"), [{"name": "add", "args": {"a": 1}, "id": "c"}]
     different = [
         fingerprint("a", answer),
@@ -180,10 +180,10 @@ def test_the_last_chunk_is_marked_and_empty():
     assert (last.chunk_position, last.content) == ("last", [])
 
 
-def test_a_handoff_of_which_only_the_start_is_told_is_kept():
+def test_a_handoff_of_which_only_the_start_arrives_is_kept():
     (started, _) = handoff(0)[1]
-    *_, told, _ = chunks_of(STARTED, started, DONE)
-    assert told.content[0]["previous_agent_name"] == "Host"
+    *_, started_only, _ = chunks_of(STARTED, started, DONE)
+    assert started_only.content[0]["previous_agent_name"] == "Host"
 
 
 def test_without_indexes_pieces_are_joined_by_arrival():

@@ -20,7 +20,7 @@ def content(*blocks):
     return to_inputs([HumanMessage(list(blocks))]).entries[0]["content"]
 
 
-def said(entries):
+def summary(entries):
     """Return entries in short."""
     values = {
         "message.input": lambda e: (e["role"], e["content"]),
@@ -34,18 +34,18 @@ def said(entries):
 def test_system_messages_are_instructions_wherever_they_stand():
     inputs = to_inputs([SystemMessage("A"), HumanMessage("x"), SystemMessage("B")])
     assert inputs.instructions == "A\n\nB"
-    assert said(inputs.entries) == [("user", "x")]
+    assert summary(inputs.entries) == [("user", "x")]
 
 
 def test_to_an_agent_they_are_a_users_in_their_places():
     inputs = to_inputs([SystemMessage("A"), HumanMessage("x"), SystemMessage("B")], system_as_user=True)
     assert inputs.instructions == ""
-    assert said(inputs.entries) == [("user", "A"), ("user", "x"), ("user", "B")]
+    assert summary(inputs.entries) == [("user", "A"), ("user", "x"), ("user", "B")]
 
 
 def test_a_history_is_replayed_in_order():
     history = [HumanMessage("x"), AIMessage("y", tool_calls=[CALL]), ToolMessage("1", tool_call_id="call00001")]
-    assert said(to_inputs(history).entries) == [
+    assert summary(to_inputs(history).entries) == [
         ("user", "x"),
         ("says", "y"),
         ("calls", "add", '{"a": 1}', "call00001"),
@@ -75,7 +75,7 @@ NATIVE = [
 
 def test_a_tool_that_the_server_ran_is_replayed_as_a_call_with_its_result():
     answer = AIMessage(NATIVE, response_metadata=PROVIDER)
-    one, call, result, two = said(to_inputs([answer]).entries)
+    one, call, result, two = summary(to_inputs([answer]).entries)
     assert (one, two) == (("says", "Let me draw."), ("says", "Here."))
     assert call[:3] == ("calls", "generate_image", '{"prompt": "a cat"}')
     assert result == ("gets", "The image was generated and shown to the user.", call[3])
@@ -91,7 +91,7 @@ def test_standard_blocks_are_replayed_like_native_ones():
 
 def test_a_failed_tool_is_replayed_with_its_reason():
     failed = {**NATIVE[2], "info": {"result": "Tool call timed out."}, "status": "error"}
-    _, result = said(to_inputs([AIMessage([failed], response_metadata=PROVIDER)]).entries)
+    _, result = summary(to_inputs([AIMessage([failed], response_metadata=PROVIDER)]).entries)
     assert result[:2] == ("gets", "Tool call timed out.")
 
 
@@ -101,7 +101,7 @@ def test_of_another_providers_answer_text_and_calls_are_replayed():
         response_metadata={"model_provider": "openai"},
         tool_calls=[CALL],
     )
-    assert said(to_inputs([foreign]).entries) == [("says", "Yes."), ("calls", "add", '{"a": 1}', "call00001")]
+    assert summary(to_inputs([foreign]).entries) == [("says", "Yes."), ("calls", "add", '{"a": 1}', "call00001")]
 
 
 def test_images_that_functions_return_come_after_the_last_result():
@@ -112,13 +112,13 @@ def test_images_that_functions_return_come_after_the_last_result():
         HumanMessage("And?"),
     ]
     chunk = {"type": "image_url", "image_url": "data:image/png;base64,AA=="}
-    assert said(to_inputs(history).entries) == [
+    assert summary(to_inputs(history).entries) == [
         ("gets", "one", "a"),
         ("gets", "two", "b"),
         ("user", [chunk]),
         ("user", "And?"),
     ]
-    assert said(to_inputs(history[:1]).entries) == [("gets", "one", "a"), ("user", [chunk])]
+    assert summary(to_inputs(history[:1]).entries) == [("gets", "one", "a"), ("user", [chunk])]
 
 
 def test_confirmations_are_no_entries():
@@ -165,24 +165,24 @@ def test_blocks_become_chunks(block, chunk):
 
 
 @pytest.mark.parametrize(
-    ("block", "said"),
+    ("block", "reason"),
     [({"type": "audio", "base64": "A"}, "type 'audio'"), ({"type": "image"}, "needs 'url', 'base64' or 'file_id'")],
 )
-def test_what_cannot_be_sent_is_named(block, said):
-    with pytest.raises(InvalidInputError, match=said):
+def test_what_cannot_be_sent_is_named(block, reason):
+    with pytest.raises(InvalidInputError, match=reason):
         content(block)
 
 
-def test_a_call_that_cannot_be_read_gets_a_result_that_says_so():
+def test_a_call_that_cannot_be_read_gets_a_result_with_the_reason():
     broken = {"type": "invalid_tool_call", "name": "add", "args": "{oops", "id": "call00001", "error": None}
     history = [AIMessage("", invalid_tool_calls=[broken]), HumanMessage("Go on.")]
-    assert said(to_inputs(history).entries) == [
+    assert summary(to_inputs(history).entries) == [
         ("calls", "add", "{oops", "call00001"),
         ("gets", "The arguments are not valid JSON.", "call00001"),
         ("user", "Go on."),
     ]
     own = ToolMessage("My mistake.", tool_call_id="call00001")
-    assert said(to_inputs([history[0], own]).entries)[1] == ("gets", "My mistake.", "call00001")
+    assert summary(to_inputs([history[0], own]).entries)[1] == ("gets", "My mistake.", "call00001")
 
 
 def test_missing_results_are_named():

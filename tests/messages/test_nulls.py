@@ -33,16 +33,16 @@ ANSWER = {
     "usage": USAGE,
     "guardrails": None,
 }
-SAID = {"type": "message.output.delta", "created_at": "x", "output_index": 1, "id": "msg", "model": "m", "role": "r"}
+DELTA = {"type": "message.output.delta", "created_at": "x", "output_index": 1, "id": "msg", "model": "m", "role": "r"}
 EVENTS = [
     {"type": "conversation.response.started", "created_at": "x", "conversation_id": "c"},
     {"type": "tool.execution.started", "created_at": "x", "output_index": 0, **RUN, "arguments": ""},
     {"type": "tool.execution.delta", "created_at": "x", "output_index": 0, **RUN, "arguments": "{}"},
     {"type": "tool.execution.done", "created_at": "x", "output_index": 0, **RUN, "info": {"result": "done"}},
-    {**SAID, "content_index": 0, "content": "He"},
-    {**SAID, "content_index": 0, "content": "re: "},
-    {**SAID, "content_index": 1, "content": FILE},
-    {**SAID, "content_index": 2, "content": "after"},
+    {**DELTA, "content_index": 0, "content": "He"},
+    {**DELTA, "content_index": 0, "content": "re: "},
+    {**DELTA, "content_index": 1, "content": FILE},
+    {**DELTA, "content_index": 2, "content": "after"},
     {"type": "function.call.delta", "created_at": "x", "output_index": 2, "id": "call", "model": "m", **CALL},
     {"type": "conversation.response.done", "created_at": "x", "usage": USAGE},
 ]

@@ -22,6 +22,7 @@ from langchain_mistralai import ChatMistralAI
 from langchain_openai import ChatOpenAI
 
 from langchain_mistral_imagegen import GeneratedImage, images_of, to_portable_messages
+from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT = "Generate an orange cat in an office."
@@ -98,14 +99,14 @@ def test_a_raw_history_breaks_other_providers_or_sends_them_what_means_nothing(h
 @pytest.mark.parametrize("images", ["describe", "inline", "drop"])
 def test_every_provider_takes_a_portable_history(history, make_model, build, images):
     model = make_model()
-    pictures = [picture for message in history for picture in model.images(message)] if images == "inline" else ()
-    payload = build(to_portable_messages(history, images, pictures))
+    shown = [image for message in history for image in model.images(message)] if images == "inline" else images
+    payload = build(to_portable_messages(history, shown))
     text = json.dumps(payload)
     assert [word for word in OURS if word in text] == []
     assert "Sunny in Paris" in text
     assert "Here is your image" in text
-    assert (f"[Picture: {CAPTION} (id" in text) == (images != "drop")
-    assert len(re.findall("[/_]9j[/_]4AAQ", text)) == len(pictures) == (7 if images == "inline" else 0)
+    assert (f"[Image: {CAPTION} (id" in text) == (images != "drop")
+    assert len(re.findall("[/_]9j[/_]4AAQ", text)) == (7 if images == "inline" else 0)
     assert not any(message.id and f'"{message.id}"' in text for message in history)
 
 
@@ -144,21 +145,21 @@ async def test_a_description_names_prompt_and_id_and_sources_are_links(
     model = make_model(output_version=output_version)
     answer = await face.streamed(model, CAT) if streamed else await face.call(model, "invoke", CAT)
     one, two = (ref["id"] for ref in images_of(answer))
-    (said,) = to_portable_messages([answer])
-    assert said.content == (
+    (portable,) = to_portable_messages([answer])
+    assert portable.content == (
         f"Here is your image: {CAPTION}.\n\nSource: [An example](https://example.com)\n\n"
-        f"[Picture: {CAPTION} (1) (id {one})]\n[Picture: {CAPTION} (2) (id {two})]"
+        f"[Image: {CAPTION} (1) (id {one})]\n[Image: {CAPTION} (2) (id {two})]"
     )
     (dropped,) = to_portable_messages([answer], "drop")
     assert dropped.content == f"Here is your image: {CAPTION}.\n\nSource: [An example](https://example.com)"
 
 
-def test_a_linked_picture_is_described_where_it_stood(model, sandbox):
+def test_a_linked_image_is_described_where_it_stood(model, sandbox):
     sandbox.behave(Behavior(shape="markdown"))
     answer = model.invoke(CAT)
     (ref,) = images_of(answer)
-    (said,) = to_portable_messages([answer])
-    assert said.content == f"Here is your image: {CAPTION}.\n\n[Picture: {CAPTION} (id {ref['id']})]"
+    (portable,) = to_portable_messages([answer])
+    assert portable.content == f"Here is your image: {CAPTION}.\n\n[Image: {CAPTION} (id {ref['id']})]"
     assert to_portable_messages([answer], "drop")[0].content == f"Here is your image: {CAPTION}."
 
 
@@ -166,7 +167,7 @@ def test_a_call_without_arguments_leaves_the_id(model, sandbox):
     sandbox.behave(Behavior(documentation=True))
     answer = model.invoke(CAT)
     (ref,) = images_of(answer)
-    assert to_portable_messages([answer])[0].text.endswith(f"\n\n[Picture (id {ref['id']})]")
+    assert to_portable_messages([answer])[0].text.endswith(f"\n\n[Image (id {ref['id']})]")
 
 
 def answer(*blocks: Any, **fields: Any) -> AIMessage:
@@ -184,27 +185,27 @@ RAN = {
     "status": "success",
 }
 CALL = {"name": "weather", "args": {"city": "Paris"}, "id": "aaaaaaaaa", "type": "tool_call"}
-PICTURE = GeneratedImage.from_bytes(JPEG, {"id": "f", "status": "remote"})
+IMAGE = GeneratedImage.from_bytes(JPEG, {"id": "f", "status": "remote"})
 SHOWN = {"type": "image", "base64": base64.b64encode(JPEG).decode(), "mime_type": "image/jpeg"}
-NAMED = {"type": "text", "text": "[Picture: a cat (id f)]"}
+NAMED = {"type": "text", "text": "[Image: a cat (id f)]"}
 
 
 def contents(messages: list[BaseMessage], *args: Any) -> list[Any]:
     return [message.content for message in to_portable_messages(messages, *args)]
 
 
-def test_a_picture_that_is_file_and_link_is_described_once():
+def test_an_image_that_is_file_and_link_is_described_once():
     link = {"type": "text", "text": "Here: ![cat](mistral-image:t) and mistral-image:other"}
-    assert contents([answer(RAN, link, FILE)]) == ["Here:  and [Picture (id other)]\n\n[Picture: a cat (id f)]"]
+    assert contents([answer(RAN, link, FILE)]) == ["Here:  and [Image (id other)]\n\n[Image: a cat (id f)]"]
 
 
 def test_one_call_may_draw_several():
-    said = "[Picture: a cat (id f)]\n[Picture: a cat (id g)]"
-    assert contents([answer(RAN, FILE, {**FILE, "file_id": "g"})]) == [said]
+    described = "[Image: a cat (id f)]\n[Image: a cat (id g)]"
+    assert contents([answer(RAN, FILE, {**FILE, "file_id": "g"})]) == [described]
 
 
-def test_a_picture_by_url_alone_is_described_once():
-    assert contents([answer({"type": "image_url", "image_url": "mistral-image:m"})]) == ["[Picture (id m)]"]
+def test_an_image_by_url_alone_is_described_once():
+    assert contents([answer({"type": "image_url", "image_url": "mistral-image:m"})]) == ["[Image (id m)]"]
     inline = {"type": "image_url", "image_url": "data:image/png;base64,AAAA"}
     assert contents([answer({"type": "text", "text": "Here"}, inline)]) == ["Here"]
 
@@ -217,17 +218,17 @@ def test_an_answer_of_which_nothing_is_left_is_left_out():
     assert (calling.content, calling.tool_calls) == ("", [CALL])
 
 
-def test_files_and_public_pictures_are_named():
+def test_files_and_public_images_are_named():
     table = {"type": "tool_file", "tool": "code_interpreter", "file_id": "x", "file_name": "a.csv", "file_type": "csv"}
     letter = {"type": "document_url", "document_url": "https://example.com/a.pdf", "document_name": "A letter"}
     public = {"type": "image_url", "image_url": "https://example.com/a.png"}
     untitled = {"type": "tool_reference", "tool": "web_search", "url": "https://example.com"}
     nowhere = {"type": "tool_reference", "tool": "web_search", "title": "A book"}
-    (said,) = contents([answer(table, letter, public, untitled, nowhere)])
-    assert said.splitlines() == [
+    (text,) = contents([answer(table, letter, public, untitled, nowhere)])
+    assert text.splitlines() == [
         "[File: a.csv (id x)]",
         "File: [A letter](https://example.com/a.pdf)",
-        "Picture: [https://example.com/a.png](https://example.com/a.png)",
+        "Image: [https://example.com/a.png](https://example.com/a.png)",
         "Source: [https://example.com](https://example.com)",
         "Source: A book",
     ]
@@ -242,15 +243,15 @@ def test_answers_of_other_providers_are_handed_on():
         response_metadata={"model_provider": "anthropic"},
     )
     history = [AIMessage("Hello"), claude, ChatMessage("Hi", role="user"), HumanMessage([SHOWN]), AIMessage("")]
-    for images in ("describe", "inline", "drop"):
-        portable = to_portable_messages(history, images, [PICTURE])
+    for images in ("describe", [IMAGE], "drop"):
+        portable = to_portable_messages(history, images)
         assert [new is old for new, old in zip(portable, history, strict=True)] == [True] * 5
 
 
 @pytest.mark.parametrize("block", [FILE, RAN, {"type": "image", "file_id": "f"}])
 def test_an_answer_that_lost_its_metadata_is_known_by_its_blocks(block):
     bare = AIMessage([block])
-    assert contents([bare])[0].startswith("[Picture")
+    assert contents([bare])[0].startswith("[Image")
     (translated,) = to_portable_messages([AIMessage(answer(block).content_blocks)])
     assert translated.content == contents([bare])[0]
 
@@ -258,9 +259,9 @@ def test_an_answer_that_lost_its_metadata_is_known_by_its_blocks(block):
 @pytest.mark.parametrize("kind", [AIMessage, HumanMessage, SystemMessage])
 def test_links_in_any_text_are_described(kind):
     text = "See ![a  cat](mistral-image:m?x=1), [it](mistral-image:n), <mistral-image:o>."
-    said = "See [Picture: a cat (id m)], [Picture: it (id n)], [Picture (id o)]."
+    described = "See [Image: a cat (id m)], [Image: it (id n)], [Image (id o)]."
     blocks = [{"type": "text", "text": text}]
-    assert contents([kind(text), kind(blocks)]) == [said, [{"type": "text", "text": said}]]
+    assert contents([kind(text), kind(blocks)]) == [described, [{"type": "text", "text": described}]]
     assert contents([kind(text), kind([text, "x"])], "drop") == ["See , , .", ["See , , .", "x"]]
 
 
@@ -280,45 +281,50 @@ def test_a_block_of_nothing_but_a_dropped_link_is_left_out():
     ],
 )
 @pytest.mark.parametrize("kind", [HumanMessage, lambda content: ToolMessage(content, tool_call_id="aaaaaaaaa")])
-def test_pictures_that_were_sent_are_rewritten_in_place(block, kind):
+def test_images_that_were_sent_are_rewritten_in_place(block, kind):
     before = {"type": "text", "text": "Look:"}
-    bare = {"type": "text", "text": "[Picture (id f)]"}
+    bare = {"type": "text", "text": "[Image (id f)]"}
     assert contents([kind([before, block])]) == [[before, bare]]
-    assert contents([kind([before, block])], "inline", [PICTURE]) == [[before, bare, SHOWN]]
-    assert contents([kind([before, block])], "inline") == [[before, bare]]
+    assert contents([kind([before, block])], [IMAGE]) == [[before, bare, SHOWN]]
+    assert contents([kind([before, block])], []) == [[before, bare]]
     assert contents([kind([before, block])], "drop") == [[before]]
     assert contents([kind([block])], "drop") == [[bare]], "a message must not become empty"
 
 
-def test_a_generated_picture_that_is_sent_again_keeps_its_caption():
+def test_a_generated_image_that_is_sent_again_keeps_its_caption():
     portable = contents([answer(RAN, FILE), HumanMessage([{"type": "image", "file_id": "f"}])])
-    assert portable == ["[Picture: a cat (id f)]", [NAMED]]
+    assert portable == ["[Image: a cat (id f)]", [NAMED]]
 
 
-def test_generated_pictures_are_shown_with_the_next_user_message():
+def test_generated_images_are_shown_with_the_next_user_message():
     history = [HumanMessage("Draw"), answer(RAN, FILE), HumanMessage("What is it?"), HumanMessage("Well?")]
-    assert contents(history, "inline", [PICTURE]) == [
+    assert contents(history, [IMAGE]) == [
         "Draw",
-        "[Picture: a cat (id f)]",
+        "[Image: a cat (id f)]",
         [NAMED, SHOWN, {"type": "text", "text": "What is it?"}],
         "Well?",
     ]
     history[2] = HumanMessage([{"type": "text", "text": "What is it?"}], id="h")
-    shown = to_portable_messages(history, "inline", [PICTURE])[2]
+    shown = to_portable_messages(history, [IMAGE])[2]
     assert (shown.id, shown.content) == ("h", [NAMED, SHOWN, {"type": "text", "text": "What is it?"}])
 
 
 def test_nothing_comes_between_a_tool_call_and_its_result():
     calling, result = answer(RAN, FILE, tool_calls=[CALL]), ToolMessage("Sunny", tool_call_id=CALL["id"])
-    described = "[Picture: a cat (id f)]"
-    assert contents([calling, result], "inline", [PICTURE]) == [described, "Sunny", [NAMED, SHOWN]]
-    assert contents([calling], "inline", [PICTURE]) == [described]
+    described = "[Image: a cat (id f)]"
+    assert contents([calling, result], [IMAGE]) == [described, "Sunny", [NAMED, SHOWN]]
+    assert contents([calling], [IMAGE]) == [described]
 
 
 async def test_and_comes_back(face, model, make_model, history, sandbox):
-    pictures = [picture for message in history for picture in model.images(message)]
-    portable = to_portable_messages(history, "inline", pictures)
+    images = [image for message in history for image in model.images(message)]
+    portable = to_portable_messages(history, images)
     seen = AIMessage("A diagram, I think.", response_metadata={"model_provider": "openai"})
     back = await face.call(model, "invoke", [*portable, seen, HumanMessage("My name is Ada. Draw the cat again.")])
     assert "Here is your image" in back.text
     assert len(await face.call(model, "images", back)) == 1
+
+
+def test_another_word_for_images_is_refused():
+    with pytest.raises(InvalidInputError, match="images='inline' is not known; use 'describe', 'drop' or images in"):
+        to_portable_messages([HumanMessage("Hi")], "inline")

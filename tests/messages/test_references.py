@@ -40,7 +40,7 @@ def test_a_file_is_preferred_to_a_url_and_that_to_a_link():
     assert ids(AIMessage("![x](mistral-image:m)")) == ["m"]
 
 
-def test_a_reference_says_where_to_download_from():
+def test_a_reference_names_where_to_download_from():
     assert images_of(answer(FILE)) == [
         {"id": "f", "status": "remote", "file_id": "f", "file_name": "image_generated_0", "conversation_id": "c"}
     ]

@@ -44,7 +44,7 @@ async def test_an_object_of_the_schema_comes_back(face, model, schema, method, s
     assert values.keys() == {"setup", "punchline"}
 
 
-async def test_the_server_is_told_the_schema(face, model, sandbox):
+async def test_the_server_receives_the_schema(face, model, sandbox):
     await face.call(model.with_structured_output(Joke), "invoke", PROMPT)
     asked = sandbox.requests[-1].json["completion_args"]["response_format"]
     assert (asked["type"], asked["json_schema"]["name"], asked["json_schema"]["strict"]) == (
@@ -76,7 +76,7 @@ async def test_the_raw_message_can_be_had_beside(face, model, method):
     assert answer["raw"].response_metadata["conversation_id"]
 
 
-async def test_what_does_not_fit_is_an_error_or_is_told_beside_the_raw_message(face, model, sandbox):
+async def test_what_does_not_fit_is_an_error_or_is_reported_beside_the_raw_message(face, model, sandbox):
     sandbox.behavior = Behavior(outputs=[{"type": "message.output", "content": "No jokes today."}])
     with pytest.raises(OutputParserException):
         await face.call(model.with_structured_output(Joke), "invoke", PROMPT)

@@ -1,4 +1,4 @@
-"""Tools in Mistral's form, and the rules that are told before anything is sent."""
+"""Tools in Mistral's form, and the rules that are checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_choice_is_made_by_what_is_sent(tools, choice, sent):
 
 
 @pytest.mark.parametrize(
-    ("tools", "choice", "said"),
+    ("tools", "choice", "reason"),
     [
         ([IMAGE], "any", r"needs a function to choose, out of \[\]"),
         ([IMAGE, ADD], "image_generation", r"out of \['add'\].*cannot be forced"),
@@ -99,8 +99,8 @@ def test_a_choice_is_made_by_what_is_sent(tools, choice, sent):
         ([{"type": "web_search"}, {"type": "web_search_premium"}], None, "exclude each other"),
     ],
 )
-def test_what_cannot_be_had_is_refused(tools, choice, said):
-    with pytest.raises(InvalidInputError, match=said):
+def test_what_cannot_be_had_is_refused(tools, choice, reason):
+    with pytest.raises(InvalidInputError, match=reason):
         resolve(tools, choice)
 
 
@@ -169,7 +169,7 @@ async def test_an_agents_functions_are_looked_up_once_and_then_called(face, make
     assert len(looked) == 1
 
 
-async def test_a_function_that_an_agent_lacks_is_told_before_anything_is_paid(face, make_model, sandbox):
+async def test_a_function_that_an_agent_lacks_is_refused_before_anything_is_paid(face, make_model, sandbox):
     model = make_model(make_model(tools=[add]).ensure_agent("Adder"))
     with pytest.raises(InvalidInputError, match=r"no function Weather.*`ensure_agent`"):
         await face.call(model.bind_tools([add, Weather]), "invoke", "Hello")

@@ -1,4 +1,4 @@
-"""`ImagesMiddleware`: pictures stay out of an agent's state, references to them come into it."""
+"""`ImagesMiddleware`: images stay out of an agent's state, references to them come into it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ SHAPES = {
 
 
 class Scripted(BaseChatModel):
-    """Says what it is told to, and remembers what it was given."""
+    """Sends the given answers, and remembers what it was given."""
 
     answers: Iterator[AIMessage]
     given: list[list[BaseMessage]] = Field(default_factory=list)
@@ -123,7 +123,7 @@ def plainly(result: Any) -> BaseTool:
 
 @pytest.fixture
 def store(tmp_path):
-    return FsspecImageStore(str(tmp_path / "pictures"))
+    return FsspecImageStore(str(tmp_path / "images"))
 
 
 async def run(face, agent, words: str = "What is there?", config: Any = None) -> dict[str, Any]:
@@ -144,17 +144,17 @@ async def checkpointer(face, path):
             yield saver
 
 
-def assert_no_bytes(folder, *pictures: bytes) -> None:
+def assert_no_bytes(folder, *images: bytes) -> None:
     written = b"".join(path.read_bytes() for path in folder.glob("checkpoints.db*"))
     assert b"What is there?" in written
-    for picture in pictures:
-        for form in (picture, base64.b64encode(picture)):
+    for image in images:
+        for form in (image, base64.b64encode(image)):
             # A database cuts what is long into pages, so look for pieces.
             assert not any(form[at : at + 40] in written for at in range(0, 2000, 40))
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-async def test_a_picture_of_any_shape_goes_into_the_store_and_words_stay(face, store, shape):
+async def test_an_image_of_any_shape_goes_into_the_store_and_words_stay(face, store, shape):
     model = scripted(calls("look"))
     tools = [plainly(ToolMessage([{"type": "text", "text": "A house."}, shape], tool_call_id="look"))]
     state = await run(face, create_agent(model, tools, middleware=[ImagesMiddleware(image_store=store)]))
@@ -209,11 +209,11 @@ async def test_an_artifact_gets_the_reference_in_its_place(face, store, artifact
     "content",
     [
         [{"type": "image", "base64": f"{encoded(RED)}!", "mime_type": "image/png"}],
-        [block(b"no picture")],
+        [block(b"no image")],
         "data:image/png;base64,AAAA and so on",
     ],
 )
-async def test_what_is_no_picture_stays_as_it_is(face, store, content, caplog):
+async def test_what_is_no_image_stays_as_it_is(face, store, content, caplog):
     state = await run(
         face,
         create_agent(scripted(calls("look")), [returning(content)], middleware=[ImagesMiddleware(image_store=store)]),
@@ -230,7 +230,7 @@ async def test_what_is_no_picture_stays_as_it_is(face, store, content, caplog):
         ([{"type": "image", "url": "https://e.x/a.png"}], {"images": None}),
     ],
 )
-async def test_results_without_pictures_are_left_alone(face, store, content, artifact, caplog):
+async def test_results_without_images_are_left_alone(face, store, content, artifact, caplog):
     tools = [returning(content, artifact=artifact)]
     state = await run(
         face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(image_store=store)])
@@ -244,7 +244,7 @@ async def test_results_without_pictures_are_left_alone(face, store, content, art
 
 async def test_nothing_is_lost_where_the_disk_refuses(face, tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    middleware = ImagesMiddleware(image_store=str(tmp_path / "file" / "pictures"))
+    middleware = ImagesMiddleware(image_store=str(tmp_path / "file" / "images"))
     content = [block(RED), {"type": "text", "text": data_url(BLUE)}]
     state = await run(face, create_agent(scripted(calls("look")), [returning(content)], middleware=[middleware]))
     assert results(state)[0].content == content
@@ -252,7 +252,7 @@ async def test_nothing_is_lost_where_the_disk_refuses(face, tmp_path, caplog):
     assert "Mistral" not in caplog.text
 
 
-async def test_a_picture_that_is_too_large_leaves_nothing_in_the_store(face, store, monkeypatch, caplog):
+async def test_an_image_that_is_too_large_leaves_nothing_in_the_store(face, store, monkeypatch, caplog):
     monkeypatch.setattr(IncomingImage.__init__, "__defaults__", (100,))
     tools = [returning([block(RED)])]
     state = await run(
@@ -277,11 +277,11 @@ async def test_parallel_tools_and_several_turns_fill_one_channel(face, store, tm
     assert_no_bytes(tmp_path, RED, BLUE)
 
 
-async def test_a_command_keeps_what_it_says(face, store):
-    said = {"id": "told", "status": "remote"}
+async def test_a_command_keeps_its_own_updates(face, store):
+    ref = {"id": "own", "status": "remote"}
     update = {
         "messages": [ToolMessage([block(RED)], tool_call_id="look"), HumanMessage("by the way")],
-        "images": {"told": said},
+        "images": {"own": ref},
         "jump_to": None,
     }
     tools = [plainly(Command(update=update))]
@@ -290,17 +290,17 @@ async def test_a_command_keeps_what_it_says(face, store):
     )
     assert results(state)[0].content == [{"type": "text", "text": words_for(RED)}]
     assert any(message.content == "by the way" for message in state["messages"])
-    assert set(state["images"]) == {"told", id_of(RED)}
-    assert state["images"]["told"] == said
+    assert set(state["images"]) == {"own", id_of(RED)}
+    assert state["images"]["own"] == ref
 
 
 async def test_several_commands_of_one_tool_are_all_looked_at(face, store):
     first = Command(update={"messages": [ToolMessage([block(RED)], tool_call_id="look")]})
-    tools = [plainly([first, Command(update={"images": {"told": {"id": "told", "status": "remote"}}})])]
+    tools = [plainly([first, Command(update={"images": {"own": {"id": "own", "status": "remote"}}})])]
     state = await run(
         face, create_agent(scripted(calls("look")), tools, middleware=[ImagesMiddleware(image_store=store)])
     )
-    assert set(state["images"]) == {"told", id_of(RED)}
+    assert set(state["images"]) == {"own", id_of(RED)}
 
 
 async def test_what_the_image_tool_stored_comes_into_the_channel(face, model, store, tmp_path):
@@ -322,9 +322,9 @@ async def test_what_the_image_tool_stored_comes_into_the_channel(face, model, st
     assert set(state["images"]) == {images_of(boat)[0]["id"], images_of(cat)[0]["id"], id_of(RED)}
     assert {ref["status"] for ref in state["images"].values()} == {"stored"}
     shown = [part["base64"] for part in seeing.given[1][-1].content if part["type"] == "image"]
-    pictures = [store.get(ref["key"]) for ref in images_of(results(state))]
-    assert shown == [encoded(picture) for picture in pictures]
-    assert_no_bytes(tmp_path, *pictures)
+    images = [store.get(ref["key"]) for ref in images_of(results(state))]
+    assert shown == [encoded(image) for image in images]
+    assert_no_bytes(tmp_path, *images)
 
 
 async def test_what_the_model_draws_is_stored(face, model, store, sandbox):
@@ -345,7 +345,7 @@ async def test_what_the_model_drew_is_shown_after_its_answer(face, model, store)
     middleware = [ImagesMiddleware(image_store=store, show="all"), PortableMessagesMiddleware()]
     again = create_agent(seeing, middleware=middleware, checkpointer=agent.checkpointer)
     await run(face, again, "What is it?", THREAD)
-    assert [place for place, _ in pictures_in(seeing.given[0])] == [2]
+    assert [place for place, _ in images_in(seeing.given[0])] == [2]
 
 
 async def test_what_the_model_drew_and_cannot_be_fetched_is_marked(face, model, store, sandbox):
@@ -429,8 +429,8 @@ async def test_strange_texts_are_left_alone_with_one_warning(face, store, caplog
     assert "50000 image(s)" in caplog.text
 
 
-def pictures_in(messages: Sequence[BaseMessage]) -> list[tuple[int, list[str]]]:
-    """Return the place and the pictures of each message that shows some."""
+def images_in(messages: Sequence[BaseMessage]) -> list[tuple[int, list[str]]]:
+    """Return the place and the images of each message that shows some."""
     shown = [
         [part["base64"] for part in message.content if isinstance(part, dict) and part["type"] == "image"]
         for message in messages
@@ -446,32 +446,32 @@ def pictures_in(messages: Sequence[BaseMessage]) -> list[tuple[int, list[str]]]:
         ("all", [(4, [encoded(RED)]), (9, [encoded(BLUE)])]),
     ],
 )
-async def test_the_model_is_shown_pictures_after_the_results_that_brought_them(face, store, show, expected):
+async def test_the_model_is_shown_images_after_the_results_that_brought_them(face, store, show, expected):
     tools = [returning([block(RED)]), returning([block(BLUE)], "listen"), returning("Nothing.", "smell")]
     model = scripted(calls("look", "smell"), calls("smell"), calls("listen"), calls("smell"))
     agent = create_agent(model, tools, middleware=[ImagesMiddleware(image_store=store, show=show)])
     state = await run(face, agent)
-    assert pictures_in(model.given[0]) == []
-    assert pictures_in(model.given[-1]) == expected
+    assert images_in(model.given[0]) == []
+    assert images_in(model.given[-1]) == expected
     for place, _ in expected:
         message = model.given[-1][place]
         assert isinstance(message, HumanMessage)
         assert isinstance(model.given[-1][place - 1], ToolMessage), "after the results, not between them"
-    assert pictures_in(state["messages"]) == []
+    assert images_in(state["messages"]) == []
 
 
-async def test_pictures_are_still_shown_in_later_turns(face, store):
+async def test_images_are_still_shown_in_later_turns(face, store):
     model = scripted(calls("look"), AIMessage("A house."))
     agent = create_agent(
         model, [returning([block(RED)])], middleware=[ImagesMiddleware(image_store=store, show="latest")]
     )
     state = await run(face, agent)
     await face.call(agent, "invoke", {"messages": [*state["messages"], ("user", "What colour?")]})
-    assert pictures_in(model.given[-1]) == [(3, [encoded(RED)])]
+    assert images_in(model.given[-1]) == [(3, [encoded(RED)])]
     assert model.given[-1][3].content[0] == {"type": "text", "text": words_for(RED)}
 
 
-async def test_a_picture_that_is_gone_is_described_and_logged(face, store, caplog):
+async def test_an_image_that_is_gone_is_described_and_logged(face, store, caplog):
     model = scripted(calls("look"))
     agent = create_agent(
         model, [returning([block(RED), block(BLUE)])], middleware=[ImagesMiddleware(image_store=store)]
@@ -481,9 +481,9 @@ async def test_a_picture_that_is_gone_is_described_and_logged(face, store, caplo
     seeing = scripted()
     agent = create_agent(seeing, middleware=[ImagesMiddleware(image_store=store, show="all")])
     await face.call(agent, "invoke", {"messages": state["messages"]})
-    lost, name, picture = next(message for message in seeing.given[0] if pictures_in([message])).content
+    lost, name, image = next(message for message in seeing.given[0] if images_in([message])).content
     assert lost == {"type": "text", "text": f"{words_for(RED)} cannot be shown."}
-    assert (name["text"], picture) == (words_for(BLUE), block(BLUE))
+    assert (name["text"], image) == (words_for(BLUE), block(BLUE))
     assert "described to the model" in caplog.text
 
 
@@ -493,7 +493,7 @@ async def test_a_key_that_leads_out_of_the_store_is_not_read(face, store, tmp_pa
     model = scripted(calls("look"))
     tools = [returning("A house.", artifact=artifact)]
     await run(face, create_agent(model, tools, middleware=[ImagesMiddleware(image_store=store, show="latest")]))
-    assert pictures_in(model.given[-1]) == []
+    assert images_in(model.given[-1]) == []
     assert "described to the model" in caplog.text
 
 
@@ -508,7 +508,7 @@ async def test_mistral_is_shown_what_a_function_returned(face, make_model, sandb
     assert shown["content"][1] == {"type": "image_url", "image_url": data_url(RED)}
     state = await face.call(agent, "invoke", {"messages": [*state["messages"], ("user", "Thank you.")]})
     (thanks,) = sandbox.requests[-1].json["inputs"]
-    assert thanks["content"] == "Thank you.", "the same pictures in the same place continue the conversation"
+    assert thanks["content"] == "Thank you.", "the same images in the same place continue the conversation"
 
 
 async def test_streams_carry_no_bytes(face, store):
@@ -539,7 +539,7 @@ async def test_the_event_loop_is_not_blocked(store):
     model = scripted(calls("look"))
     middleware = ImagesMiddleware(image_store=OffTheLoop(store.root), show="all")
     await create_agent(model, [returning([block(RED)])], middleware=[middleware]).ainvoke({"messages": "Look."})
-    assert len(pictures_in(model.given[-1])) == 1
+    assert len(images_in(model.given[-1])) == 1
 
 
 async def test_two_megabytes_of_base64_leave_a_few_hundred_bytes(face, store):

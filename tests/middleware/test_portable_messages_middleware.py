@@ -20,7 +20,7 @@ from langchain_mistral_imagegen.middleware import PortableMessagesMiddleware
 from langchain_mistral_imagegen.sandbox import Behavior
 
 CAT = "Generate an orange cat in an office."
-DESCRIBED = "[Picture: an orange cat in an office (id {})]"
+DESCRIBED = "[Image: an orange cat in an office (id {})]"
 
 
 class Recorder(BaseChatModel):
@@ -78,18 +78,18 @@ async def test_another_model_gets_words_and_the_state_keeps_the_blocks(face, mod
 
 
 @pytest.mark.parametrize("shape", ["tool_file", "url", "markdown"])
-async def test_another_model_can_be_shown_the_pictures(face, model, sandbox, recorder, shape):
+async def test_another_model_can_be_shown_the_images(face, model, sandbox, recorder, shape):
     sandbox.behave(Behavior(shape=shape))
     state = await asked_twice(face, model, recorder, images="inline", model=model)
     (given,) = recorder.given
     (ref,) = images_of(state)
-    name, picture, question = given[2].content
+    name, image, question = given[2].content
     assert name["text"].endswith(f"(id {ref['id']})]")
-    assert (picture["type"], picture["mime_type"], picture["base64"][:4]) == ("image", "image/jpeg", "/9j/")
+    assert (image["type"], image["mime_type"], image["base64"][:4]) == ("image", "image/jpeg", "/9j/")
     assert question["text"] == "What is it doing?"
 
 
-async def test_the_environment_says_where_to_download(face, model, sandbox, recorder, monkeypatch):
+async def test_the_environment_names_where_to_download(face, model, sandbox, recorder, monkeypatch):
     with pytest.raises(MissingAPIKeyError):
         await asked_twice(face, model, recorder, images="inline")
     monkeypatch.setenv("MISTRAL_API_KEY", "k")
@@ -101,7 +101,7 @@ async def test_the_environment_says_where_to_download(face, model, sandbox, reco
     await face.call(middleware._downloader, "close")
 
 
-async def test_pictures_that_were_sent_are_shown_too(face, model, recorder):
+async def test_images_that_were_sent_are_shown_too(face, model, recorder):
     (ref,) = images_of(model.invoke(CAT))
     sent = {"type": "image", "file_id": ref["file_id"]}
     history = [HumanMessage([sent]), AIMessage("", tool_calls=[{"name": "look", "args": {}, "id": "1"}])]
@@ -112,7 +112,7 @@ async def test_pictures_that_were_sent_are_shown_too(face, model, recorder):
     assert [[block["type"] for block in given[place].content] for place in (0, 2)] == [["text", "image"]] * 2
 
 
-async def test_a_picture_that_cannot_be_fetched_is_described_and_logged(face, model, sandbox, recorder, caplog):
+async def test_an_image_that_cannot_be_fetched_is_described_and_logged(face, model, sandbox, recorder, caplog):
     sandbox.behave(Behavior(on="download", status=404))
     state = await asked_twice(face, model, recorder, images="inline", model=model)
     (ref,) = images_of(state)

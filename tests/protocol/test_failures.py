@@ -82,7 +82,7 @@ def test_each_status_and_body_has_its_class_and_the_server_s_words(status, body,
         ({"remaining-image-generation-minute": "soon", "remaining-tokens-query": "0"}, RateLimitError),
     ],
 )
-def test_quotas_that_are_used_up_are_told_apart(left, kind):
+def test_quotas_that_are_used_up_are_different_errors(left, kind):
     headers = {f"X-RateLimit-{name}": value for name, value in left.items()}
     assert type(error_of(429, {"detail": "image_generation rate limit reached."}, headers)) is kind
 

@@ -121,7 +121,7 @@ def test_failed_attempts_are_entries_and_count_as_calls(http, sandbox):
     assert sandbox.paid == 1
 
 
-def test_quotas_count_images_and_say_what_is_left():
+def test_quotas_count_images_and_report_what_is_left():
     time = [1_000_000.0]
     with Sandbox(images_per_minute=2, images_per_day=3, clock=lambda: time[0]) as sandbox:
         http = httpx.Client(base_url=sandbox.url, headers={"authorization": "Bearer k"})

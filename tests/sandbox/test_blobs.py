@@ -37,7 +37,7 @@ def test_signed_url_looks_like_azures(url):
     assert query["sp"] == ["r"]
 
 
-def test_blob_needs_no_key_and_says_its_length(url):
+def test_blob_needs_no_key_and_sends_its_length(url):
     response = httpx.get(url)
     assert response.headers["content-type"] == "application/octet-stream"
     assert int(response.headers["content-length"]) == len(response.content)

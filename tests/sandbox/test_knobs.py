@@ -117,7 +117,7 @@ def test_further_chunks_are_parsed_by_the_official_sdk(sandbox, knob, chunk):
     assert chunk in [one.type for one in response.outputs[-1].content]
 
 
-def test_every_framing_says_the_same(start):
+def test_every_framing_carries_the_same(start):
     framings = ("normal", "crlf", "comments", "no_event_line", "done")
     answers = [events(start("Hello!", stream=True, framing=framing)) for framing in framings]
     assert len({"".join(event.get("content", "") for event in answer) for answer in answers}) == 1

@@ -59,7 +59,7 @@ def outputs_without_streaming(response):
 @pytest.mark.parametrize(
     ("inputs", "tools"), [("Draw a cat in a house.", IMAGES), ("Hello there!", []), ("What is 3 + 4? add", [ADD])]
 )
-def test_stream_says_what_a_plain_answer_says(client, inputs, tools):
+def test_stream_has_the_content_of_a_plain_answer(client, inputs, tools):
     with client.beta.conversations.start_stream(model=MODEL, tools=tools, inputs=inputs) as stream:
         streamed = outputs_of(stream)
     plain = client.beta.conversations.start(model=MODEL, tools=tools, inputs=inputs)

@@ -39,12 +39,12 @@ from langchain_mistral_imagegen.sandbox import Behavior
 from langchain_mistral_imagegen.sandbox.routes.streaming import events_of
 
 URL = re.compile(r"https?://\S*SECRET")
-WHOM = {"model": "m", "tools": []}
+TARGET = {"model": "m", "tools": []}
 
 
 def context() -> AnswerContext:
     return AnswerContext(
-        model="m", urls=SignedUrls(), fingerprint=Turn(messages=[HumanMessage("x")], target=WHOM).fingerprint
+        model="m", urls=SignedUrls(), fingerprint=Turn(messages=[HumanMessage("x")], target=TARGET).fingerprint
     )
 
 
@@ -71,7 +71,7 @@ def use(message: AIMessage, source: Any) -> None:
     results = [ToolMessage("x", tool_call_id=call["id"] or "") for call in message.tool_calls]
     following = confirm(message, allow=True) if pending_calls(message) else HumanMessage("And now?")
     history = [HumanMessage("x"), message, *results, following]
-    turn = Turn(messages=history, target=WHOM)
+    turn = Turn(messages=history, target=TARGET)
     requests = [turn.start()]
     requests += [turn.append(turn.continues), turn.restart(turn.continues)] if turn.continues else []
     requests += [] if turn.confirms else [completion_request(turn)]
@@ -174,7 +174,7 @@ def test_a_stream_of_mutated_entries_is_their_message(outputs):
     try:
         events = list(events_of(response, Behavior()))
     except (KeyError, TypeError, AttributeError, IndexError):
-        assume(False)  # the sandbox cannot say this
+        assume(False)  # the sandbox cannot send this
     assume({event.get("output_index") for event in events} >= set(range(len(outputs))))  # nor nothing at all
     chunks = stream_of([read_event(sent(event)) for event in events])
     streamed, whole = merged(chunks), to_message(read, context())

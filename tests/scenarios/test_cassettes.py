@@ -1,4 +1,4 @@
-"""Recorded conversations, replayed by both drivers; `tests/cassettes/README.md` tells where they come from."""
+"""Recorded conversations, replayed by both drivers; `tests/cassettes/README.md` describes where they come from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASSETTES = TESTS / "cassettes"
 CAT = "Generate an orange cat in an office."
 
 
-async def picture(face: Face, model: ChatMistralConversations) -> None:
+async def first_image(face: Face, model: ChatMistralConversations) -> None:
     answer = await face.call(model, "invoke", CAT)
     (image,) = await face.call(model, "images", answer)
     assert image.mime_type == "image/jpeg"
@@ -50,7 +50,7 @@ async def url_only(face: Face, model: ChatMistralConversations) -> None:
 
 
 SCENARIOS: dict[str, Callable[[Face, ChatMistralConversations], Awaitable[None]]] = {
-    "picture": picture,
+    "picture": first_image,
     "stream": stream,
     "refinement": refinement,
     "url_only": url_only,
@@ -67,7 +67,7 @@ def tape(name: str, mode: str) -> Any:
     return recorder.use_cassette(str(CASSETTES / f"{name}.yaml"), serializer="document", record_mode=mode)
 
 
-def tiny_picture() -> bytes:
+def tiny_image() -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (16, 12), "orange").save(file, "JPEG", quality=50)
     return file.getvalue()
@@ -76,7 +76,7 @@ def tiny_picture() -> bytes:
 async def record(name: str, source: str) -> None:
     (CASSETTES / f"{name}.yaml").unlink(missing_ok=True)
     shape = "url" if name == "url_only" else "tool_file"
-    with Sandbox(behavior=Behavior(shape=shape, file_bytes=tiny_picture(), on="any")) as sandbox:
+    with Sandbox(behavior=Behavior(shape=shape, file_bytes=tiny_image(), on="any")) as sandbox:
         sandboxed = {"base_url": sandbox.url, "api_key": "sandbox"}
         model = ChatMistralConversations(**(sandboxed if source == "sandbox" else {}))
         with tape(name, "once"):

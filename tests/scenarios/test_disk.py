@@ -89,7 +89,7 @@ def disk(request, tmp_path) -> Disk:
 
 
 def images(folder: Path) -> dict[str, bool]:
-    """Tell of each image whether its bytes are what its name says."""
+    """Return for each image whether its bytes are what its name claims."""
     found = folder.rglob("*.jpg")
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() == path.stem for path in found}
 
@@ -116,7 +116,7 @@ async def test_the_node_marks_what_a_disk_refuses_and_stores_it_once_it_is_repai
     assert sandbox.paid == 1
 
 
-async def test_the_tool_says_where_the_paid_image_is(face, model, sandbox, disk):
+async def test_the_tool_reports_where_the_paid_image_is(face, model, sandbox, disk):
     tool = MistralImageGenerationTool(model=model, image_store=str(disk.folder))
     disk.break_it()
     with pytest.raises(ImageStoreError) as caught:
@@ -183,16 +183,16 @@ async def test_the_artifact_names_an_image_that_could_not_be_stored(face, model,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_the_command_says_where_the_paid_image_is(sandbox, small_disk, options):
+def test_the_command_reports_where_the_paid_image_is(sandbox, small_disk, options):
     mount("-o", "remount,size=12m", str(small_disk))  # or the command would refuse it before it pays
     sandbox.behave(Behavior(file_size=13_000_000))
     env = {**os.environ, "MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": sandbox.url}
     command = [sys.executable, "-m", "langchain_mistral_imagegen", *options, "-o", str(small_disk), CAT]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     (file_id,), (conversation,) = sandbox.files.by_id, sandbox.conversations.by_id
-    said = json.loads(done.stdout)["error"] if options else done.stderr
-    assert f"Image {file_id!r} cannot be stored in {small_disk}" in said
-    assert conversation in said
+    error = json.loads(done.stdout)["error"] if options else done.stderr
+    assert f"Image {file_id!r} cannot be stored in {small_disk}" in error
+    assert conversation in error
     assert done.returncode == 3
     assert leftovers(small_disk) == []
 
@@ -241,9 +241,9 @@ def start(sandbox, folder: Path, how: str) -> subprocess.Popen[str]:
 
 
 def outcome(process: subprocess.Popen[str]) -> list[dict[str, str]]:
-    said, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    return json.loads(said)
+    return json.loads(output)
 
 
 @pytest.mark.slow

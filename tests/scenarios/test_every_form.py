@@ -73,7 +73,7 @@ async def test_all_forms_hold_the_same_blocks(name, answering):
 
 def shown(answer):
     """Return all that must not depend on the form; each answer has a conversation of its own."""
-    varying = {"conversation_id", "output_version", "quotas"}  # streams do not tell quotas
+    varying = {"conversation_id", "output_version", "quotas"}  # streams do not report quotas
     metadata = {name: value for name, value in answer.response_metadata.items() if name not in varying}
     return [without_place(block) for block in answer.content_blocks], answer.tool_calls, answer.usage_metadata, metadata
 

@@ -193,7 +193,7 @@ def name_of(error, operation):
     return type(error).__name__ if error else ""
 
 
-SAID = {
+OUTCOMES = {
     FINE: "succeeds",
     UNKNOWN: "`OutcomeUnknownError`, not repeated",
     REFUSED: "`InvalidRequestError`",
@@ -202,8 +202,8 @@ SAID = {
 }
 
 
-def said(outcome: Outcome) -> str:
-    return SAID.get(outcome) or f"repeated, then `{outcome.error}`"
+def in_words(outcome: Outcome) -> str:
+    return OUTCOMES.get(outcome) or f"repeated, then `{outcome.error}`"
 
 
 def drawn() -> str:
@@ -212,7 +212,7 @@ def drawn() -> str:
     same: dict[tuple[Outcome, ...], list[str]] = {}
     for fault, outcomes in TABLE.items():
         same.setdefault(outcomes, []).append(fault)
-    rows += [f"| {', '.join(faults)} | {' | '.join(map(said, outcomes))} |" for outcomes, faults in same.items()]
+    rows += [f"| {', '.join(faults)} | {' | '.join(map(in_words, outcomes))} |" for outcomes, faults in same.items()]
     return "\n".join(rows)
 
 

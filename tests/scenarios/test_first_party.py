@@ -73,7 +73,7 @@ async def test_a_trace_names_the_model_of_a_call_or_the_agent(face, model, make_
     assert recorder.metadata["ls_model_name"] == agent.agent_id
 
 
-async def test_callbacks_hear_tokens_and_errors(face, make_model, sandbox):
+async def test_callbacks_receive_tokens_and_errors(face, make_model, sandbox):
     recorder, model = Recorder(), make_model(streaming=True)
     answer = await face.call(model, "invoke", CAT, {"callbacks": [recorder]})
     assert "".join(recorder.tokens) == answer.text
@@ -111,7 +111,7 @@ def test_no_view_of_a_model_shows_the_key():
     assert model._llm_type == "mistralai-conversations"
 
 
-def test_a_model_is_told_apart_by_whom_it_asks():
+def test_models_differ_by_model_agent_and_server():
     one = ChatMistralConversations(api_key="k")
     other = ChatMistralConversations(api_key="k", agent_id="ag_1")
     assert one._identifying_params["model"] == "mistral-medium-latest"
@@ -119,7 +119,7 @@ def test_a_model_is_told_apart_by_whom_it_asks():
     assert one._get_llm_string() != other._get_llm_string()
 
 
-def test_the_profile_tells_what_it_can():
+def test_the_profile_lists_what_the_model_can_do():
     model, agent = ChatMistralConversations(api_key="k"), ChatMistralConversations(api_key="k", agent_id="ag_1")
     assert model.profile["image_outputs"]
     assert model.profile["structured_output"]
@@ -279,7 +279,7 @@ async def test_an_argument_that_mistral_does_not_know_is_named(face, model):
         await face.call(model, "invoke", "Hello", top_k=5)
 
 
-def test_a_misspelt_setting_is_told():
+def test_a_misspelt_setting_is_reported():
     with pytest.warns(UserWarning, match="temprature"):
         model = ChatMistralConversations(api_key="k", temprature=0.5)
     assert model.model_kwargs == {"temprature": 0.5}

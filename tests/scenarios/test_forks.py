@@ -22,18 +22,18 @@ def thread(name):
 
 
 class Threads:
-    """A graph that draws, and a look at both histories whenever something was said."""
+    """A graph that draws, and a look at both histories after each message."""
 
     def __init__(self, face, graph, sandbox):
         self._face, self._graph, self.sandbox = face, graph, sandbox
 
-    async def say(self, text, where, name="1"):
-        """Say something at a place (or nothing, to run again what comes there), and return the place after the answer.
+    async def send(self, text, where, name="1"):
+        """Send a message at a place (or nothing, to run again what comes there), and return the place after the answer.
 
         The remote conversation must be the local history then.
         """
-        said = {"messages": [("user", text)]} if text else None
-        state = await self._face.call(self._graph, "invoke", said, where)
+        sent = {"messages": [("user", text)]} if text else None
+        state = await self._face.call(self._graph, "invoke", sent, where)
         assert remote(self.sandbox, state["messages"][-1]) == local(state["messages"])
         return await self.tip(thread(name))
 
@@ -86,21 +86,21 @@ def threads(face, make_model, sandbox, saver, tmp_path):
 @pytest.fixture
 async def places(threads):
     """Three turns, and the places after each."""
-    return [await threads.say(text, thread("1")) for text in (CAT, BLUE, RED)]
+    return [await threads.send(text, thread("1")) for text in (CAT, BLUE, RED)]
 
 
 async def test_a_fork_has_a_conversation_of_its_own_and_the_old_branch_goes_on(threads, places, sandbox):
     old, entries = await threads.conversation(places[2])
-    fork = await threads.say(HAT, places[0])
+    fork = await threads.send(HAT, places[0])
     assert last_way(sandbox) == "restart"
     assert sandbox.paid == 4
     assert sandbox.entries(old) == entries
     new, entries = await threads.conversation(fork)
-    await threads.say(HAT, places[2])
+    await threads.send(HAT, places[2])
     assert last_way(sandbox) == "append"
     assert (await threads.conversation(thread("1")))[0] == old != new
     assert sandbox.entries(new) == entries
-    await threads.say(BLUE, fork)
+    await threads.send(BLUE, fork)
     assert last_way(sandbox) == "append"
     assert sandbox.paid == 6
 
@@ -109,10 +109,10 @@ async def test_a_question_that_was_edited_is_replayed(threads, places, sandbox):
     old, entries = await threads.conversation(places[2])
     question = (await threads.values(places[2]))["messages"][0]
     await threads.edit(thread("1"), [HumanMessage("Generate a grey dog.", id=question.id)])
-    await threads.say(HAT, thread("1"))
+    await threads.send(HAT, thread("1"))
     assert (last_way(sandbox), sandbox.paid) == ("start", 4)
     assert sandbox.entries(old) == entries
-    await threads.say(BLUE, thread("1"))
+    await threads.send(BLUE, thread("1"))
     assert last_way(sandbox) == "append"
 
 
@@ -125,23 +125,23 @@ async def test_after_an_answer_that_was_edited_it_goes_on_from_the_last_one_that
     answer = (await threads.values(places[2]))["messages"][2 * turn + 1]
     edited = answer.model_copy(update={"content": "A cat."}) if ours else AIMessage("A cat.", id=answer.id)
     await threads.edit(thread("1"), [edited])
-    await threads.say(HAT, thread("1"))
+    await threads.send(HAT, thread("1"))
     assert (last_way(threads.sandbox), threads.sandbox.paid) == (way, 4)
     assert threads.sandbox.entries(old) == entries
-    await threads.say(BLUE, thread("1"))
+    await threads.send(BLUE, thread("1"))
     assert last_way(threads.sandbox) == "append"
 
 
 @pytest.mark.parametrize(("turn", "way"), [(1, "start"), (2, "restart"), (3, "restart")])
 async def test_an_answer_that_is_generated_again_is_paid_for_and_a_sibling(threads, places, sandbox, turn, way):
     old, entries = await threads.conversation(places[2])
-    again = await threads.say(None, await threads.before_answer(turn))
+    again = await threads.send(None, await threads.before_answer(turn))
     assert (last_way(sandbox), sandbox.paid) == (way, 4)
     assert (await threads.conversation(again))[0] != old
-    await threads.say(HAT, again)
+    await threads.send(HAT, again)
     assert last_way(sandbox) == "append"
     assert sandbox.entries(old) == entries
-    await threads.say(HAT, places[2])
+    await threads.send(HAT, places[2])
     assert last_way(sandbox) == "append"
     assert (await threads.conversation(thread("1")))[0] == old
 
@@ -151,12 +151,12 @@ async def test_threads_that_were_copied_go_their_own_ways(threads, places, sandb
     for name in "23":
         await threads.edit(thread(name), state["messages"], as_node="draw")
     for name, text, way in [("2", HAT, "append"), ("3", BLUE, "restart"), ("1", RED, "restart")]:
-        await threads.say(text, thread(name), name)
+        await threads.send(text, thread(name), name)
         assert last_way(sandbox) == way
     used = [await threads.conversation(thread(name)) for name in "123"]
     assert len({conversation for conversation, _ in used}) == 3
     for name in "321":
-        await threads.say(HAT, thread(name), name)
+        await threads.send(HAT, thread(name), name)
         assert last_way(sandbox) == "append"
     assert [(await threads.conversation(thread(name)))[0] for name in "123"] == [one for one, _ in used]
     assert sandbox.paid == 9
@@ -167,8 +167,8 @@ async def test_a_fork_whose_answer_got_lost_adopts_its_own_and_not_its_siblings(
     old, entries = await threads.conversation(places[2])
     sandbox.behave(Behavior(cut_after=3))
     with pytest.raises(StreamInterruptedError):
-        await threads.say(text, places[0])
-    await threads.say(None, thread("1"))
+        await threads.send(text, places[0])
+    await threads.send(None, thread("1"))
     assert sandbox.paid == 4
     assert (await threads.conversation(thread("1")))[0] != old
     assert sandbox.entries(old) == entries
@@ -177,8 +177,8 @@ async def test_a_fork_whose_answer_got_lost_adopts_its_own_and_not_its_siblings(
 async def test_a_fork_that_was_not_carried_out_does_not_adopt_its_siblings_answer(threads, places, sandbox):
     sandbox.behave(Behavior(status=500))
     with pytest.raises(ServerError):
-        await threads.say(BLUE, places[0])
-    await threads.say(None, thread("1"))
+        await threads.send(BLUE, places[0])
+    await threads.send(None, thread("1"))
     assert (last_way(sandbox), sandbox.paid) == ("restart", 4)
 
 

@@ -12,7 +12,7 @@ ASK = HumanMessage("Hand over to the painter: draw an orange cat.")
 
 @pytest.fixture
 def host(make_model):
-    """Makes a model of an agent that may hand over to a painter, and tells the painter's id."""
+    """Makes a model of an agent that may hand over to a painter, and names the painter's id."""
 
     def make(**settings):
         painter = make_model(make_model().ensure_agent("Painter"))

@@ -69,7 +69,7 @@ def environment_of(sandbox) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_an_image_is_drawn_once_told_and_served(sandbox, tmp_path):
+def test_an_image_is_drawn_once_reported_and_served(sandbox, tmp_path):
     folder, environment = tmp_path / "recipe", environment_of(sandbox)
     shutil.copytree(RECIPE, folder)
     with development_server(folder, environment) as (url, log):

@@ -284,7 +284,7 @@ STRICT = [sys.executable, "-X", "dev", "-W", "error", "-c"]
 
 
 def run(url: str, *script: str) -> str:
-    """Run a program that closes nothing, and return what it says."""
+    """Run a program that closes nothing, and return its output."""
     done = subprocess.run([*STRICT, "".join(script), url], capture_output=True, text=True, timeout=30, check=False)
     assert (done.stderr, done.returncode) == ("", 0)
     return done.stdout.strip()
@@ -413,7 +413,7 @@ def test_ctrl_c_ends_a_program_at_once_and_leaves_no_file(sandbox, tmp_path, wai
         wait_until(lambda: wait_for(tmp_path) or process.poll() is not None)
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
-        _, said = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=20)
     assert time.monotonic() - began < 3
-    assert (said.count("Traceback"), said.splitlines()[-1]) in {(1, "KeyboardInterrupt"), (2, "KeyboardInterrupt")}
+    assert (errors.count("Traceback"), errors.splitlines()[-1]) in {(1, "KeyboardInterrupt"), (2, "KeyboardInterrupt")}
     assert incoming(tmp_path) == []

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 import psutil
 import pytest
-from crowds import prompts, replies, said, store, store_by_nodes
+from crowds import prompts, replies, store, store_by_nodes, texts
 from places import SUPPORT
 
 from langchain_mistral_imagegen import ChatMistralConversations
@@ -30,7 +30,7 @@ def make(sandbox_process) -> Callable[..., ChatMistralConversations]:
 
 @pytest.fixture
 def grown() -> Callable[[], float]:
-    """Tells by how many MB this process has grown since."""
+    """Reports by how many MB this process has grown since."""
     process = psutil.Process()
     before = process.memory_info().rss
 
@@ -48,7 +48,7 @@ def paid(url: str) -> int:
 async def test_a_thousand_conversations_at_once(sandbox_process, make, grown, size):
     async with make(default_headers=DELAYED) as model:
         answers = await model.abatch(prompts(size))
-    assert said(answers) == replies(size)
+    assert texts(answers) == replies(size)
     assert paid(sandbox_process) == size
     assert grown() < 30 + size * 0.06
 
@@ -69,7 +69,7 @@ async def test_a_thousand_downloads_at_once_and_from_a_thousand_nodes(make, grow
 def test_two_hundred_threads(sandbox_process, make, grown):
     with make(default_headers=DELAYED) as model:
         answers = model.batch(prompts(600), {"max_concurrency": 200})
-    assert said(answers) == replies(600)
+    assert texts(answers) == replies(600)
     assert paid(sandbox_process) == 600
     assert grown() < 80
 

@@ -1,4 +1,4 @@
-"""What is shown to the model: pictures and documents of the user, of functions, and those it drew itself."""
+"""What is shown to the model: images and documents of the user, of functions, and those it drew itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def last_content(sandbox):
     ],
     ids=["url", "base64", "openai", "v0"],
 )
-async def test_a_picture_is_shown(face, model, sandbox, block, sent):
+async def test_an_image_is_shown(face, model, sandbox, block, sent):
     answer = await face.call(model, "invoke", [HumanMessage([ASK, block])])
     assert "I see an image" in answer.text
     assert last_content(sandbox) == [ASK, {"type": "image_url", "image_url": sent}]
@@ -42,7 +42,7 @@ async def test_a_document_is_shown(face, model, sandbox):
     assert last_content(sandbox)[1] == {"type": "document_url", "document_url": url, "document_name": "paper.pdf"}
 
 
-async def test_a_picture_that_mistral_keeps_is_named(face, model, sandbox, make_model):
+async def test_an_image_that_mistral_keeps_is_named(face, model, sandbox, make_model):
     drawn = await face.call(model, "invoke", [CAT])
     (image,) = [block for block in drawn.content_blocks if block["type"] == "image"]
     await face.call(make_model(), "invoke", [HumanMessage([ASK, image])])
@@ -50,21 +50,21 @@ async def test_a_picture_that_mistral_keeps_is_named(face, model, sandbox, make_
     assert last_content(sandbox)[1] == {"type": "tool_file", "tool": "image_generation", "file_id": file_id}
 
 
-async def test_a_stored_picture_is_handed_back_for_another_turn(face, model, sandbox, tmp_path):
+async def test_a_stored_image_is_handed_back_for_another_turn(face, model, sandbox, tmp_path):
     drawn = await face.call(model, "invoke", [CAT])
     store = FsspecImageStore(str(tmp_path))
     (ref,) = await face.call(model, "store_images", images_of(drawn), store)
-    picture = GeneratedImage.from_bytes(store.get(ref["key"]), ref)
-    question = HumanMessage([ASK, picture.content_block()])
+    image = GeneratedImage.from_bytes(store.get(ref["key"]), ref)
+    question = HumanMessage([ASK, image.content_block()])
     answer = await face.call(model, "invoke", [CAT, drawn, question])
     assert "I see an image" in answer.text
     shown = last_content(sandbox)[1]["image_url"]
-    assert shown == f"data:image/jpeg;base64,{base64.b64encode(picture.data).decode()}"
+    assert shown == f"data:image/jpeg;base64,{base64.b64encode(image.data).decode()}"
     (downloaded,) = await face.call(model, "images", drawn)
-    assert downloaded.data == picture.data
+    assert downloaded.data == image.data
 
 
-async def test_a_picture_that_a_function_returns_is_shown_after_its_result(face, model, sandbox):
+async def test_an_image_that_a_function_returns_is_shown_after_its_result(face, model, sandbox):
     def look(place: str) -> str:
         """Look at a place."""
 

@@ -52,7 +52,7 @@ KEY = "canary-4f1d9b"
 HEADER = "canary-of-a-gateway"
 SIGNATURE = "canary-of-an-url"
 HEAD = draw_image("any")[:60]  # all images of the sandbox begin alike
-PICTURE = [HEAD, base64.b64encode(HEAD), repr(HEAD)[2:-1].encode()]
+IMAGE = [HEAD, base64.b64encode(HEAD), repr(HEAD)[2:-1].encode()]
 CAT = "Generate an orange cat in an office."
 THREAD = {"configurable": {"thread_id": "1"}}
 
@@ -72,7 +72,7 @@ def langsmith(monkeypatch):
 class Spans(InMemorySpanExporter):
     """What OpenTelemetry got."""
 
-    def told(self) -> str:
+    def exported(self) -> str:
         return "".join(span.to_json() for span in self.get_finished_spans())
 
 
@@ -112,7 +112,7 @@ class _Everything(logging.Formatter):
 
 def canaries(sandbox: Sandbox) -> list[bytes]:
     signatures = [query["sig"][:16].encode() for _, query, _ in sandbox.files.blobs.values()]
-    return [KEY.encode(), HEADER.encode(), SIGNATURE.encode(), *signatures, *PICTURE]
+    return [KEY.encode(), HEADER.encode(), SIGNATURE.encode(), *signatures, *IMAGE]
 
 
 def ways_to_show(thing: Any) -> list[Any]:
@@ -144,8 +144,8 @@ def chain(error: BaseException) -> list[BaseException]:
 
 def locals_of(error: BaseException) -> str:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if is_searched(frame)]
-    told = "".join(traceback.TracebackException.from_exception(error).format())
-    return told + "".join(f"{frame.f_code.co_qualname}: {frame.f_locals!r}\n" for frame in frames)
+    output = "".join(traceback.TracebackException.from_exception(error).format())
+    return output + "".join(f"{frame.f_code.co_qualname}: {frame.f_locals!r}\n" for frame in frames)
 
 
 def is_searched(frame: FrameType) -> bool:
@@ -154,7 +154,7 @@ def is_searched(frame: FrameType) -> bool:
 
 
 def leaks(wanted: list[bytes], *things: Any) -> list[str]:
-    """Find the canaries in what came out, and say where."""
+    """Find the canaries in what came out, and where."""
     found = []
     for thing in things:
         text = thing if isinstance(thing, bytes) else str(thing).encode("utf-8", "replace")
@@ -299,10 +299,10 @@ async def test_nothing_leaks_when_all_goes_well(world, langsmith, log, spans, ca
     shown = [way for result in results for way in ways_to_show(result)]
     wanted = canaries(world.sandbox)
     assert world.sandbox.paid >= 2
-    told = [traced, log.getvalue(), spans.told(), *capfd.readouterr(), *files_below(tmp_path)]
-    assert leaks(wanted, *shown, *told) == []
-    assert leaks([b"orange", b"Here is your image"], spans.told()) == []
-    assert "gen_ai.response.id" in spans.told() or operation is using_the_command
+    output = [traced, log.getvalue(), spans.exported(), *capfd.readouterr(), *files_below(tmp_path)]
+    assert leaks(wanted, *shown, *output) == []
+    assert leaks([b"orange", b"Here is your image"], spans.exported()) == []
+    assert "gen_ai.response.id" in spans.exported() or operation is using_the_command
     assert "HTTP Request: POST" in log.getvalue() or operation is using_the_command
     assert b"orange cat" in traced or operation is using_the_command
 
@@ -358,8 +358,8 @@ async def test_nothing_leaks_when_it_fails(world, langsmith, log, spans, capfd, 
     assert any(isinstance(result, Exception) or "'failed'" in str(result) for result in results)
     shown = [way for result in results for way in ways_to_show(result)]
     wanted = canaries(world.sandbox)
-    told = [langsmith.traced(), log.getvalue(), spans.told(), *capfd.readouterr(), *files_below(tmp_path)]
-    assert leaks(wanted, *shown, *told) == []
+    output = [langsmith.traced(), log.getvalue(), spans.exported(), *capfd.readouterr(), *files_below(tmp_path)]
+    assert leaks(wanted, *shown, *output) == []
 
 
 async def test_nothing_leaks_when_nobody_answers_or_the_disk_refuses(world, langsmith, log, tmp_path):

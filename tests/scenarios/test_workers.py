@@ -61,9 +61,9 @@ def test_each_image_is_paid_for_once(postgres, sandbox, make_model, moment, prog
     workers = [start(program, postgres, sandbox.url, name) for name in "012"]
     victim = int(wait_for(lambda: first_in(sandbox, moment)).headers["x-worker"])
     workers[victim].kill()
-    said = [worker.communicate(timeout=120)[0] for worker in workers]
+    outputs = [worker.communicate(timeout=120)[0] for worker in workers]
     assert [worker.returncode == -signal.SIGKILL for worker in workers] == [place == victim for place in range(3)]
-    assert "".join(said).count("resumed") == 1
+    assert "".join(outputs).count("resumed") == 1
 
     wait_for(lambda: not sandbox.waiting)  # what the killed worker has asked for is drawn all the same
     store = Path("generated_images")

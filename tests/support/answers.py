@@ -82,7 +82,7 @@ ANSWERS = {
     "shape A": [execution(0, RESULT), message(1, text("Here it is:\n\n"), FILE)],
     "shape B": [execution(0, RESULT), message(1, text("Here it is."))],
     "shape C": [message(0, text(f"Here: ![a cat]({URL}) - with love"))],
-    "text only": [message(0, text("No picture today, oh well http"))],
+    "text only": [message(0, text("No image today, oh well http"))],
     "several images": [
         execution(0, RESULT),
         execution(1, RESULT.replace("/a/", "/b/")),
@@ -123,7 +123,7 @@ ANSWERS = {
     "calls that wait": [pending(0, "image_generation", '{"prompt": "a cat"}'), pending(1, "add", '{"a": 1}')],
     "a handoff at the end": [message(0, text("I ask the painter.")), handoff(1)],
     "unknown chunk": [message(0, text("Look:"), {"type": "hologram", "beams": [1]}, FILE)],
-    "other pictures": [
+    "other images": [
         message(
             0,
             {"type": "image_url", "image_url": {"url": URL}},

@@ -110,7 +110,7 @@ def paths(value: Any) -> list[tuple[Any, ...]]:
 
 
 def names_a_secret(value: Any) -> bool:
-    """Tell whether an id or a name is a signed URL; they are looked for in what is said, not in what it is called."""
+    """Return whether an id or a name is a signed URL; those are looked for in contents, not in names."""
     name = re.compile(r".*id|.*name|model|function|tool|type|connectors|confirmation_status|code|.*signature")
     found = ((path, functools.reduce(operator.getitem, path, value)) for path in paths(value))
     return any("SECRET" in str(part) for path, part in found if path and name.fullmatch(str(path[-1])))

@@ -33,10 +33,10 @@ def clean_request(request: Any) -> Any:
 
 def _without_key(body: bytes | None) -> bytes | None:
     """Take out the key by which a lost answer would be found: it is another one each time."""
-    said = json.loads(body) if body else {}
-    if said.get("metadata", {}).keys() != {KEY}:
+    sent = json.loads(body) if body else {}
+    if sent.get("metadata", {}).keys() != {KEY}:
         return body
-    return json.dumps({name: value for name, value in said.items() if name != "metadata"}).encode()
+    return json.dumps({name: value for name, value in sent.items() if name != "metadata"}).encode()
 
 
 def clean_response(response: Json) -> Json:

@@ -11,7 +11,7 @@ def prompts(size: int) -> list[str]:
     return [f"Draw cat {number}." for number in range(size)]
 
 
-def said(answers) -> list[str]:
+def texts(answers) -> list[str]:
     return [answer.text.strip() for answer in answers]
 
 

@@ -24,7 +24,7 @@ class FaultyProxy:
 
     Attributes:
         fault: Name of the fault; `""` for none.
-        matches: Tells from a request's first line whether it suffers.
+        matches: Whether a request suffers, by its first line.
         hit: First lines of the requests that suffered.
     """
 

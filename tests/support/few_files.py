@@ -13,7 +13,7 @@ import resource
 import sys
 from pathlib import Path
 
-from crowds import prompts, replies, said, store, store_by_nodes
+from crowds import prompts, replies, store, store_by_nodes, texts
 
 from langchain_mistral_imagegen import ChatMistralConversations
 
@@ -28,7 +28,7 @@ def model(url: str, delay: float) -> ChatMistralConversations:
 async def at_once(url: str, folder: Path) -> None:
     async with model(url, 0.4) as asked:
         answers = await asked.abatch(prompts(COUNT))
-        assert said(answers) == replies(COUNT)
+        assert texts(answers) == replies(COUNT)
         for way in (store, store_by_nodes):
             stored = await way(asked, answers, folder / way.__name__)
             assert [status for _, status in stored] == ["stored"] * COUNT
@@ -36,7 +36,7 @@ async def at_once(url: str, folder: Path) -> None:
 
 def in_threads(url: str) -> None:
     with model(url, 1) as asked:
-        assert said(asked.batch(prompts(COUNT), {"max_concurrency": COUNT})) == replies(COUNT)
+        assert texts(asked.batch(prompts(COUNT), {"max_concurrency": COUNT})) == replies(COUNT)
 
 
 if __name__ == "__main__":

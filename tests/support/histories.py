@@ -8,13 +8,13 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 
 def last_way(sandbox) -> str:
-    """Tell how the last turn reached the sandbox."""
+    """Return how the last turn reached the sandbox."""
     path = [request.path for request in sandbox.requests if request.method == "POST"][-1]
     return "start" if path == "/v1/conversations" else "restart" if path.endswith("/restart") else "append"
 
 
 def remote(sandbox, answer) -> list:
-    """Return the remote history in short: who said what, which tools ran, which images there are."""
+    """Return the remote history in short: who sent what, which tools ran, which images there are."""
     return [fact for entry in sandbox.entries(answer.response_metadata["conversation_id"]) for fact in facts(entry)]
 
 
@@ -34,10 +34,10 @@ def facts(entry):
 
 def local(messages) -> list:
     """Return the local history in the same way."""
-    return [fact for message in messages for fact in told(message)]
+    return [fact for message in messages for fact in facts_of_message(message)]
 
 
-def told(message):
+def facts_of_message(message):
     match message:
         case AIMessage():
             for block in message.content_blocks:

@@ -38,7 +38,7 @@ def hostile_server() -> Iterator[HostileServer]:
             world.asked.append(self.path)
             world.headers.append({name.lower(): value for name, value in self.headers.items()})
             answer = world.answers.get(self.path.partition("?")[0], Answer([b"{}"], 404))
-            with suppress(OSError):  # the client has heard enough
+            with suppress(OSError):  # the client has read enough
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
@@ -49,7 +49,7 @@ def hostile_server() -> Iterator[HostileServer]:
         do_POST = do_GET  # noqa: N815  # the library's name
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         world.url = f"http://127.0.0.1:{server.server_port}"

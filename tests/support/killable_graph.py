@@ -1,4 +1,4 @@
-"""A program that is killed: draws pictures in a graph with a SQLite checkpointer; run again, it resumes.
+"""A program that is killed: draws images in a graph with a SQLite checkpointer; run again, it resumes.
 
 Usage: killable_graph.py URL FOLDER DURABILITY MOMENT
 """
@@ -47,7 +47,7 @@ class DyingDownload(ToolFileNode):
 
 def graph_of(url: str, folder: Path, moment: str, checkpointer: Any, **settings: Any) -> Any:
     model = ChatMistralConversations(base_url=url, api_key="k", max_retries=0, timeout=10, answer_within=5, **settings)
-    store = FsspecImageStore(str(folder / "pictures"))
+    store = FsspecImageStore(str(folder / "images"))
     draw = DyingNode if moment == "after the call" else ConversationNode
     download = DyingDownload if moment == "before the download" else ToolFileNode
     builder = StateGraph(ImageState)

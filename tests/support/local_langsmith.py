@@ -39,8 +39,8 @@ class LocalLangSmith:
         """Wait until everything is sent, and return the runs as they ended, in the order in which they began."""
         runs: dict[str, dict[str, Any]] = {}
         for run_id, part, content in _PART.findall(self.traced()):
-            told = json.loads(content)
-            runs.setdefault(run_id.decode(), {}).update({part.decode(): told} if part else told)
+            value = json.loads(content)
+            runs.setdefault(run_id.decode(), {}).update({part.decode(): value} if part else value)
         return sorted(runs.values(), key=lambda run: run["dotted_order"])
 
 
@@ -84,7 +84,7 @@ def local_langsmith(monkeypatch: Any) -> Iterator[LocalLangSmith]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()

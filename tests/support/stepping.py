@@ -15,6 +15,6 @@ def forbid_repetition(flow: Any, effect: Any) -> Any:
 
 
 def decide(flow: Any, effect: Any, policy: RetryPolicy) -> Any:
-    """Answer a failed request with what a policy says."""
+    """Answer a failed request as a policy decides."""
     assert isinstance(effect, Failed)
     return flow.send(policy.delay(effect.request, effect.attempt, effect.error))

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Say:
+class SendText:
     """Answer with a text."""
 
     text: str
@@ -43,4 +43,4 @@ class HandOver:
     agent_id: str
 
 
-Step = Say | DrawImage | Search | CallFunction | HandOver
+Step = SendText | DrawImage | Search | CallFunction | HandOver

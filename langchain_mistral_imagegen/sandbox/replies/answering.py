@@ -11,7 +11,7 @@ from langchain_mistral_imagegen.sandbox.records import ids
 from langchain_mistral_imagegen.sandbox.records.conversations import Conversation
 from langchain_mistral_imagegen.sandbox.records.problems import invalid_request
 from langchain_mistral_imagegen.sandbox.records.state import State
-from langchain_mistral_imagegen.sandbox.records.steps import CallFunction, DrawImage, HandOver, Say, Search, Step
+from langchain_mistral_imagegen.sandbox.records.steps import CallFunction, DrawImage, HandOver, Search, SendText, Step
 from langchain_mistral_imagegen.sandbox.replies.responder import Question, respond, text_of
 
 Json = dict[str, Any]
@@ -130,8 +130,8 @@ class _Answer:
                           arguments=json.dumps(arguments, ensure_ascii=False))  # fmt: skip
             case HandOver(agent_id):
                 self._hand_over(agent_id)
-            case Say(text) if not self._conversation.pending:
-                self._say(text)
+            case SendText(text) if not self._conversation.pending:
+                self._send_text(text)
 
     def _draw(self, prompt: str) -> None:
         behavior = self._behavior
@@ -172,7 +172,7 @@ class _Answer:
             for step in self._decide():
                 self._carry_out(step)
 
-    def _say(self, text: str) -> None:
+    def _send_text(self, text: str) -> None:
         text = (self._behavior.text if self._behavior.text is not None else text) + "".join(self._links)
         behavior = self._behavior
         before: list[Json] = []
@@ -234,5 +234,5 @@ def _arguments(step: Step) -> str:
 
 def _as_confirmed(step: Step, *, allowed: bool) -> list[Step]:
     if not allowed:
-        return [Say("The tool was not allowed to run.")]
-    return [step, Say(f"Here is your image: {step.prompt}.")] if isinstance(step, DrawImage) else [step]
+        return [SendText("The tool was not allowed to run.")]
+    return [step, SendText(f"Here is your image: {step.prompt}.")] if isinstance(step, DrawImage) else [step]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_mistral_imagegen.sandbox.records.steps import CallFunction, DrawImage, HandOver, Say, Search, Step
+from langchain_mistral_imagegen.sandbox.records.steps import CallFunction, DrawImage, HandOver, Search, SendText, Step
 from langchain_mistral_imagegen.sandbox.replies.schema_values import SchemaValues
 
 Entry = dict[str, Any]
@@ -87,7 +87,7 @@ def respond(question: Question) -> list[Step]:
     for decide in (_hand_over, _call, _fill, _draw, _search):
         if steps := decide(question):
             return steps
-    return [_say(question, _words(question))]
+    return [_reply(question, _words(question))]
 
 
 def text_of(entry: Entry) -> str:
@@ -155,7 +155,7 @@ def _fill(question: Question) -> list[Step]:
             schema = wanted["json_schema"]["schema"]
             return [
                 *drawn,
-                Say(
+                SendText(
                     json.dumps(
                         SchemaValues(" ".join([*question.results, question.text])).value(schema), ensure_ascii=False
                     )
@@ -163,7 +163,7 @@ def _fill(question: Question) -> list[Step]:
             ]
         case "json_object":
             keys = re.findall(r"['\"`](\w+)['\"`]", question.text) or ["answer"]
-            return [*drawn, Say(json.dumps(dict.fromkeys(keys, _words(question)), ensure_ascii=False))]
+            return [*drawn, SendText(json.dumps(dict.fromkeys(keys, _words(question)), ensure_ascii=False))]
     return []
 
 
@@ -185,7 +185,7 @@ def _draw(question: Question) -> list[Step]:
         prompt = _GIST.sub("", question.text.strip()).rstrip(".!?") or question.text
     else:
         return []
-    return [DrawImage(prompt), _say(question, f"Here is your image: {prompt}.")]
+    return [DrawImage(prompt), _reply(question, f"Here is your image: {prompt}.")]
 
 
 def _drew_image(entry: Entry) -> bool:
@@ -199,16 +199,16 @@ def _search(question: Question) -> list[Step]:
     tool = next((one["type"] for one in question.tools if one["type"].startswith("web_search")), None)
     if not tool or not re.search(r"\b(?:search|look up|news|latest)\b", question.text, re.IGNORECASE):
         return []
-    return [Search(tool, question.text), _say(question, "I found one page about it.")]
+    return [Search(tool, question.text), _reply(question, "I found one page about it.")]
 
 
-def _say(question: Question, text: str) -> Say:
+def _reply(question: Question, text: str) -> SendText:
     """Answer with a text, cut as `stop` and `max_tokens` ask."""
     stop = question.completion_args.get("stop") or []
     for mark in [stop] if isinstance(stop, str) else stop:
         text = text.partition(mark)[0]
     words = re.findall(r"\S+\s*", text)
-    return Say("".join(words[: question.completion_args.get("max_tokens") or len(words)]))
+    return SendText("".join(words[: question.completion_args.get("max_tokens") or len(words)]))
 
 
 def _words(question: Question) -> str:
@@ -221,7 +221,7 @@ def _chat(question: Question) -> str:
         names = [found[1] for found in matches if found]
         return f"Your name is {names[-1]}." if names else "I do not know your name yet."
     if any(_has_image(entry) for entry in question.entries[-1:]):
-        return "I see an image in your message, and I can describe it: it is a picture."
+        return "I see an image in your message, and I can describe it: it is an image."
     if re.match(r"\W*(?:hello|hi|hey|bonjour|salut|hallo|hola)\b", question.text, re.IGNORECASE):
         return "Hello! How can I help you today?"
     return f"This is the sandbox. You said: {question.text.strip() or 'nothing'}"

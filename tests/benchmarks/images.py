@@ -1,4 +1,4 @@
-"""Downloads: how long many pictures take until they are stored, and how much memory large ones."""
+"""Downloads: how long many images take until they are stored, and how much memory large ones."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CONCURRENCY = 16
 _HERE = Path(__file__).parent
 
 
-class Pictures:
-    """Downloads the same number of pictures, in each of the ways, into one folder; they are never the same twice."""
+class Images:
+    """Downloads the same number of images, in each of the ways, into one folder; they are never the same twice."""
 
     def __init__(self, url: str, folder: Path, count: int, size: int) -> None:
         self._url = url
@@ -71,25 +71,25 @@ class Pictures:
 
 def downloads(server: Address, rounds: int, count: int, size: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
-        pictures = Pictures(server.url(latency=0.03), Path(folder), count, size)
+        images = Images(server.url(latency=0.03), Path(folder), count, size)
         clients = {
-            "ours": pictures.stored,
-            "ours, async": lambda: pictures.astored(runner),
-            "curl": pictures.by_curl,
-            "documentation": pictures.one_by_one,
+            "ours": images.stored,
+            "ours, async": lambda: images.astored(runner),
+            "curl": images.by_curl,
+            "documentation": images.one_by_one,
         }
         times = interleaved(clients, rounds, time.perf_counter)
-    told = {"medians": medians(times, 1e3), "each": "ms"}
-    what = f"{count} pictures of {size / 1e6:g} MB, "
-    yield Row(what=f"{what}to curl", target=1.3, measured=ratio(times, "ours", "curl"), **told)
-    yield Row(what=f"{what}async, to curl", target=1.3, measured=ratio(times, "ours, async", "curl"), **told)
+    details = {"medians": medians(times, 1e3), "each": "ms"}
+    what = f"{count} images of {size / 1e6:g} MB, "
+    yield Row(what=f"{what}to curl", target=1.3, measured=ratio(times, "ours", "curl"), **details)
+    yield Row(what=f"{what}async, to curl", target=1.3, measured=ratio(times, "ours, async", "curl"), **details)
     for name in ("ours", "ours, async"):
         yield Row(
             what=f"{what}documentation's loop to {name}",
             target=5,
             at_least=True,
             measured=ratio(times, "documentation", name),
-            **told,
+            **details,
         )
 
 
