@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 import boto3
 import pytest
+from cli_process import wait_for
 from langchain_core.stores import InMemoryByteStore
 from PIL import Image
 from places import arriving
@@ -248,8 +249,7 @@ file.finish(content_address)
 
 def killed_when(condition, store: FsspecImageStore) -> None:
     writer = subprocess.Popen([sys.executable, "-c", TORN, store.root, repr(store.options)])
-    while not condition():
-        assert writer.poll() is None, "the writer was faster than the killer"
+    wait_for(condition, writer)
     writer.kill()
     assert writer.wait() == -signal.SIGKILL
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_process import COMMAND, environment, lines_of, run_on_terminal  # a fixture
+from cli_process import COMMAND, environment, lines_of, run_on_terminal, stop, wait_for
 
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
@@ -46,10 +46,8 @@ def stop_when(condition: Callable[[], bool], how: int, *args: str, server: Sandb
     with subprocess.Popen(
         [*COMMAND, *args], env=environment(server), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        while not condition():
-            assert process.poll() is None, process.communicate()
-        process.send_signal(how)
-        output, errors = process.communicate(timeout=30)
+        wait_for(condition, process)
+        output, errors = stop(process, how)
     return process.returncode, errors, output
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
-import time
 
 import pytest
-from cli_process import COMMAND, environment, run_on_terminal
+from cli_process import COMMAND, environment, run_on_terminal, stop, wait_for
 
 from langchain_mistral_imagegen._cli import check
 from langchain_mistral_imagegen._contact.question import Question
@@ -138,11 +136,8 @@ def test_an_interrupted_check_leaves_nothing_behind(server, knobs, sent):
     server.behave(Behavior(**knobs), times=None)
     args = [*COMMAND, "check", "--pay", "--yes"]
     with subprocess.Popen(args, env=environment(server), stderr=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        while not any(sent in json.dumps(request.json) for request in server.waiting):
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        wait_for(lambda: any(sent in json.dumps(request.json) for request in server.waiting), process)
+        _, errors = stop(process)
     assert process.returncode == 130, errors
     assert b"waiting for what is still under way" in errors
     assert b"Not deleted" not in errors
@@ -164,7 +159,7 @@ def test_ctrl_c_answers_the_question(server):
         shown = b""
         while b"[y/N]" not in shown:
             shown += process.stderr.read(1) or pytest.fail(shown.decode())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 130
-        assert b"Interrupted" in process.stderr.read()
+        _, errors = stop(process)
+    assert process.returncode == 130
+    assert b"Interrupted" in errors
     assert server.requests == []

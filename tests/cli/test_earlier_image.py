@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
 
 import pytest
-from cli_process import COMMAND, environment, lines_of
+from cli_process import COMMAND, environment, lines_of, stop, wait_for
 
 from langchain_mistral_imagegen.sandbox import Behavior
 
@@ -108,10 +107,8 @@ def test_versions_that_were_interrupted_are_fetched_with_resume(command, sandbox
     with subprocess.Popen(
         [*COMMAND, "-n", "3", "Draw a cat."], env=environment(sandbox), stdout=-1, stderr=-1, text=True
     ) as process:
-        while len(sandbox.waiting) < 3:
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        wait_for(lambda: len(sandbox.waiting) == 3, process)
+        _, errors = stop(process)
     assert "--resume" in errors
     done = command("-n", "3", "--resume", "Draw a cat.", server=sandbox)
     assert (done.returncode, sandbox.paid) == (0, 3)

@@ -6,12 +6,11 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from cli_process import COMMAND, environment, lines_of
+from cli_process import COMMAND, environment, lines_of, stop, wait_for
 
 from langchain_mistral_imagegen.sandbox import Behavior
 
@@ -58,10 +57,8 @@ def test_ctrl_c_prints_the_command_that_fetches_the_image(sandbox, tmp_path, opt
     with subprocess.Popen(
         [*COMMAND, *options, CAT], env=environment(sandbox), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        while not (sandbox.paid if "--no-stream" not in options else sandbox.waiting):
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=30)
+        wait_for(lambda: sandbox.paid if "--no-stream" not in options else sandbox.waiting, process)
+        output, errors = stop(process)
     assert process.returncode == 130
     printed = json.loads(output)["rescue"] if "--json" in options else errors
     rescue = shlex.split(re.search(r"mistral-imagegen (show .*)", printed)[1])

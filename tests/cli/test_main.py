@@ -7,13 +7,12 @@ import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from cli_process import COMMAND, environment
+from cli_process import COMMAND, environment, stop, wait_for
 from PIL import Image
 from places import arriving
 
@@ -221,10 +220,8 @@ def test_ctrl_c_during_a_download_exits_130_and_leaves_nothing(sandbox, tmp_path
     with subprocess.Popen(
         [*COMMAND, CAT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
     ) as process:
-        while arriving(tmp_path / "generated_images") < 100_000:
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        wait_for(lambda: arriving(tmp_path / "generated_images") > 100_000, process)
+        _, errors = stop(process)
     assert process.returncode == 130
     assert "No partial file" in errors
     assert [path.name for path in (tmp_path / "generated_images").iterdir()] == ["manifest.jsonl"]

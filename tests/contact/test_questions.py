@@ -48,7 +48,7 @@ async def test_all_is_as_assumed_in_the_sandbox_and_nothing_is_left(face, model,
     monkeypatch.setattr(paid, "_POLL", 0.05)
     findings = {one.name: await face.run(model, ask(one, visit)) for one in (KEY, *FREE) if one.applies(visit)}
     assert "region" not in findings
-    sandbox.behave(Behavior(writing=0.8))
+    sandbox.behave(Behavior(writing=3))
     findings |= {one.name: await face.run(model, ask(one, visit)) for one in PAID}
     assert {name: finding.answer for name, finding in findings.items() if finding.fits is not True} == {}
     assert sandbox.paid == paid.IMAGES
@@ -233,7 +233,7 @@ def test_an_answer_without_an_image_leaves_it_open(find, sandbox, question):
 @pytest.mark.slow
 def test_whether_a_conversation_is_listed_before_its_answer_is_complete(find, sandbox, visit, monkeypatch):
     monkeypatch.setattr(paid, "_POLL", 0.02)
-    sandbox.behave(Behavior(writing=0.8))
+    sandbox.behave(Behavior(writing=3))
     assert (find("early").answer.split(",")[0], find("early").fits) == ("yes", True)
     assert (find("unfinished").answer, find("unfinished").fits) == ("message.input", True)
 
@@ -274,7 +274,7 @@ def test_a_conversation_that_is_never_listed_is_noticed(find, sandbox):
 def test_a_history_with_half_an_answer_is_noticed(find, sandbox, monkeypatch):
     monkeypatch.setattr(paid, "_POLL", 0.02)
     half = [{"type": "message.input", "content": "q"}, {"type": "tool.execution", "name": "image_generation"}]
-    sandbox.behave(Behavior(writing=0.8))
+    sandbox.behave(Behavior(writing=3))
     sandbox.behave(Behavior(status=200, body={"entries": half}, on="history"))
     finding = find("unfinished")
     assert finding.fits is False

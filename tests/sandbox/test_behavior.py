@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from itertools import pairwise
 
 import httpx
 import pytest
+from cli_process import stop
 from PIL import Image
 
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
@@ -274,6 +274,5 @@ def test_the_command_prints_how_to_use_it_and_stops_on_ctrl_c():
         output = process.stdout.readline() + process.stdout.readline()
         url = re.search(r"MISTRAL_BASE_URL=(\S+)", output)[1]
         assert httpx.get(f"{url}/v1/agents").status_code == 401
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = stop(process)
     assert (process.returncode, errors) == (0, "")

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cli_process import stop
 
 from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore, MistralImageGenerationTool
 from langchain_mistral_imagegen._conversations.continuation import CLAIMS
@@ -44,7 +44,7 @@ async def until(condition) -> None:
 
 
 def wait_until(condition) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.001)
@@ -411,9 +411,6 @@ def test_ctrl_c_ends_a_program_at_once_and_leaves_no_file(sandbox, tmp_path, wai
     with subprocess.Popen([*STRICT, program, sandbox.url], stderr=subprocess.PIPE, text=True) as process:
         wait_for = incoming if slow == "download" else lambda _: sandbox.waiting or sandbox.requests[1:]
         wait_until(lambda: wait_for(tmp_path) or process.poll() is not None)
-        process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        _, errors = process.communicate(timeout=20)
-    assert time.monotonic() - began < 3
+        _, errors = stop(process)
     assert (errors.count("Traceback"), errors.splitlines()[-1]) in {(1, "KeyboardInterrupt"), (2, "KeyboardInterrupt")}
     assert incoming(tmp_path) == []

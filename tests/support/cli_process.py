@@ -1,4 +1,4 @@
-"""Runs the command: as a process of its own, that has a terminal or can be killed."""
+"""Runs the command: as a process of its own, that has a terminal or can be stopped."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +61,25 @@ def run_on_terminal(
 
 def lines_of(manifest: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in manifest.read_text().splitlines()] if manifest.exists() else []
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[Any]) -> None:
+    """Wait until a process has come so far, and leave the processor to it meanwhile."""
+    while not condition():
+        assert process.poll() is None, "it ended before"
+        time.sleep(0.005)
+
+
+def stop(process: subprocess.Popen[Any], how: int = signal.SIGINT) -> tuple[Any, Any]:
+    """Return what a process wrote until Ctrl-C, or another signal, ended it.
+
+    Like a person, press again if nothing happens for long: Python misses a signal that arrives just before a system call
+    that blocks.
+    """
+    for _ in range(3):
+        process.send_signal(how)
+        try:
+            return process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            continue
+    raise AssertionError(f"signal {how} does not end it")
