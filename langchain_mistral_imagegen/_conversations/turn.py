@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -91,8 +91,7 @@ class TurnSettings:
 
     def whole(self, parts: Sequence[Inputs]) -> Inputs:
         """Join the inputs of a history, with all instructions."""
-        whole = join(parts)
-        return replace(whole, instructions="\n\n".join(filter(None, (self.instructions, whole.instructions))))
+        return join(parts, self.instructions)
 
     def digests(self, parts: Iterable[Inputs], instructions: str) -> Iterator[str]:
         """Yield a digest of what stands before each message of a history, and then of the whole history.
@@ -124,9 +123,8 @@ class Turn(TurnSettings):
         """Check the history.
 
         Raises:
-            InvalidInputError: If there is nothing to send, or the result of a function call is missing.
+            InvalidInputError: If there is nothing to send.
         """
-        check_results(self.messages)
         if not any(part.entries or part.confirmations or part.instructions for part in self._parts):
             raise InvalidInputError("There is no message to send: pass a prompt, or a list with at least one message")
 

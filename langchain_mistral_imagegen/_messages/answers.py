@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
@@ -100,6 +100,10 @@ class AnswerContext:
     fingerprint: str = ""
     stored: bool = True
     span: TurnSpan = NO_SPAN
+
+    def with_span(self, span: TurnSpan) -> AnswerContext:
+        """Return a context whose answer is recorded on a span."""
+        return self if span is self.span else replace(self, span=span)
 
 
 class _Facts:

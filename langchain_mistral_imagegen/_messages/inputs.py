@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_mistral_imagegen._messages.confirmations import CONFIRMATION, pending_calls
 from langchain_mistral_imagegen._messages.image_shapes import image_in
@@ -24,6 +24,7 @@ from langchain_mistral_imagegen._protocol.entries import Json
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
+_Names: TypeAlias = dict[str | None, str]
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
@@ -87,23 +88,29 @@ def with_missing_results(messages: Sequence[BaseMessage], parts: Sequence[Inputs
     Such a call is never run by LangChain's agents, so the next message holds a result with the reason: without one
     the server would take nothing more.
     """
-    given = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     complete = list(parts)
-    for place, message in enumerate(messages[:-1], start=1):
-        calls = message.invalid_tool_calls if isinstance(message, AIMessage) else ()
-        if missing := [call["id"] or "" for call in calls if call["id"] not in given]:
+    answers = [(place, one) for place, one in enumerate(messages[:-1], start=1) if isinstance(one, AIMessage)]
+    if not any(answer.invalid_tool_calls for _, answer in answers):
+        return complete
+    given = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    for place, answer in answers:
+        if missing := [call["id"] or "" for call in answer.invalid_tool_calls if call["id"] not in given]:
             results = [_result(call_id, "The arguments are not valid JSON.") for call_id in reversed(missing)]
             complete[place] = replace(complete[place], entries=[*results, *complete[place].entries])
     return complete
 
 
-def join(parts: Sequence[Inputs]) -> Inputs:
+def join(parts: Sequence[Inputs], instructions: str = "") -> Inputs:
     """Join the inputs of several messages.
 
     Attachments of function results follow the last result of a row: the server takes nothing else while results are
     missing.
+
+    Args:
+        parts: The messages.
+        instructions: Those that stand before all others.
     """
-    whole = Inputs(instructions="\n\n".join(part.instructions for part in parts if part.instructions))
+    whole = Inputs(instructions="\n\n".join(filter(None, [instructions, *(part.instructions for part in parts)])))
     for part in [*parts, Inputs()]:
         if whole.attachments and not any(entry["type"] == "function.result" for entry in part.entries):
             whole.entries.append(_message(list(whole.attachments), "user"))
@@ -269,18 +276,7 @@ def check_results(messages: Iterable[BaseMessage]) -> None:
     Raises:
         InvalidInputError: Naming the calls; the server would refuse them with code 3001 or 3230.
     """
-    missing: dict[str | None, str] = {}
-    waiting: dict[str | None, str] = {}
-    for message in messages:
-        match message:
-            case AIMessage():
-                missing |= {call["id"] or "": call["name"] for call in message.tool_calls}
-                waiting |= {call["id"]: call["name"] for call in pending_calls(message)}
-            case ToolMessage():
-                missing.pop(message.tool_call_id, None)
-            case _ if isinstance(message.content, list):
-                for call_id in map(_confirmed, message.content):
-                    waiting.pop(call_id, None)
+    missing, waiting = _open_calls(messages)
     if missing:
         raise InvalidInputError(
             f"No result was given for {_names(missing)}: add a ToolMessage with that tool_call_id for each call, "
@@ -292,11 +288,32 @@ def check_results(messages: Iterable[BaseMessage]) -> None:
         )
 
 
+def _open_calls(messages: Iterable[BaseMessage]) -> tuple[_Names, _Names]:
+    """Return the calls that have no result, and those that wait for confirmation: their names by their ids."""
+    missing: _Names = {}
+    waiting: _Names = {}
+    for message in messages:
+        match message:
+            case HumanMessage(content=str()):  # the most frequent, which is nothing to check
+                continue
+            case AIMessage():
+                for call in message.tool_calls:
+                    missing[call["id"] or ""] = call["name"]
+                for call in pending_calls(message):
+                    waiting[call["id"]] = call["name"]
+            case ToolMessage():
+                missing.pop(message.tool_call_id, None)
+            case BaseMessage(content=list(blocks)):
+                for call_id in map(_confirmed, blocks):
+                    waiting.pop(call_id, None)
+    return missing, waiting
+
+
 def _confirmed(block: str | Mapping[str, Any]) -> str | None:
     if isinstance(block, Mapping) and block.get("type") == CONFIRMATION:
         return str(block["tool_call_id"])
     return None
 
 
-def _names(calls: Mapping[str | None, str]) -> str:
+def _names(calls: _Names) -> str:
     return ", ".join(f"{name} ({call_id})" for call_id, name in calls.items())

@@ -12,8 +12,6 @@ from langchain_mistral_imagegen._messages.inputs import Inputs, read
 
 _MAX_BYTES = 16 * 1024 * 1024  # of all messages
 _MAX_MESSAGE = 256 * 1024  # bytes; a larger one, such as an image in base64, is read each time
-# Of these the entries are made; the message's own id and usage are not sent.
-_FIELDS = ("content", "additional_kwargs", "tool_calls", "invalid_tool_calls", "tool_call_id", "role")
 _Key: TypeAlias = tuple[type[BaseMessage], bool, bytes]
 
 
@@ -58,7 +56,19 @@ def _content(message: BaseMessage) -> bytes:
     Raises:
         ValueError: If it holds other objects than JSON has.
     """
-    fields, extra = message.__dict__, message.__pydantic_extra__
-    provider = fields["response_metadata"]
-    values = [fields.get(name) for name in _FIELDS], provider.get("model_provider"), provider.get("output_version")
-    return marshal.dumps((values, extra), 2)  # in later versions equal values may have different bytes
+    # Of these the entries are made; the message's own id and usage are not sent. They are written out instead of listed
+    # by name, because this is the larger part of what reading a long history takes.
+    fields = message.__dict__
+    get, provider = fields.get, fields["response_metadata"].get
+    sent = (
+        fields["content"],
+        fields["additional_kwargs"],
+        get("tool_calls"),
+        get("invalid_tool_calls"),
+        get("tool_call_id"),
+        get("role"),
+        provider("model_provider"),
+        provider("output_version"),
+        message.__pydantic_extra__,
+    )
+    return marshal.dumps(sent, 2)  # in later versions equal values may have different bytes

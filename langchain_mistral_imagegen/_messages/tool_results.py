@@ -57,7 +57,7 @@ def _calls(messages: Sequence[BaseMessage]) -> dict[int, list[_Call]]:
     return {
         place: list(_with_ids(message, place))
         for place, message in enumerate(messages)
-        if isinstance(message, AIMessage) and _given_ids(message)
+        if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls)
     }
 
 

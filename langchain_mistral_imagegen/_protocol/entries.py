@@ -63,10 +63,13 @@ class Wire(BaseModel):
             urls: Holds the URLs that are removed.
             entry_id: Id of the entry; by default its own.
         """
-        entry_id = entry_id or getattr(self, "id", "") or "unknown"
-        clean = {name: _redacted(value, urls, entry_id, of_any_host=self.is_image_tool) for name, value in self}
-        # Only what has changed, because `as_sent` leaves out what was never set.
-        return self.model_copy(update={name: value for name, value in clean.items() if value != getattr(self, name)})
+        entry_id, of_any_host = entry_id or getattr(self, "id", "") or "unknown", self.is_image_tool
+        changed = {}  # only that, because `as_sent` leaves out what was never set
+        for name, value in (vars(self) | (self.model_extra or {})).items():
+            clean = _redacted(value, urls, entry_id, of_any_host=of_any_host)
+            if clean is not value and clean != value:
+                changed[name] = clean
+        return self.model_copy(update=changed) if changed else self
 
     @property
     def is_image_tool(self) -> bool:
@@ -75,10 +78,10 @@ class Wire(BaseModel):
 
 
 def _redacted(value: Any, urls: SignedUrls, entry_id: str, *, of_any_host: bool) -> Any:
-    if isinstance(value, Wire):
-        return value.redacted(urls, entry_id)
     if isinstance(value, list):
         return [_redacted(part, urls, entry_id, of_any_host=of_any_host) for part in value]
+    if not isinstance(value, str) and isinstance(value, Wire):  # the second question alone takes longer than all else
+        return value.redacted(urls, entry_id)
     return urls.redact(value, entry_id, of_any_host=of_any_host)
 
 

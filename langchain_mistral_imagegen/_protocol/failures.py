@@ -89,6 +89,8 @@ def quotas(headers: Mapping[str, str]) -> dict[str, Quota]:
     Observed are `x-ratelimit-remaining-image-generation-minute`, `x-ratelimit-limit-...`, and both with `-day`.
     """
     left = _counts(headers, "x-ratelimit-remaining-")
+    if not left:
+        return {}
     most = _counts(headers, "x-ratelimit-limit-")
     return {
         name: {"remaining": count, "limit": most[name]} if name in most else {"remaining": count}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, closing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, closing
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -13,25 +12,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 
-from langchain_mistral_imagegen._conversations.continuation import CLAIMS
-from langchain_mistral_imagegen._conversations.endpoints import CompletionsEndpoint, ConversationsEndpoint, Endpoint
-from langchain_mistral_imagegen._conversations.lost_answers import note_lost_answer
-from langchain_mistral_imagegen._conversations.pay_once import current_work
-from langchain_mistral_imagegen._conversations.payment import PaidOnceEndpoint
-from langchain_mistral_imagegen._conversations.turn import KEY, Turn
-from langchain_mistral_imagegen._http.secrecy import without_locals
-from langchain_mistral_imagegen._ledger.chains import Ledger
-from langchain_mistral_imagegen._ledger.decision import Patience
+from langchain_mistral_imagegen._conversations.endpoints import Endpoint
 from langchain_mistral_imagegen._messages import structured_output, tool_schemas
-from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream
-from langchain_mistral_imagegen._protocol.flows import Flow
-from langchain_mistral_imagegen._telemetry import turn_span
+from langchain_mistral_imagegen._messages.answers import AnswerStream
 from langchain_mistral_imagegen.chat_models._conversations_model import ConversationsModel
-from langchain_mistral_imagegen.errors import InvalidInputError, OutcomeUnknownError
-from langchain_mistral_imagegen.events import emitter
-from langchain_mistral_imagegen.stores._ledger_files import ledger_files
-
-_ATTEMPTS = 3  # requests for one answer that is to be paid for once, each after the end of the one before
+from langchain_mistral_imagegen.errors import InvalidInputError
 
 
 class ChatMistralConversations(ConversationsModel):
@@ -316,68 +301,6 @@ class ChatMistralConversations(ConversationsModel):
             asking = self.bind(response_format=wanted, **traced, **kwargs)
         reading = structured_output.parser(schema, method)
         return structured_output.with_raw(asking, reading) if include_raw else asking | reading
-
-    # --- turns ---
-
-    def _key(self, messages: Sequence[BaseMessage]) -> Flow[str | None]:
-        """Return the key of the work that is being done, if it is to be paid for once."""
-        work = current_work()
-        return (yield from work.key(self.base_url, messages)) if work else None
-
-    @contextmanager
-    def _turn(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        overrides: dict[str, Any],
-        key: str | None,
-        *,
-        stream: bool = False,
-    ) -> Iterator[Endpoint]:
-        """Yield the endpoint that answers the messages; meanwhile no other turn is appended to the conversation."""
-        if stop:
-            overrides = {**overrides, "stop": stop}
-        if key:
-            overrides = {**overrides, "conversation_metadata": {**overrides.get("conversation_metadata", {}), KEY: key}}
-        turn, context = self._prepare(messages, overrides, stream=stream)
-        with without_locals(), turn_span(turn.target, turn.options, self.base_url, stream=stream) as span:
-            context = dataclasses.replace(context, span=span)
-            if self.transport == "completions":
-                yield self._paid_once(CompletionsEndpoint(turn=turn, context=context), key)
-            else:
-                with self._conversations_endpoint(turn, context, overrides) as endpoint:
-                    yield self._paid_once(endpoint, key)
-
-    def _paid_once(self, endpoint: Endpoint, key: str | None) -> Endpoint:
-        work = current_work()
-        if work is None or key is None:
-            return endpoint
-        return PaidOnceEndpoint(
-            endpoint=endpoint,
-            ledger=Ledger(ledger_files(work.store)),  # it was opened for the key
-            key=key,
-            patience=Patience(answer=self.answer_within, timeout=self.timeout),
-            emit=emitter(),
-            subject=work.subject(endpoint.turn.messages),
-            look_first=work.look_first,
-            attempts=min(_ATTEMPTS, 1 + self.max_retries),
-        )
-
-    @contextmanager
-    def _conversations_endpoint(
-        self, turn: Turn, context: AnswerContext, overrides: Mapping[str, Any]
-    ) -> Iterator[ConversationsEndpoint]:
-        is_agent = "agent_id" in turn.target
-        functions = tool_schemas.function_names(overrides.get("tools", ())) if is_agent else set()
-        known = self._agent_functions.setdefault(str(turn.target), set()) if is_agent else set()
-        with CLAIMS.claim(turn, self.base_url) as is_alone:
-            try:
-                yield ConversationsEndpoint(
-                    turn=turn, context=context, is_alone=is_alone, functions=functions, known=known
-                )
-            except OutcomeUnknownError as error:
-                note_lost_answer(error, turn)
-                raise
 
 
 def _as_chunk(message: AIMessage) -> AIMessageChunk:

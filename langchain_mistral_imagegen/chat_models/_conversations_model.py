@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Self, Unpack
+from collections.abc import Sequence
+from typing import Self, Unpack
 
 from langchain_core.messages import AIMessage, BaseMessage
 
@@ -12,20 +11,18 @@ from langchain_mistral_imagegen import stores
 from langchain_mistral_imagegen._conversations.agents import AgentSettings, ensure_agent
 from langchain_mistral_imagegen._conversations.history import messages_of
 from langchain_mistral_imagegen._conversations.lost_answers import reconcile
-from langchain_mistral_imagegen._conversations.turn import Turn, prepare
 from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
-from langchain_mistral_imagegen._messages.answers import AnswerContext
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
-from langchain_mistral_imagegen.chat_models._connected import ConnectedModel
 from langchain_mistral_imagegen.chat_models._settings import COMPLETION_ARGS
+from langchain_mistral_imagegen.chat_models._turns import TurnsModel
 from langchain_mistral_imagegen.errors import InvalidInputError, LostAnswer, OutcomeUnknownError
 from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
 
 
-class ConversationsModel(ConnectedModel):
+class ConversationsModel(TurnsModel):
     """The operations that LangChain has no hooks for."""
 
     # --- images ---
@@ -117,12 +114,6 @@ class ConversationsModel(ConnectedModel):
     async def areconcile(self, error: OutcomeUnknownError | LostAnswer, wait: float = 0.0) -> AIMessage | None:
         """Look at Mistral for an answer that did not arrive; see `reconcile`."""
         return await self._async_client.run(reconcile(error, SignedUrls(self._signed_urls), wait))
-
-    def _prepare(
-        self, messages: Sequence[BaseMessage], overrides: Mapping[str, Any], *, stream: bool = False
-    ) -> tuple[Turn, AnswerContext]:
-        settings = dataclasses.replace(self._turn_settings(overrides), known=self._known_inputs)
-        return prepare(settings, messages, self._signed_urls, stream=stream)
 
     # --- agents ---
 

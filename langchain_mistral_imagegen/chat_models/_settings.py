@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
@@ -14,9 +13,8 @@ from langchain_core.utils import from_env, get_pydantic_field_names, secret_from
 from langchain_core.utils.utils import _build_model_kwargs
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from langchain_mistral_imagegen._conversations.turn import Continuation, TurnSettings
+from langchain_mistral_imagegen._conversations.turn import Continuation
 from langchain_mistral_imagegen._messages import tool_schemas
-from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._version import __version__
 from langchain_mistral_imagegen.chat_models._profiles import MODELS
 from langchain_mistral_imagegen.errors import InvalidInputError, MissingAPIKeyError
@@ -201,46 +199,6 @@ class ModelSettings(BaseChatModel):
         description="Asynchronous HTTP client of your own; it is not closed and belongs to one event loop.",
     )
 
-    # --- what goes into a request ---
-
-    def _turn_settings(self, overrides: Mapping[str, Any]) -> TurnSettings:
-        """Return the settings of a turn.
-
-        Args:
-            overrides: Settings of this call, or of `bind`.
-        """
-        agent_id = overrides.get("agent_id", self.agent_id)
-        settings = self._of_agent(agent_id, overrides) if agent_id else self._of_model(overrides)
-        continuation = self.continuation if self.transport == "conversations" else "replay"
-        options = {**settings.options, "store": self.store and continuation != "replay"}
-        return dataclasses.replace(settings, options=options, continuation=continuation)
-
-    def _of_agent(self, agent_id: str, overrides: Mapping[str, Any]) -> TurnSettings:
-        # Completion arguments are the agent's: the server refuses them, with code 3001.
-        version = overrides.get("agent_version", self.agent_version)
-        return TurnSettings(
-            target=_given(agent_id=agent_id, agent_version=version),
-            options=_given(handoff_execution=self.handoff_execution),
-            labels=_given(metadata=self._metadata(overrides)),
-        )
-
-    def _of_model(self, overrides: Mapping[str, Any]) -> TurnSettings:
-        tools = [*self.tools, *overrides.get("tools", ())]
-        names = ToolNames(tool_schemas.function_names(tools))
-        tools, choice = tool_schemas.resolve(tools, overrides.get("tool_choice"))
-        args = {name: getattr(self, name) for name in COMPLETION_ARGS} | self.model_kwargs
-        args |= {name: value for name, value in overrides.items() if name not in _CALL_SETTINGS}
-        return TurnSettings(
-            target={"model": overrides.get("model", self.model), "tools": tools},
-            instructions=self.instructions or "",
-            options=_given(completion_args=_given(**args, tool_choice=choice)),
-            labels=_given(metadata=self._metadata(overrides), guardrails=self.guardrails),
-            names=names,
-        )
-
-    def _metadata(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        return {**(self.conversation_metadata or {}), **(overrides.get("conversation_metadata") or {})}
-
     # --- checks ---
 
     @model_validator(mode="before")
@@ -339,8 +297,3 @@ class ModelSettings(BaseChatModel):
                 "`python -m langchain_mistral_imagegen.sandbox` and pass its base_url with api_key='sandbox'"
             )
         return self.mistral_api_key.get_secret_value()
-
-
-def _given(**settings: Any) -> dict[str, Any]:
-    """Leave out what is not set."""
-    return {name: value for name, value in settings.items() if value not in (None, [], {})}

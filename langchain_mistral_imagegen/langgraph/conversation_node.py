@@ -108,14 +108,16 @@ class ConversationNode(GraphNode):
         emitter()({"type": "mistral.image.generating"})
         with paying_once(self._work(config)):
             answer = self.model.invoke(messages_in(state, self.messages_key), config)
-        return self._update(answer, self._chat_model.store_images(_without_file(answer), self._store))
+        refs = images_of(answer)
+        return self._update(answer, refs, self._chat_model.store_images(_without_file(refs), self._store))
 
     async def arun(self, state: Mapping[str, Any], config: RunnableConfig) -> Update:
         """Answer the messages and return the update of the state."""
         emitter()({"type": "mistral.image.generating"})
         with paying_once(self._work(config)):
             answer = await self.model.ainvoke(messages_in(state, self.messages_key), config)
-        return self._update(answer, await self._chat_model.astore_images(_without_file(answer), self._store))
+        refs = images_of(answer)
+        return self._update(answer, refs, await self._chat_model.astore_images(_without_file(refs), self._store))
 
     def _work(self, config: RunnableConfig) -> PayOnce | None:
         task = Task.of(config)
@@ -123,13 +125,13 @@ class ConversationNode(GraphNode):
             return None
         return PayOnce(store=self._store, task=task, look_first=self.reconcile == "always")
 
-    def _update(self, answer: AIMessage, outcomes: Sequence[ImageRef | Exception]) -> Update:
+    def _update(self, answer: AIMessage, refs: Sequence[ImageRef], outcomes: Sequence[ImageRef | Exception]) -> Update:
         emit, is_adopted = emitter(), ADOPTED in answer.response_metadata
-        for ref in images_of(answer):
+        for ref in refs:
             kind = "mistral.image.adopted" if is_adopted else "mistral.image.generated"
             ids = {"id": ref["id"], "conversation_id": ref.get("conversation_id", "")}
             emit(cast("ImageEvent", {"type": kind, **ids}))
-        stored = list(map(attempted, _without_file(answer), outcomes))
+        stored = list(map(attempted, _without_file(refs), outcomes))
         for ref in stored:
             emit(outcome_event(ref))
         images = {self.images_key: {ref["id"]: ref for ref in stored}} if stored else {}
@@ -144,6 +146,6 @@ class ConversationNode(GraphNode):
         return image_store(self.image_store)
 
 
-def _without_file(answer: AIMessage) -> list[ImageRef]:
+def _without_file(refs: Sequence[ImageRef]) -> list[ImageRef]:
     """Return the images that have no file: they can no longer be fetched when their signed URL expires."""
-    return [ref for ref in images_of(answer) if "file_id" not in ref]
+    return [ref for ref in refs if "file_id" not in ref]

@@ -28,6 +28,7 @@ from langchain_mistral_imagegen import (
     create_image_graph,
     images_of,
 )
+from langchain_mistral_imagegen._conversations.turn import prepare
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     ImageStoreError,
@@ -341,3 +342,25 @@ async def test_metadata_that_is_bound_to_the_model_is_kept(face, make_model, san
     (request,) = [request for request in sandbox.requests if request.method == "POST"]
     assert request.json["metadata"]["customer"] == "acme"
     assert request.json["metadata"].keys() == {"customer", "langchain_mistral_imagegen_key"}
+
+
+async def test_a_turn_is_prepared_once_and_its_images_are_looked_for_once(
+    face, make_model, sandbox, store, monkeypatch
+):
+    """Both read what grows with a conversation, so neither is done again."""
+    done: list[str] = []
+
+    def counted(function):
+        def count(*args, **kwargs):
+            done.append(function.__name__)
+            return function(*args, **kwargs)
+
+        return count
+
+    rooms = "langchain_mistral_imagegen.langgraph.conversation_node", "langchain_mistral_imagegen.chat_models._turns"
+    monkeypatch.setattr(f"{rooms[0]}.images_of", counted(images_of))
+    monkeypatch.setattr(f"{rooms[1]}.prepare", counted(prepare))
+    graph = builder_of(ConversationNode(make_model(), image_store=store)).compile(checkpointer=InMemorySaver())
+    state = await face.call(graph, "invoke", {"messages": [CAT]}, THREAD)
+    assert len(images_of(state)) == sandbox.paid == 1
+    assert done == ["prepare", "images_of"]

@@ -13,6 +13,7 @@ from langchain_mistral_imagegen._protocol.entries import (
     Unknown,
     read_response,
 )
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
 
@@ -114,3 +115,17 @@ def test_an_unreadable_response_is_an_error_without_its_content(body):
     with pytest.raises(InvalidResponseError, match="ConversationResponse cannot be read") as caught:
         read_response(ConversationResponse, body)
     assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_entry_without_a_signed_url_is_its_own_redacted_form():
+    entry = output(type="message.output", id="m", content=[{"type": "text", "text": "See https://a.test/?q=1"}], new={})
+    assert entry.redacted(SignedUrls()) is entry
+
+
+def test_a_signed_url_is_replaced_wherever_it_stands_and_nothing_else_changes():
+    signed = "https://mistralaiblackforestprod.blob.core.windows.net/i.jpg?sig=SECRET"
+    chunk, new = {"type": "text", "text": f"![cat]({signed})"}, {"deep": [{"er": signed}]}
+    entry = output(type="message.output", id="m", content=[{"type": "text", "text": "One"}, chunk], new=new)
+    redacted = entry.redacted(SignedUrls())
+    expected = {"content": [{"type": "text", "text": "One"}, {**chunk, "text": "![cat](mistral-image:m)"}]}
+    assert redacted.as_sent() == {**entry.as_sent(), **expected, "new": {"deep": [{"er": "mistral-image:m"}]}}
