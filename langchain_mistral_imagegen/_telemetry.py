@@ -124,12 +124,12 @@ class TurnSpan:
 
 
 NO_SPAN = TurnSpan()
+_NO_TURN = nullcontext(NO_SPAN)
 
 
-@contextmanager
 def turn_span(
     target: Mapping[str, Any], options: Mapping[str, Any], base_url: str, *, stream: bool
-) -> Iterator[TurnSpan]:
+) -> AbstractContextManager[TurnSpan]:
     """Span a turn: `chat`, or `invoke_agent` for an agent.
 
     It is the current span meanwhile, except in a stream: its reader does other things between two chunks, and may close
@@ -141,9 +141,13 @@ def turn_span(
         base_url: The server.
         stream: Whether the answer is streamed.
     """
-    if _tracing() is None:
-        yield NO_SPAN
-        return
+    return _NO_TURN if _tracing() is None else _turn_span(target, options, base_url, stream=stream)
+
+
+@contextmanager
+def _turn_span(
+    target: Mapping[str, Any], options: Mapping[str, Any], base_url: str, *, stream: bool
+) -> Iterator[TurnSpan]:
     operation = "invoke_agent" if "agent_id" in target else "chat"
     arguments = options.get("completion_args", {})
     attributes = {

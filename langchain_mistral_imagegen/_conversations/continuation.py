@@ -35,18 +35,20 @@ class Claims:
     @contextmanager
     def claim(self, turn: Turn, server: str) -> Iterator[bool]:
         """Yield whether no other turn continues the conversation, and keep others from it meanwhile."""
-        point = turn.continues  # a forked process has not the claims of its parent's threads
-        claimed = {(os.getpid(), server, point.conversation_id)} if point else set()
+        point = turn.continues
+        if point is None:
+            yield True
+            return
+        claimed = os.getpid(), server, point.conversation_id  # a forked process has not its parent's claims
         with self._lock:
-            is_free = not claimed & self._taken
-            if is_free:
-                self._taken |= claimed
+            is_free = claimed not in self._taken
+            self._taken.add(claimed)
         try:
             yield is_free
         finally:
             if is_free:
                 with self._lock:
-                    self._taken -= claimed
+                    self._taken.remove(claimed)
 
 
 CLAIMS = Claims()

@@ -100,7 +100,7 @@ class TurnSettings:
             parts: The messages.
             instructions: All of the history.
         """
-        running = hashlib.sha256(canonical([self.target, instructions]))
+        running = hashlib.blake2b(canonical([self.target, instructions]), digest_size=32)
         yield running.hexdigest()
         for part in parts:
             running.update(part.digest)

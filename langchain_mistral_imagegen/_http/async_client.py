@@ -16,7 +16,7 @@ import httpx
 from langchain_mistral_imagegen._http.body import Body, check_encoding, goes_into_sink, response, stays_open
 from langchain_mistral_imagegen._http.departure import check_deadline, this_moment, tracing
 from langchain_mistral_imagegen._http.pools import AsyncConnections
-from langchain_mistral_imagegen._http.secrecy import redact_http_logs, translated_errors, without_locals
+from langchain_mistral_imagegen._http.secrecy import WITHOUT_LOCALS, redact_http_logs, translated_errors
 from langchain_mistral_imagegen._http.settings import Settings
 from langchain_mistral_imagegen._http.time_limit import TimeLimit
 from langchain_mistral_imagegen._protocol.deadlines import Now
@@ -49,7 +49,7 @@ class AsyncClient:
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return its result."""
-        with without_locals():
+        with WITHOUT_LOCALS:
             return await self._run(flow)
 
     async def _run(self, flow: Flow[T]) -> T:

@@ -13,6 +13,7 @@ import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import TracebackType
 
 import httpx
 
@@ -68,15 +69,22 @@ def translated_errors(request: Request | str) -> Iterator[None]:
         raise APIConnectionError(f"{request}: {type(error).__name__}: {error}", sent=True) from error
 
 
-@contextmanager
-def without_locals() -> Iterator[None]:
-    """Clear the frames of an error, this package's and the HTTP library's, unless `KEEP_LOCALS` is set."""
-    try:
-        yield
-    except Exception as error:
-        if os.environ.get(KEEP_LOCALS) != "1":
+class _WithoutLocals:
+    """Clears the frames of an error, this package's and the HTTP library's, unless `KEEP_LOCALS` is set.
+
+    It has no state: each request enters it several times, and a generator for each would take longer.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if isinstance(error, Exception) and os.environ.get(KEEP_LOCALS) != "1":
             _clear_frames(error)
-        raise
+
+
+WITHOUT_LOCALS = _WithoutLocals()
+"""Context in which errors keep no local variables."""
 
 
 def _clear_frames(error: Exception) -> None:

@@ -78,7 +78,7 @@ def fingerprint(before: str, answer: AIMessage) -> str:
         answer: The answer, whole.
     """
     calls = [[call["name"], call["args"], call["id"]] for call in (*answer.tool_calls, *answer.invalid_tool_calls)]
-    return hashlib.sha256(canonical([before, str(answer.text), calls])).hexdigest()[:16]
+    return hashlib.blake2b(canonical([before, str(answer.text), calls]), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

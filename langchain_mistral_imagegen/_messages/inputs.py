@@ -47,7 +47,7 @@ class Inputs:
     @cached_property
     def digest(self) -> bytes:
         """Digest of all but the instructions."""
-        return hashlib.sha256(canonical([self.entries, self.attachments, self.confirmations])).digest()
+        return hashlib.blake2b(canonical([self.entries, self.attachments, self.confirmations]), digest_size=32).digest()
 
 
 def canonical(value: Any) -> bytes:

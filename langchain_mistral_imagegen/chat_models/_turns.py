@@ -14,7 +14,7 @@ from langchain_mistral_imagegen._conversations.lost_answers import note_lost_ans
 from langchain_mistral_imagegen._conversations.pay_once import current_work
 from langchain_mistral_imagegen._conversations.payment import PaidOnceEndpoint
 from langchain_mistral_imagegen._conversations.turn import KEY, Continuation, Turn, TurnSettings, prepare
-from langchain_mistral_imagegen._http.secrecy import without_locals
+from langchain_mistral_imagegen._http.secrecy import WITHOUT_LOCALS
 from langchain_mistral_imagegen._ledger.chains import Ledger
 from langchain_mistral_imagegen._ledger.decision import Patience
 from langchain_mistral_imagegen._messages import tool_schemas
@@ -112,7 +112,7 @@ class TurnsModel(ConnectedModel):
         if key:
             overrides = {**overrides, "conversation_metadata": {**overrides.get("conversation_metadata", {}), KEY: key}}
         turn, context = self._prepare(messages, overrides, stream=stream)
-        with without_locals(), turn_span(turn.target, turn.options, self.base_url, stream=stream) as span:
+        with WITHOUT_LOCALS, turn_span(turn.target, turn.options, self.base_url, stream=stream) as span:
             context = context.with_span(span)
             if self.transport == "completions":
                 yield self._paid_once(CompletionsEndpoint(turn=turn, context=context), key)
