@@ -101,7 +101,7 @@ class TurnSpan:
                 "gen_ai.tool.call.id": tool.id,
             },
         )
-        if image_tool_failed(tool.name, tool.info):
+        if image_tool_failed(tool.tool, tool.info):
             _fail(trace, span, "_OTHER")
         span.end(ended)
 

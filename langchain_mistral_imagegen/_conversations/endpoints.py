@@ -12,7 +12,8 @@ from langchain_core.messages import AIMessage, message_chunk_to_message
 from langchain_core.messages.ai import add_ai_message_chunks
 
 from langchain_mistral_imagegen._conversations.agents import after_check
-from langchain_mistral_imagegen._conversations.completions import CompletionEvents, completion_request
+from langchain_mistral_imagegen._conversations.completion_events import CompletionEvents
+from langchain_mistral_imagegen._conversations.completions import completion_request
 from langchain_mistral_imagegen._conversations.continuation import ask
 from langchain_mistral_imagegen._conversations.turn import Turn
 from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, to_message

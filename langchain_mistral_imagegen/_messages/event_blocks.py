@@ -39,6 +39,7 @@ class _Slot:
     index: int
     text: TextStream
     json: SurrogateFilter = field(default_factory=SurrogateFilter)
+    tool: str = ""
     sent: set[str] = field(default_factory=set)
 
     def once(self, block: Block) -> Block:
@@ -77,11 +78,7 @@ class EventBlocks:
             case ToolExecutionStartedEvent() | ToolExecutionDeltaEvent():
                 yield [self._tool_call(event)]
             case ToolExecutionDoneEvent():
-                slot = self._slot(self._entry("tool", event.id, event), event.id)
-                block = native_blocks.tool_result_block(event.redacted(self._urls))
-                if "name" not in slot.sent:
-                    block |= {"name": event.name, "arguments": ""}
-                yield [slot.once(block)]
+                yield [self._tool_result(event)]
             case AgentHandoffStartedEvent():
                 # Its other half comes soon, and LangChain's event stream keeps only the last piece of such a block.
                 self._handoffs[event.id] = self._whole(native_blocks.handoff_block(event))
@@ -171,8 +168,15 @@ class EventBlocks:
 
     def _tool_call(self, event: ToolExecutionStartedEvent | ToolExecutionDeltaEvent) -> Block:
         slot = self._slot(self._entry("tool", event.id, event), event.id)
-        block = native_blocks.tool_call_block(event)
-        return slot.once(block | {"arguments": slot.text.feed(event.arguments)})
+        slot.tool = event.tool or slot.tool
+        block = native_blocks.tool_call_block(event) | {"arguments": slot.text.feed(event.arguments)}
+        return slot.once({name: value for name, value in block.items() if value or name != "name"})
+
+    def _tool_result(self, event: ToolExecutionDoneEvent) -> Block:
+        slot = self._slot(self._entry("tool", event.id, event), event.id)
+        ran = event if event.name else event.model_copy(update={"name": slot.tool})
+        block = native_blocks.tool_result_block(ran.redacted(self._urls))
+        return slot.once(block if "name" in slot.sent else block | {"name": ran.tool, "arguments": ""})
 
     def _function_call(self, event: FunctionCallEvent) -> Piece:
         if event.is_pending:

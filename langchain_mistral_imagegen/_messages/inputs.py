@@ -21,6 +21,7 @@ from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._messages.tool_names import to_wire
 from langchain_mistral_imagegen._messages.tool_results import short_call_id
 from langchain_mistral_imagegen._protocol.entries import Json
+from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
@@ -182,7 +183,7 @@ def _tool_execution(block: Mapping[str, Any]) -> Iterator[Json]:
 
 
 def _outcome(block: Mapping[str, Any], tool: str) -> str:
-    if tool == "image_generation" and block["status"] == "success":
+    if tool == IMAGE_TOOL and block["status"] == "success":
         return "The image was generated and shown to the user."
     output = block.get("output")
     result = output.get("result", output) if isinstance(output, Mapping) else output
@@ -234,7 +235,7 @@ def _chunk(block: Mapping[str, Any]) -> Json:
         case {"type": "text" | "text-plain", "text": str(text)}:
             return {"type": "text", "text": text}
         case {"type": "image", "file_id": str(file_id)}:
-            return {"type": "tool_file", "tool": "image_generation", "file_id": file_id}
+            return {"type": "tool_file", "tool": IMAGE_TOOL, "file_id": file_id}
         case {"type": "image"}:
             return {"type": "image_url", "image_url": _url(block, "image/jpeg")}
         case {"type": "file"}:

@@ -93,15 +93,16 @@ def tool_call_block(
     tool: ToolExecutionEntry | ToolExecutionStartedEvent | ToolExecutionDeltaEvent,
 ) -> Block:
     """Make the part of a `tool.execution` block that is known when the server starts the tool."""
-    function = {"function": tool.function} if tool.function else {}
-    return {"type": "tool.execution", "id": tool.id, "name": tool.name, "arguments": tool.arguments} | function
+    ran = tool.function or (tool.name if tool.name != tool.tool else None)
+    function = {"function": ran} if ran else {}
+    return {"type": "tool.execution", "id": tool.id, "name": tool.tool, "arguments": tool.arguments} | function
 
 
 def tool_result_block(tool: ToolExecutionEntry | ToolExecutionDoneEvent) -> Block:
     """Make the part of a `tool.execution` block that holds its result."""
     info = tool.info or {}
-    status = "error" if image_tool_failed(tool.name, info) else "success"
-    return {"type": "tool.execution", "id": tool.id, "tool": tool.name, "info": info, "status": status}
+    status = "error" if image_tool_failed(tool.tool, info) else "success"
+    return {"type": "tool.execution", "id": tool.id, "tool": tool.tool, "info": info, "status": status}
 
 
 def handoff_block(

@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_mistral_imagegen._messages.native_blocks import Block
 from langchain_mistral_imagegen._messages.standard_blocks import image_type
+from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL
 from langchain_mistral_imagegen._protocol.signed_urls import image_ids
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, ImageRef, ImageStatus, merge_images
 
@@ -89,10 +90,15 @@ def _tool_file(block: Block) -> Iterator[ImageRef]:
 
 def _tool_result(block: Block) -> Iterator[ImageRef]:
     """Read an image that exists only as a URL; other tools' results may hold URLs of something else."""
-    if block.get("type") == "tool.execution" and block.get("name") == "image_generation":
+    if block.get("type") == "tool.execution" and _makes_images(block.get("tool") or block.get("name")):
         yield from _by_uri(str(block.get("info")))
-    if block.get("type") == "server_tool_result" and block.get("extras", {}).get("tool") == "image_generation":
+    if block.get("type") == "server_tool_result" and _makes_images(block.get("extras", {}).get("tool")):
         yield from _by_uri(str(block.get("output")))
+
+
+def _makes_images(tool: str | None) -> bool:
+    # A run without a name may be of any tool; a URI of an image was there only for a URL of Mistral's image hosts.
+    return not tool or tool == IMAGE_TOOL
 
 
 def _image_url(block: Block) -> Iterator[ImageRef]:

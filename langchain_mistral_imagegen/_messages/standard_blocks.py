@@ -14,6 +14,7 @@ from langchain_core.messages.content import KNOWN_BLOCK_TYPES, ContentBlock
 
 from langchain_mistral_imagegen._messages.native_blocks import Block
 from langchain_mistral_imagegen._protocol.entries import read_json
+from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL, tool_name
 
 _IMAGE_TYPES = {
     "png": "image/png",
@@ -29,7 +30,7 @@ def image_type(tool_file: Mapping[str, Any]) -> str | None:
     claimed = str(tool_file.get("file_type") or "").removeprefix("image/").lower()
     if claimed in _IMAGE_TYPES:
         return _IMAGE_TYPES[claimed]
-    return "image/png" if tool_file.get("tool") == "image_generation" else None
+    return "image/png" if tool_name(str(tool_file.get("tool") or "")) == IMAGE_TOOL else None
 
 
 def _index(prefix: str, block: Block) -> Block:

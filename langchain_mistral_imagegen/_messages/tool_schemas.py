@@ -11,6 +11,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_mistral_imagegen._messages.tool_names import to_wire
 from langchain_mistral_imagegen._protocol.entries import Json
+from langchain_mistral_imagegen._protocol.image_tool import IMAGE_FUNCTIONS, IMAGE_TOOL
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 ToolLike: TypeAlias = Json | type | Callable[..., Any] | BaseTool
@@ -18,10 +19,6 @@ ToolChoice: TypeAlias = str | bool | Mapping[str, Any]
 _BUILT_IN = frozenset(
     {"image_generation", "web_search", "web_search_premium", "code_interpreter", "document_library", "connector"}
 )
-
-
-IMAGE_FUNCTIONS = ("generate_image", "edit_image")
-"""The functions of Mistral's image tool, as far as they were reported."""
 
 
 def is_built_in(tool: Mapping[str, Any]) -> bool:
@@ -47,12 +44,12 @@ def to_mistral_tool(tool: ToolLike, *, strict: bool | None = None) -> Json:
 
 def _checked(tool: Json) -> Json:
     unknown = sorted(tool.keys() - {"type", "tool_configuration"})
-    if tool["type"] == "image_generation" and unknown:
+    if tool["type"] == IMAGE_TOOL and unknown:
         raise InvalidInputError(
             f"Mistral's image_generation tool takes no {', '.join(unknown)}: "
             "describe size, format, number and style in the prompt"
         )
-    return _with_function_names(tool) if tool["type"] == "image_generation" else tool
+    return _with_function_names(tool) if tool["type"] == IMAGE_TOOL else tool
 
 
 def _with_function_names(tool: Json) -> Json:
@@ -63,14 +60,14 @@ def _with_function_names(tool: Json) -> Json:
     """
     configuration = tool.get("tool_configuration") or {}
     names = configuration.get("requires_confirmation") or []
-    if "image_generation" not in names:
+    if IMAGE_TOOL not in names:
         return tool
     warnings.warn(
         f"requires_confirmation={names!r} names the tool; Mistral takes the names of its functions, "
         f"{list(IMAGE_FUNCTIONS)!r}, which are sent instead",
         stacklevel=2,
     )
-    functions = dict.fromkeys([*IMAGE_FUNCTIONS, *(name for name in names if name != "image_generation")])
+    functions = dict.fromkeys([*IMAGE_FUNCTIONS, *(name for name in names if name != IMAGE_TOOL)])
     return {**tool, "tool_configuration": {**configuration, "requires_confirmation": list(functions)}}
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
+from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL, tool_name
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
@@ -253,22 +254,33 @@ class MessageOutputEntry(Wire):
     agent_id: str | None = None
 
 
-class ToolExecutionEntry(Wire):
-    """A built-in tool that the server ran; `info` holds its result, or the reason why there is none."""
+class ToolRun(Wire):
+    """A run of a built-in tool, or a piece of one."""
 
-    type: Literal["tool.execution"]
-    id: str = ""
     name: str = ""
-    arguments: JsonText = ""
     function: str | None = None
-    info: dict[str, Any] | None = None
-    model: str | None = None
-    agent_id: str | None = None
+    metadata: Annotated[Json | None, OrNone] = None
+
+    @property
+    def tool(self) -> str:
+        """The name of the tool, `image_generation` for whatever makes images."""
+        return tool_name(self.name, self.function, self.metadata)
 
     @property
     def is_image_tool(self) -> bool:
         """Whether the tool makes images."""
-        return self.name == "image_generation"
+        return self.tool == IMAGE_TOOL
+
+
+class ToolExecutionEntry(ToolRun):
+    """A built-in tool that the server ran; `info` holds its result, or the reason why there is none."""
+
+    type: Literal["tool.execution"]
+    id: str = ""
+    arguments: JsonText = ""
+    info: dict[str, Any] | None = None
+    model: str | None = None
+    agent_id: str | None = None
 
 
 class FunctionCallEntry(Wire):

@@ -11,6 +11,7 @@ from langchain_mistral_imagegen._protocol.entries import (
     Json,
     JsonText,
     OrNone,
+    ToolRun,
     Unknown,
     Usage,
     Wire,
@@ -60,36 +61,25 @@ class MessageOutputEvent(OutputEvent):
     content_index: int = 0
 
 
-class ToolExecutionStartedEvent(OutputEvent):
+class ToolExecutionStartedEvent(OutputEvent, ToolRun):
     """The server starts a tool."""
 
     type: Literal["tool.execution.started"]
-    name: str = ""
     arguments: JsonText = ""
-    function: str | None = None
 
 
-class ToolExecutionDeltaEvent(OutputEvent):
+class ToolExecutionDeltaEvent(OutputEvent, ToolRun):
     """A piece of the tool's arguments."""
 
     type: Literal["tool.execution.delta"]
-    name: str = ""
     arguments: JsonText = ""
-    function: str | None = None
 
 
-class ToolExecutionDoneEvent(OutputEvent):
+class ToolExecutionDoneEvent(OutputEvent, ToolRun):
     """The tool's result."""
 
     type: Literal["tool.execution.done"]
-    name: str = ""
-    function: str | None = None
     info: dict[str, Any] | None = None
-
-    @property
-    def is_image_tool(self) -> bool:
-        """Whether the tool makes images."""
-        return self.name == "image_generation"
 
 
 class AgentHandoffStartedEvent(OutputEvent):

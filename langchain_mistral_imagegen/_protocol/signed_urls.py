@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
 _REST = r"(?:[^\s<>\"'()\[\]{}|\\^`]|\\u0026)"  # `\u0026` is how some JSON writers escape `&`
@@ -90,7 +91,7 @@ def image_tool_failed(name: str, info: Mapping[str, Any] | None) -> bool:
     A failed attempt is an entry like any other; only its text differs: "Tool call timed out. Please try again."
     """
     result = (info or {}).get("result")
-    return name == "image_generation" and isinstance(result, str) and bool(result) and not _leads_to_image(result)
+    return name == IMAGE_TOOL and isinstance(result, str) and bool(result) and not _leads_to_image(result)
 
 
 def _leads_to_image(result: str) -> bool:

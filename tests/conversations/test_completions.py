@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_mistralai import ChatMistralAI
 
 from langchain_mistral_imagegen import ChatMistralConversations, images_of
-from langchain_mistral_imagegen._conversations.completions import CompletionEvents
+from langchain_mistral_imagegen._conversations.completion_events import CompletionEvents
 from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream
 from langchain_mistral_imagegen._protocol.events import FunctionCallEvent, ResponseDoneEvent, ToolExecutionDoneEvent
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls

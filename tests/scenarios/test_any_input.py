@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage, message_chunk_to_message
 
 from langchain_mistral_imagegen import images_of, to_portable_messages
-from langchain_mistral_imagegen._conversations.completions import CompletionEvents, completion_request
+from langchain_mistral_imagegen._conversations.completion_events import CompletionEvents
+from langchain_mistral_imagegen._conversations.completions import completion_request
 from langchain_mistral_imagegen._conversations.turn import Turn
 from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, to_message
 from langchain_mistral_imagegen._messages.confirmations import confirm, pending_calls
