@@ -18,7 +18,7 @@ from types import TracebackType
 import httpx
 
 from langchain_mistral_imagegen._protocol.requests import Request
-from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, is_signed
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import APIConnectionError, APITimeoutError, InvalidResponseError
 
 KEEP_LOCALS = "MISTRAL_IMAGEGEN_KEEP_LOCALS"
@@ -39,7 +39,7 @@ class _RedactSignedUrls(logging.Filter):
 
 
 def _unsigned(url: httpx.URL) -> httpx.URL:
-    return url.copy_with(query=None) if is_signed(str(url)) else url
+    return url.copy_with(raw_path=b"/redacted") if SignedUrls().spans(str(url)) else url
 
 
 def redact_http_logs() -> None:

@@ -26,8 +26,9 @@ from langchain_mistral_imagegen._protocol.events import (
     ToolExecutionDoneEvent,
     ToolExecutionStartedEvent,
 )
-from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, TextStream
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen._protocol.surrogates import SurrogateFilter
+from langchain_mistral_imagegen._protocol.text_stream import TextStream
 
 Piece: TypeAlias = list[Block] | ToolCallChunk
 
@@ -61,6 +62,7 @@ class EventBlocks:
         self._position_now: tuple[Any, ...] = ()
         self._runs = 0
         self._text: tuple[str, int] | None = None
+        self._text_before: tuple[str, TextStream] | None = None
         self._references: list[Block] = []
         self._handoffs: dict[str, Block] = {}
 
@@ -74,6 +76,7 @@ class EventBlocks:
 
     def _of_other(self, event: Wire) -> Iterator[Piece]:
         yield from self._cited()
+        self._text_before = None
         match event:
             case ToolExecutionStartedEvent() | ToolExecutionDeltaEvent():
                 yield [self._tool_call(event)]
@@ -95,6 +98,9 @@ class EventBlocks:
         yield from self._cited()
         yield from ([handoff] for handoff in self._handoffs.values())
         for key, slot in self._slots.items():
+            if key[0] == "text":
+                yield from ([{"type": "text", "text": text, "index": part}] for part, text in slot.text.flush_parts())
+                continue
             if not (rest := slot.text.feed(slot.json.flush()) + slot.text.flush()):
                 continue
             match key:
@@ -104,10 +110,12 @@ class EventBlocks:
                     yield [{"type": "tool.execution", "arguments": rest, "index": slot.index}]
                 case ("pending", *_):
                     yield [{"type": "function.call", "arguments": rest, "index": slot.index}]
-                case (str(kind), *_):
-                    yield [{"type": kind, kind: rest, "index": slot.index}]
+                case _:
+                    yield [{"type": "thinking", "thinking": rest, "index": slot.index}]
 
     def _chunk(self, event: MessageOutputEvent, chunk: Wire) -> Iterator[Piece]:
+        if not isinstance(chunk, TextChunk):
+            self._text_before = None
         if isinstance(chunk, ToolReferenceChunk):
             block = native_blocks.chunk_block(chunk.redacted(self._urls, event.id), event.id)
             cited = self._text[1] if self._text and self._text[0] == event.id else None
@@ -129,10 +137,13 @@ class EventBlocks:
     def _text_piece(self, event: MessageOutputEvent, text: str) -> list[Piece]:
         if not text:
             return []
-        slot = self._slot(self._position(event, "text"), event.id)
-        self._text = event.id, slot.index
+        # A URL may be broken over two texts that follow each other.
+        before = self._text_before[1] if self._text_before and self._text_before[0] == event.id else None
+        slot = self._slot(self._position(event, "text"), event.id, before)
+        self._text, self._text_before = (event.id, slot.index), (event.id, slot.text)
+        certain = slot.text.feed_part(text, slot.index) or [(slot.index, "")]
         # Each piece has all of its fields: type and id merge with themselves.
-        return [[{**native_blocks.text_block(slot.text.feed(text), event.id), "index": slot.index}]]
+        return [[{**native_blocks.text_block(part, event.id), "index": index}] for index, part in certain]
 
     def _cited(self) -> list[Piece]:
         """Return the sources that came one after another as one piece.
@@ -190,9 +201,9 @@ class EventBlocks:
         slot.sent.add("name")
         return chunk
 
-    def _slot(self, key: tuple[Any, ...], entry_id: str) -> _Slot:
+    def _slot(self, key: tuple[Any, ...], entry_id: str, text: TextStream | None = None) -> _Slot:
         if key not in self._slots:
-            self._slots[key] = _Slot(self._next_index(), TextStream(self._urls, entry_id))
+            self._slots[key] = _Slot(self._next_index(), text or TextStream(self._urls, entry_id))
         return self._slots[key]
 
     def _whole(self, block: Block) -> Block:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
@@ -23,6 +24,7 @@ from pydantic_core import from_json
 
 from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL, tool_name
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
+from langchain_mistral_imagegen._protocol.text_stream import redacted_parts
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
 if TYPE_CHECKING:
@@ -80,10 +82,29 @@ class Wire(BaseModel):
 
 def _redacted(value: Any, urls: SignedUrls, entry_id: str, *, of_any_host: bool) -> Any:
     if isinstance(value, list):
-        return [_redacted(part, urls, entry_id, of_any_host=of_any_host) for part in value]
+        return _redacted_list(value, urls, entry_id, of_any_host=of_any_host)
     if not isinstance(value, str) and isinstance(value, Wire):  # the second question alone takes longer than all else
         return value.redacted(urls, entry_id)
     return urls.redact(value, entry_id, of_any_host=of_any_host)
+
+
+def _redacted_list(value: list[Any], urls: SignedUrls, entry_id: str, *, of_any_host: bool) -> list[Any]:
+    clean: list[Any] = []
+    for kind, parts in groupby(value, key=type):
+        if kind is TextChunk:
+            clean += _redacted_texts(list(parts), urls, entry_id)
+        else:
+            clean += [_redacted(part, urls, entry_id, of_any_host=of_any_host) for part in parts]
+    return clean
+
+
+def _redacted_texts(chunks: list[TextChunk], urls: SignedUrls, entry_id: str) -> list[TextChunk]:
+    """Redact texts that follow each other as one text, because a URL may be broken over several."""
+    if len(chunks) == 1:
+        return [chunks[0].redacted(urls, entry_id)]
+    texts = redacted_parts([chunk.text for chunk in chunks], urls, entry_id)
+    whole = (chunk.model_copy(update={"text": text}) for chunk, text in zip(chunks, texts, strict=True))
+    return [chunk.redacted(urls, entry_id) for chunk in whole]
 
 
 class Unknown(Wire):
@@ -201,6 +222,17 @@ class ThinkChunk(Wire):
     type: Literal["thinking"]
     thinking: str | list[dict[str, Any]]
     signature: str | None = None
+
+    def redacted(self, urls: SignedUrls, entry_id: str = "") -> Self:
+        """Return the chunk without signed URLs, also without those that are broken over several of its texts."""
+        if isinstance(self.thinking, str):
+            return super().redacted(urls, entry_id)
+        places = [place for place, part in enumerate(self.thinking) if isinstance(part.get("text"), str)]
+        texts = redacted_parts([self.thinking[place]["text"] for place in places], urls, entry_id or "unknown")
+        parts = [dict(part) for part in self.thinking]
+        for place, text in zip(places, texts, strict=True):
+            parts[place]["text"] = text
+        return super(ThinkChunk, self.model_copy(update={"thinking": parts})).redacted(urls, entry_id)
 
     @property
     def text(self) -> str:

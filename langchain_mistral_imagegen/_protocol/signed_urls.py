@@ -17,14 +17,33 @@ from urllib.parse import urlsplit
 from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
-_REST = r"(?:[^\s<>\"'()\[\]{}|\\^`]|\\u0026)"  # `\u0026` is how some JSON writers escape `&`
-_URL = re.compile(rf"https?://{_REST}+", re.IGNORECASE)
-_ESCAPE_BEGINS = r"(?:\\u?0{0,2}2?)?"
-_GROWING = re.compile(rf"https?://{_REST}*+{_ESCAPE_BEGINS}", re.IGNORECASE)
-_GROWS = re.compile(rf"{_REST}*+{_ESCAPE_BEGINS}", re.IGNORECASE)
-_BEGINNING = re.compile(r"(?:h|ht|htt|https?|https?:/?)\Z", re.IGNORECASE)
-_LETTERS_OF_BEGINNING = "htpsHTPS\u017f:/"  # U+017F is an `s` to a search that ignores case
-_SIGNATURE = re.compile(r"(?:[?&;]|\\u0026)(?:sig|signature|x-amz-signature|x-goog-signature|token)=", re.IGNORECASE)
+# How some JSON writers escape `/`, `&` and `=`; more than one backslash where JSON stands within JSON.
+_ESCAPE = r"\\{1,4}(?:/|u00[2-7][0-9a-f])"
+_LETTER = rf"(?:[^\s<>\"'()\[\]{{}}|\\^`]|{_ESCAPE})"
+_MARK = r"['()\[\]{}|^]"  # ends a URL in Markdown and in Python's `repr`, but may stand in a URL as well
+SCHEME = r"https?:(?:\\{0,4}/){2}"
+LETTERS = rf"(?:{_LETTER}++|{_MARK})"
+_TOKEN = re.compile(rf"{SCHEME}(?:{_LETTER}++|{_MARK}(?!https?:))++", re.IGNORECASE)
+_URL = re.compile(rf"{SCHEME}{_LETTER}*+", re.IGNORECASE)
+
+
+def _encodable(word: str) -> str:
+    """Return a pattern of a word whose letters may be percent-encoded, even more than once."""
+    return "".join(rf"(?:{re.escape(letter)}|%(?:25){{0,2}}{ord(letter):02x}|%(?:25){{0,2}}{ord(letter.upper()):02x})"
+                   for letter in word)  # fmt: skip
+
+
+_NAMES = "|".join(map(_encodable, ("sig", "signature", "x-amz-signature", "x-goog-signature", "token")))
+_SEPARATOR = r"(?:[?&;]|%(?:25){0,2}(?:26|3b|3f)|\\{1,4}u00(?:26|3b|3f))"
+_EQUALS = r"(?:=|%(?:25){0,2}3d|\\{1,4}u003d)"
+_PARAMETER = rf"(?:{_NAMES}){_EQUALS}"
+_SIGNATURE = re.compile(_SEPARATOR + _PARAMETER, re.IGNORECASE)
+_LIKE_SIGNATURE = re.compile(rf"{_PARAMETER}|\.blob\.core\.windows\.net[^?]*\?", re.IGNORECASE)
+_QUERY = re.compile(r"=|%3d|\\u003d", re.IGNORECASE)
+# A URL up to the end of its last signature, with all marks that stand before that.
+_WITH_MARKS = re.compile(
+    rf"{SCHEME}(?:[^?]*\?(?=.*=))?{_LETTER}*+(?:.*?{_SEPARATOR}{_PARAMETER}{_LETTER}*+)*", re.IGNORECASE | re.DOTALL
+)
 _remembering = threading.Lock()
 _REMEMBERED = 1000  # URLs; the oldest is forgotten first, and has most likely expired by then
 KNOWN_IMAGE_HOSTS = frozenset(
@@ -60,16 +79,20 @@ class ImageHosts:
         """Return whether a URL with these parts leads to blob storage of Mistral's, over https at its usual port."""
         return scheme == "https" and port in {None, 443} and (host in KNOWN_IMAGE_HOSTS or host in self.further)
 
-    def serve(self, url: str) -> bool:
-        """Return whether a URL leads to one of these hosts."""
+    def give_access(self, url: str) -> bool:
+        """Return whether a URL leads to one of these hosts and may be signed.
+
+        On a host that serves images alone any query may be, because the beginning of the signature may have been lost.
+        """
         try:
             parts = urlsplit(url)
-            port = parts.port
+            host = (parts.hostname or "").rstrip(".")
         except ValueError:
             return False
+        if host in KNOWN_IMAGE_HOSTS or host in self.further:
+            return _QUERY.search(url) is not None
         server = urlsplit(self.server)
-        is_server = (parts.scheme, parts.netloc) == (server.scheme, server.netloc)
-        return is_server or self.trust(parts.scheme, parts.hostname or "", port)
+        return (parts.scheme, parts.netloc) == (server.scheme, server.netloc) and is_signed(url)
 
 
 class RememberedUrls(dict[str, str]):
@@ -95,7 +118,7 @@ def image_tool_failed(name: str, info: Mapping[str, Any] | None) -> bool:
 
 
 def _leads_to_image(result: str) -> bool:
-    return bool(image_ids(result)) or any(is_signed(url) for url in _URL.findall(result))
+    return bool(image_ids(result)) or any(is_signed(url) for url in _TOKEN.findall(result))
 
 
 def replace_image_links(text: str, replacement: Callable[[str, str], str]) -> str:
@@ -131,18 +154,35 @@ class SignedUrls:
             of_any_host: Whether every signed URL is an image's, as in the result of the image tool.
         """
         if isinstance(value, str):
-            if "://" not in value:
+            if not may_hold_url(value):
                 return value
-            return _URL.sub(lambda found: self._replace(found[0], entry_id, of_any_host=of_any_host), value)
+            return _TOKEN.sub(lambda found: self._replaced(found[0], entry_id, of_any_host=of_any_host), value)
         if isinstance(value, dict):
             return {name: self.redact(part, entry_id, of_any_host=of_any_host) for name, part in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.redact(part, entry_id, of_any_host=of_any_host) for part in value]
         return value
 
-    def _replace(self, url: str, entry_id: str, *, of_any_host: bool) -> str:
-        if not is_signed(url) or not (of_any_host or self._hosts is None or self._hosts.serve(url)):
-            return url
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where the URLs that are replaced begin and end in a text."""
+        urls = ((found.start(), self._signed_part(found[0], of_any_host=False)) for found in _TOKEN.finditer(text))
+        return [(start, start + len(url)) for start, url in urls if url]
+
+    def _replaced(self, token: str, entry_id: str, *, of_any_host: bool) -> str:
+        url = self._signed_part(token, of_any_host=of_any_host)
+        return self._remembered(_unescaped(url), entry_id) + token[len(url) :] if url else token
+
+    def _signed_part(self, token: str, *, of_any_host: bool) -> str:
+        """Return the URL that a token begins with, or nothing if it may be shown."""
+        url = _unescaped(token)
+        if self._hosts and self._hosts.give_access(url):
+            return _with_marks(token)
+        if self._hosts is None and (_SIGNATURE.search(token) or _LIKE_SIGNATURE.search(url)):
+            return _with_marks(token)
+        plain = _URL.match(token) if of_any_host else None
+        return plain[0] if plain and is_signed(plain[0]) else ""
+
+    def _remembered(self, url: str, entry_id: str) -> str:
         image = url.partition("?")[0]
         if image not in self._id_by_image:
             count = self._count_by_entry.get(entry_id, 0)
@@ -150,59 +190,24 @@ class SignedUrls:
             self._id_by_image[image] = f"{entry_id}:{count}" if count else entry_id
         image_id = self._id_by_image[image]
         with _remembering:  # the answers of all threads share a model's memory
-            self.memory[image_id] = url.replace(r"\u0026", "&")
+            self.memory[image_id] = url
             if len(self.memory) > _REMEMBERED:
                 self.memory.pop(next(iter(self.memory)), None)
         return IMAGE_URI_SCHEME + image_id
 
 
-def _unfinished(text: str) -> int:
-    """Return where in a text a URL begins that may continue in the next piece; its length if there is none."""
-    # One expression for both, anchored at the end, takes quadratic time where URLs follow each other without a space.
-    growing = (found.start() for found in _GROWING.finditer(text) if found.end() == len(text))
-    beginning = _BEGINNING.search(text, max(0, len(text) - len("https:/")))
-    return next(growing, beginning.start() if beginning else len(text))
+def may_hold_url(text: str) -> bool:
+    """Return whether a text may hold a URL; cheaper than to look for one."""
+    return ":/" in text or ":\\" in text
 
 
-def _may_hold_url(text: str) -> bool:
-    return "://" in text or text[-1:] in _LETTERS_OF_BEGINNING
+def _with_marks(token: str) -> str:
+    found = _WITH_MARKS.match(token)
+    return found[0] if found else token
 
 
-class TextStream:
-    """Redacts a text that arrives in pieces; what may become a signed URL is held back until it is complete."""
-
-    def __init__(self, urls: SignedUrls, entry_id: str) -> None:
-        self._urls = urls
-        self._entry_id = entry_id
-        self._held: list[str] = []
-        self._is_url = False  # or it holds only the beginning of `https://`
-        self._escape = ""  # the end of what is held, if it may be the beginning of an escape
-
-    def feed(self, piece: str) -> str:
-        """Add a piece and return the text that is certain by now."""
-        if not self._held:
-            return self._cut(piece) if _may_hold_url(piece) else piece
-        if self._is_url and (grown := _GROWS.fullmatch(self._escape + piece)):
-            # Not searched again: a long URL in small pieces would take quadratic time.
-            self._hold(piece, grown[0])
-            return ""
-        return self._cut("".join(self._held) + piece)
-
-    def flush(self) -> str:
-        """Return the rest, after the last piece."""
-        rest = "".join(self._held)
-        self._held.clear()
-        return str(self._urls.redact(rest, self._entry_id))
-
-    def _cut(self, text: str) -> str:
-        cut = _unfinished(text)
-        self._held.clear()
-        if held := text[cut:]:
-            self._is_url = "://" in held
-            self._hold(held, held)
-        return str(self._urls.redact(text[:cut], self._entry_id))
-
-    def _hold(self, piece: str, end: str) -> None:
-        self._held.append(piece)
-        start = end.rfind("\\", -len(r"\u002"))
-        self._escape = "" if start < 0 else end[start:]
+def _unescaped(url: str) -> str:
+    """Return a URL without the escapes of JSON."""
+    if "\\" not in url:
+        return url
+    return re.sub(r"\\+(?:u00([2-7][0-9a-fA-F])|(/))", lambda found: found[2] or chr(int(found[1], 16)), url)

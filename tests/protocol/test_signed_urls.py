@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from written_urls import AROUND, HOST, QUERY, URL, WRITTEN
 
 from langchain_mistral_imagegen._protocol import signed_urls
 from langchain_mistral_imagegen._protocol.signed_urls import (
     ImageHosts,
     RememberedUrls,
     SignedUrls,
-    TextStream,
     image_ids,
 )
+from langchain_mistral_imagegen._protocol.text_stream import TextStream, redacted_parts
 
-HOST = "https://mistralaiblackforestprod.blob.core.windows.net/images"
-URL = f"{HOST}/a/image.jpg?se=2026-11-23T10%3A00%3A00Z&sp=r&sig=SECRET%2Bx"
 OTHER = f"{HOST}/b/image.jpg?sp=r&sig=SECRET2"
 
 
@@ -121,3 +120,75 @@ def test_a_text_in_pieces_is_redacted_like_the_whole(text):
         passed_on = [stream.feed(piece) for piece in pieces] + [stream.flush()]
         assert "".join(passed_on) == whole
         assert not any("SECRET" in piece or "sig=" in piece for piece in passed_on)
+
+
+@pytest.mark.parametrize("hosts", [None, OURS], ids=["any", "ours"])
+@pytest.mark.parametrize("written", WRITTEN)
+def test_no_way_to_write_an_images_url_shows_its_signature(written, hosts):
+    for around in AROUND.values():
+        text = around.format(WRITTEN[written])
+        clean = SignedUrls(hosts).redact(text, "e")
+        assert "SECRET" not in clean
+        assert "mistral-image:e" in clean
+        stream = TextStream(SignedUrls(hosts), "e")
+        passed_on = [stream.feed(letter) for letter in text] + [stream.flush()]
+        assert "".join(passed_on) == clean
+
+
+@pytest.mark.parametrize(
+    "written", ["path with (", "path with '", "path with [", "escaped slashes", "query with marks"]
+)
+def test_text_around_a_url_with_marks_stays_and_the_url_can_be_downloaded(written):
+    urls = SignedUrls(RememberedUrls(ImageHosts()))
+    url = WRITTEN[written]
+    assert (
+        urls.redact(f"![a]({url}) ({url}), [{url}]", "e")
+        == "![a](mistral-image:e) (mistral-image:e), [mistral-image:e]"
+    )
+    assert urls.memory == {"e": url.replace(r"\/", "/")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HOST}/a.jpg",
+        f"![a]({HOST}/a.jpg)![b]({HOST}/b.jpg)",
+        f"Is it {HOST}/a.jpg)? No (x=1).",
+        "[a](https://example.com/x(1)?token=abc), see",
+        r"C:\/x and https:\/\/example.com\/?page=2",
+        "https://proxy.example/?u=mistralaiblackforestprod",
+    ],
+)
+def test_links_without_a_signature_of_ours_stay(text):
+    assert SignedUrls(RememberedUrls(ImageHosts())).redact(text, "e") == text
+    stream = TextStream(SignedUrls(RememberedUrls(ImageHosts())), "e")
+    assert "".join([stream.feed(letter) for letter in text] + [stream.flush()]) == text
+
+
+BROKEN = f"See ![a cat]({URL}) and {OTHER} there."
+
+
+@pytest.mark.parametrize("hosts", [None, OURS], ids=["any", "ours"])
+def test_a_url_that_is_broken_over_two_texts_goes_into_the_one_where_it_begins(hosts):
+    whole = SignedUrls(hosts).redact(BROKEN, "e")
+    for cut in range(len(BROKEN)):
+        texts = redacted_parts([BROKEN[:cut], BROKEN[cut:]], SignedUrls(hosts), "e")
+        assert "".join(texts) == whole
+        assert not any("SECRET" in text or "sig=" in text for text in texts)
+        if cut < len("See ![a cat]("):
+            assert texts[0] == BROKEN[:cut]
+
+
+def test_a_url_may_be_broken_over_many_texts_and_other_links_stay_where_they_are():
+    plain = [f"{HOST[:20]}", f"{HOST[20:]}/a", ".jpg?x", " y"]
+    urls = SignedUrls(RememberedUrls(ImageHosts()))
+    assert redacted_parts(plain, urls, "e") == plain
+    assert redacted_parts(["a", *URL, " b"], urls, "e") == ["a", "mistral-image:e", *[""] * (len(URL) - 1), " b"]
+    assert urls.memory == {"e": URL}
+
+
+def test_a_whole_signature_is_not_continued_by_the_next_text():
+    urls = SignedUrls(RememberedUrls(ImageHosts()))
+    assert redacted_parts([f"{HOST}/a.jpg?{QUERY}", "The cat."], urls, "e") == ["mistral-image:e", "The cat."]
+    assert urls.memory == {"e": f"{HOST}/a.jpg?{QUERY}"}
+    assert redacted_parts([f"{HOST}/a.jpg?{QUERY}", "&sv=1 The cat."], urls, "e") == ["mistral-image:e", " The cat."]

@@ -25,8 +25,9 @@ from langchain_mistral_imagegen import FsspecImageStore, ToolFileNode, api, imag
 from langchain_mistral_imagegen._cli.file_names import image_name
 from langchain_mistral_imagegen._http.settings import Settings
 from langchain_mistral_imagegen._protocol.requests import download_url, resource
-from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, TextStream
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen._protocol.sse import EventStreamDecoder
+from langchain_mistral_imagegen._protocol.text_stream import TextStream
 from langchain_mistral_imagegen.errors import (
     ImageUnavailableError,
     InvalidInputError,
