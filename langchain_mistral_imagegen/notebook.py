@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
-from langchain_core.messages.ai import add_ai_message_chunks
 
+from langchain_mistral_imagegen._messages.answers import merge_chunks
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.signed_urls import replace_image_links
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -144,18 +144,20 @@ class _Line:
 
 
 def _read(chunks: Iterable[AIMessageChunk], line: _Line) -> AIMessage:
-    read: list[AIMessageChunk] = []
-    text, activity, shown = "", "", (0, "")
+    read, texts = list[AIMessageChunk](), list[str]()
+    size, activity, shown = 0, "", (0, "")
     for chunk in chunks:
         read.append(chunk)
-        text += str(chunk.text)  # a plain one is added in place
-        activity = _activity(chunk) or ("" if chunk.text else activity)
-        if len(text) > shown[0] * _GROWTH or activity != shown[1]:
-            line.show_text(_readable(text), activity)
-            shown = len(text), activity
+        texts.append(text := str(chunk.text))
+        size += len(text)
+        activity = _activity(chunk) or ("" if text else activity)
+        if size > shown[0] * _GROWTH or activity != shown[1]:
+            texts = ["".join(texts)]
+            line.show_text(_readable(texts[0]), activity)
+            shown = size, activity
     if not read:
         raise InvalidInputError("There is nothing to show: the stream has no chunks")
-    message = message_chunk_to_message(add_ai_message_chunks(*read))
+    message = message_chunk_to_message(merge_chunks(read))
     assert isinstance(message, AIMessage)  # noqa: S101  # for the type checker: chunks of AI messages make one
     return message
 

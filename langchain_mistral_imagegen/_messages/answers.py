@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -50,6 +50,16 @@ from langchain_mistral_imagegen.errors import (
     ServerError,
     StreamInterruptedError,
 )
+
+_BATCH = 100
+
+
+def merge_chunks(chunks: Sequence[AIMessageChunk]) -> AIMessageChunk:
+    """Merge the chunks of a message; in batches, as LangChain copies a text once for each piece that it appends."""
+    merged = list(chunks)
+    while len(merged) > 1:
+        merged = [add_ai_message_chunks(*merged[at : at + _BATCH]) for at in range(0, len(merged), _BATCH)]
+    return merged[0]
 
 
 def usage_metadata(usage: ConversationUsageInfo | None) -> UsageMetadata | None:
@@ -259,12 +269,12 @@ class AnswerStream:
     @property
     def partial(self) -> AIMessageChunk | None:
         """The message so far."""
-        return add_ai_message_chunks(*self._chunks) if self._chunks else None
+        return merge_chunks(self._chunks) if self._chunks else None
 
     @property
     def message(self) -> AIMessage:
         """The whole message, when it is complete."""
-        return cast("AIMessage", message_chunk_to_message(add_ai_message_chunks(*self._chunks)))
+        return cast("AIMessage", message_chunk_to_message(merge_chunks(self._chunks)))
 
     def _piece(self, piece: Piece) -> AIMessageChunk:
         if isinstance(piece, list):
