@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import message_chunk_to_message
 
 from langchain_mistral_imagegen import images_of
-from langchain_mistral_imagegen._conversations.completions import CompletionEvents
+from langchain_mistral_imagegen._conversations.completion_events import CompletionEvents
 from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, to_message
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, read_response
 from langchain_mistral_imagegen._protocol.events import read_event
