@@ -11,6 +11,7 @@ from typing import Any, overload
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
 from langchain_mistral_imagegen._messages.answers import merge_chunks
+from langchain_mistral_imagegen._messages.message_like import MessageLike, as_messages, is_message
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.signed_urls import replace_image_links
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -23,14 +24,15 @@ _GROWTH = 1.05  # of a text, before it is shown anew: each time takes as long as
 
 
 @overload
-def show(answer: AIMessage, model: ChatMistralConversations) -> None: ...
+def show(answer: AIMessage | Mapping[str, Any], model: ChatMistralConversations) -> None: ...
 @overload
-def show(answer: Iterable[AIMessageChunk], model: ChatMistralConversations) -> AIMessage: ...
-def show(answer: AIMessage | Iterable[AIMessageChunk], model: ChatMistralConversations) -> AIMessage | None:
+def show(answer: Iterable[AIMessageChunk | Mapping[str, Any]], model: ChatMistralConversations) -> AIMessage: ...
+def show(answer: MessageLike | Iterable[MessageLike], model: ChatMistralConversations) -> AIMessage | None:
     """Show the text and the images of an answer, in order, below the cell that runs.
 
     Args:
-        answer: A complete answer, or a stream, whose text grows and which shows when an image is being generated.
+        answer: A complete answer, or a stream, whose text grows and which shows when an image is being generated. Both
+            may be dicts, as a LangGraph server returns them.
         model: Downloads the images.
 
     Returns:
@@ -48,7 +50,8 @@ def show(answer: AIMessage | Iterable[AIMessageChunk], model: ChatMistralConvers
     """
     conversations_model(model, "show")
     line = _Line()
-    message = answer if isinstance(answer, AIMessage) else _read(answer, line)
+    is_complete = is_message(answer)
+    message = _answer(answer) if is_complete else _read(_chunks(answer), line)
     refs = images_of(message)
     if refs:
         line.show_text(_readable(message.text), f"downloading {len(refs)} image(s)")
@@ -57,7 +60,24 @@ def show(answer: AIMessage | Iterable[AIMessageChunk], model: ChatMistralConvers
     line.show(first)
     for part in others:
         _Line().show(part)
-    return None if message is answer else message
+    return None if is_complete else message
+
+
+def _answer(given: MessageLike | Iterable[MessageLike]) -> AIMessage:
+    (message,) = as_messages(given)
+    if not isinstance(message, AIMessage):
+        raise InvalidInputError(f"show() takes an answer of a model; this is a {type(message).__name__}")
+    return message
+
+
+def _chunks(given: Any) -> Iterator[AIMessageChunk]:
+    for chunk in given:
+        message = _answer(chunk)
+        if not isinstance(message, AIMessageChunk):
+            raise InvalidInputError(
+                f"show() takes one answer, or the chunks of one; this is a list with {type(message).__name__}s"
+            )
+        yield message
 
 
 class ImageProgress:

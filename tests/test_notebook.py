@@ -63,6 +63,25 @@ def test_an_answer_is_shown_with_its_images(sandbox, make_model, frontend, shape
     assert frontend.places[0][0] == f"{TEXT}\n\ndownloading 2 image(s)"
 
 
+def test_what_a_langgraph_server_returns_is_shown_too(model, frontend):
+    assert show(model.invoke(CAT).model_dump(mode="json"), model) is None
+    assert frontend.shown == [TEXT, "image/jpeg"]
+
+
+def test_a_stream_of_dicts_is_shown_too(model, frontend):
+    answer = show((chunk.model_dump() for chunk in model.stream(CAT)), model)
+    assert isinstance(answer, AIMessage)
+    assert frontend.shown == [TEXT, "image/jpeg"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"role": "user", "content": "Draw."}, [AIMessage("one"), AIMessage("two")], ["Draw."]]
+)
+def test_what_is_no_answer_is_refused(model, frontend, wrong):
+    with pytest.raises(InvalidInputError, match=r"show\(\) takes"):
+        show(wrong, model)
+
+
 def test_text_and_images_keep_their_order(sandbox, model, frontend):
     made = model.images(model.invoke(CAT))[0].ref["id"]
     file = {"type": "tool_file", "tool": "image_generation", "file_id": made, "file_name": "x", "file_type": "png"}

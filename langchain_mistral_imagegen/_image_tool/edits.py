@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
+from langchain_mistral_imagegen._messages.message_like import as_messages
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import GeneratedImage, ImageRef
@@ -40,7 +41,7 @@ def _messages(config: RunnableConfig | None) -> Sequence[BaseMessage]:
         messages = read("messages") if read else ()
     except KeyError:  # a state without messages
         return ()
-    return messages if isinstance(messages, list) else ()
+    return as_messages(messages) if isinstance(messages, list) else ()
 
 
 def conversation_of(edit: Editable | None) -> str | None:

@@ -9,28 +9,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, HumanMessage, ToolCall
+from langchain_core.messages import HumanMessage, ToolCall
 
+from langchain_mistral_imagegen._messages.message_like import MessageLike, as_messages
 from langchain_mistral_imagegen.errors import InvalidInputError
 
 CONFIRMATION = "tool_confirmation"
 """Type of the content block that allows or denies a call."""
 
 
-def pending_calls(message: AIMessage) -> list[ToolCall]:
+def pending_calls(message: MessageLike) -> list[ToolCall]:
     """Return the calls of an answer that wait for confirmation; `[]` if there are none.
 
     Such an answer's `response_metadata["finish_reason"]` is `confirmation`, and its `tool_calls` leave these calls out,
     because they are not (yet) the client's to run.
     """
-    if message.response_metadata.get("finish_reason") != "confirmation":
+    (answer,) = as_messages(message)
+    if answer.response_metadata.get("finish_reason") != "confirmation":
         return []
-    blocks = cast("list[dict[str, Any]]", message.content_blocks)
+    blocks = cast("list[dict[str, Any]]", answer.content_blocks)
     waiting = [block for block in blocks if block.get("extras", {}).get("confirmation_status") == "pending"]
     return [ToolCall(name=block["name"], args=block["args"], id=block["id"]) for block in waiting]
 
 
-def confirm(message: AIMessage, *, allow: bool | Mapping[str, bool]) -> HumanMessage:
+def confirm(message: MessageLike, *, allow: bool | Mapping[str, bool]) -> HumanMessage:
     """Make the message that allows or denies the waiting calls of an answer; append it right after the answer.
 
     Args:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
+from langchain_mistral_imagegen._messages.message_like import MessageLike, as_messages
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER, Block
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._messages.standard_blocks import image_type, translate_message
@@ -26,7 +27,7 @@ _NATIVE_TYPES = {"tool_file", "tool.execution", "tool_reference", "agent.handoff
 
 
 def to_portable_messages(
-    messages: Sequence[BaseMessage],
+    messages: MessageLike | Iterable[MessageLike],
     images: Literal["describe", "drop"] | Iterable[GeneratedImage] = "describe",
 ) -> list[BaseMessage]:
     """Rewrite a history so that any provider's chat model takes it, and `ChatMistralConversations` takes it again.
@@ -37,7 +38,7 @@ def to_portable_messages(
     Messages without any of that are handed on as they are. Nothing is downloaded, and no message is changed.
 
     Args:
-        messages: The history, oldest first.
+        messages: The history, oldest first; also as dicts, or in any other form that LangChain's models take.
         images: What becomes of images. `"describe"` names each by its prompt and id. `"drop"` leaves them out. Images
             in memory, as `model.images(answer)` returns them, are described and added, found by the id in their `ref`:
             a generated one to the next user message, because providers refuse images in answers, and one that was
@@ -59,7 +60,7 @@ def to_portable_messages(
     if isinstance(images, str) and images not in {"describe", "drop"}:
         raise InvalidInputError(f"images={images!r} is not known; use 'describe', 'drop' or images in memory")
     at_hand = {} if isinstance(images, str) else {image.ref["id"]: image for image in images}
-    return list(_Portable(at_hand, drop=images == "drop").history(messages))
+    return list(_Portable(at_hand, drop=images == "drop").history(as_messages(messages)))
 
 
 def is_from_conversations(message: AIMessage) -> bool:

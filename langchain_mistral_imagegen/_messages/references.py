@@ -12,6 +12,7 @@ from typing import Any, cast, get_args
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
+from langchain_mistral_imagegen._messages.message_like import MessageLike, as_messages, is_message
 from langchain_mistral_imagegen._messages.native_blocks import Block
 from langchain_mistral_imagegen._messages.standard_blocks import image_type
 from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL
@@ -21,22 +22,25 @@ from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, ImageRef, ImageS
 _STATUSES = get_args(ImageStatus)
 
 
-def images_of(source: BaseMessage | Iterable[BaseMessage] | Mapping[str, Any]) -> list[ImageRef]:
+def images_of(source: MessageLike | Iterable[MessageLike] | Mapping[str, Any]) -> list[ImageRef]:
     """Find the generated images in a message, in several messages, or in a graph's state.
 
     Args:
-        source: A message; messages, oldest first; or a state with `messages` and perhaps `images`.
+        source: A message; messages, oldest first; or a state with `messages` and perhaps `images`. Messages may also be
+            dicts, as a LangGraph server returns them, or in any other form that LangChain's models take.
 
     Returns:
         One reference for each image, in order of appearance; `[]` if there is none, which is a normal outcome.
+
+    Raises:
+        InvalidInputError: If something among the messages is none.
     """
     found: dict[str, ImageRef] = {}
-    if isinstance(source, Mapping):
+    messages: Any = source
+    if isinstance(source, Mapping) and not is_message(source):
         found = dict(source.get("images") or {})
-        messages: Iterable[BaseMessage] = source.get("messages") or ()
-    else:
-        messages = [source] if isinstance(source, BaseMessage) else source
-    for message in messages:
+        messages = source.get("messages") or ()
+    for message in as_messages(messages):
         for ref in _of_message(message):
             found = merge_images(found, {ref["id"]: ref})
     return list(found.values())

@@ -12,6 +12,7 @@ from langchain_mistral_imagegen._conversations.agents import AgentSettings, ensu
 from langchain_mistral_imagegen._conversations.history import messages_of
 from langchain_mistral_imagegen._conversations.lost_answers import reconcile
 from langchain_mistral_imagegen._downloads import DownloadOptions, Downloads
+from langchain_mistral_imagegen._messages.message_like import MessageLike
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
@@ -27,7 +28,7 @@ class ConversationsModel(TurnsModel):
 
     # --- images ---
 
-    def images(self, message: BaseMessage) -> list[GeneratedImage]:
+    def images(self, message: MessageLike) -> list[GeneratedImage]:
         """Download the images of a message, in order; `[]` if it has none.
 
         Raises:
@@ -36,7 +37,7 @@ class ConversationsModel(TurnsModel):
         """
         return self._client.run(self._downloads().fetch(images_of(message)))
 
-    async def aimages(self, message: BaseMessage) -> list[GeneratedImage]:
+    async def aimages(self, message: MessageLike) -> list[GeneratedImage]:
         """Download the images of a message; see `images`."""
         return await self._async_client.run(self._downloads().fetch(images_of(message)))
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self
 
-from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.channels import LastValue
 from langgraph.config import get_config
 
+from langchain_mistral_imagegen._messages.message_like import as_messages
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import ImageRef
 
@@ -133,4 +134,4 @@ def part_of(state: Any, key: str) -> Any:
 
 def messages_in(state: Any, key: str) -> list[BaseMessage]:
     """Return the messages of a state; a node that Temporal runs receives them as JSON."""
-    return convert_to_messages(part_of(state, key) or [])
+    return as_messages(part_of(state, key) or [])

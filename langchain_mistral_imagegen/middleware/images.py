@@ -24,6 +24,7 @@ from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen import stores
 from langchain_mistral_imagegen._downloads import attempted
+from langchain_mistral_imagegen._messages.message_like import as_messages, is_message
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model, unbound
@@ -172,10 +173,10 @@ class ImagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, Response
             case ToolMessage():
                 message = store_inline_images(result, self.image_store)
                 return Command(update=self._with_images({"messages": [message]})) if images_of(message) else message
-            case Command(update=dict(update)) if isinstance(update.get("messages"), list):
+            case Command(update=dict(update)) if _has_messages(update):
                 moved = [
                     store_inline_images(one, self.image_store) if isinstance(one, ToolMessage) else one
-                    for one in update["messages"]
+                    for one in as_messages(update["messages"])
                 ]
                 return replace(result, update=self._with_images({**update, "messages": moved}))
         return result
@@ -189,7 +190,7 @@ class ImagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, Response
             )
         if self.show == "never":
             return request
-        rows = list(_rows(request.messages))
+        rows = list(_rows(as_messages(request.messages)))
         images = [_stored(row, known) for row in rows]
         shown = [index for index, refs in enumerate(images) if refs][-1 if self.show == "latest" else 0 :]
         messages: list[Any] = []
@@ -209,6 +210,11 @@ class ImagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, Response
         else:
             yield image_text(ref)
             yield image.content_block()
+
+
+def _has_messages(update: dict[str, Any]) -> bool:
+    messages = update.get("messages")
+    return isinstance(messages, list) or is_message(messages)  # else a command of LangGraph's, such as `Overwrite`
 
 
 def _rows(messages: Sequence[BaseMessage]) -> Iterator[list[BaseMessage]]:

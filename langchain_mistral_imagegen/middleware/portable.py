@@ -12,6 +12,7 @@ from langchain.agents.middleware import AgentMiddleware, AgentState, ModelReques
 from langchain.agents.middleware.types import ContextT, ResponseT
 from langchain_core.messages import AIMessage, BaseMessage
 
+from langchain_mistral_imagegen._messages.message_like import as_messages
 from langchain_mistral_imagegen._messages.portable import to_portable_messages
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -70,7 +71,7 @@ class PortableMessagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT
         if isinstance(unbound(request.model), ChatMistralConversations):
             return handler(request)
         images: list[GeneratedImage] = []
-        for message in self._with_images(request.messages):
+        for message in self._with_images(as_messages(request.messages)):
             with _described_if_missing():
                 images += self._downloader.images(message)
         return handler(self._portable(request, images))
@@ -84,7 +85,7 @@ class PortableMessagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT
         if isinstance(unbound(request.model), ChatMistralConversations):
             return await handler(request)
         images: list[GeneratedImage] = []
-        for message in self._with_images(request.messages):
+        for message in self._with_images(as_messages(request.messages)):
             with _described_if_missing():
                 images += await self._downloader.aimages(message)
         return await handler(self._portable(request, images))
