@@ -54,14 +54,20 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
 
+_LONGEST = 4_000  # characters: a text that a server or a caller made long would fill logs
+
+
 class MistralImagegenError(Exception):
-    """Base of every error this package raises.
+    """Base of every error this package raises; a message of more than 4,000 characters loses its middle.
 
     Attributes:
         partial: What a stream had delivered before the error, or `None`.
     """
 
     partial: AIMessage | None = None
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_shortened(message))
 
 
 class APIError(MistralImagegenError, ModelError):
@@ -221,6 +227,11 @@ class InvalidImageError(ImageError):
 
 class ImageStoreError(ImageError):
     """The image store could not write or read an image; the image itself is still at Mistral."""
+
+
+def _shortened(message: str) -> str:
+    half = _LONGEST // 2
+    return message if len(message) <= _LONGEST else f"{message[: half - 10]} [...] {message[10 - half :]}"
 
 
 ERROR_BY_STATUS: Mapping[int, type[APIError]] = {

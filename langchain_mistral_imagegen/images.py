@@ -9,7 +9,8 @@ import os
 import re
 import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from langchain_mistral_imagegen.errors import InvalidImageError, InvalidInputErr
 
 if TYPE_CHECKING:
     from langchain_core.messages.content import ImageContentBlock
+    from PIL import Image
 
 FormatName = Literal["jpeg", "png", "webp", "gif"]
 ImageStatus = Literal["remote", "failed", "stored"]
@@ -168,6 +170,21 @@ def decode_image(source: IO[bytes]) -> tuple[int, int]:
     Raises:
         InvalidImageError: If it is cut off, damaged, or has more than 100 million pixels.
     """
+    try:
+        with _opened(source) as image:
+            image.load()
+            return image.size
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
+        raise InvalidImageError(f"It cannot be decoded to its end: {error}") from error
+
+
+@contextmanager
+def _opened(source: IO[bytes]) -> Iterator[Image.Image]:
+    """Open an image, if it is not too large to be decoded.
+
+    Raises:
+        InvalidImageError: If it is.
+    """
     from PIL import Image  # noqa: PLC0415  # see image_size
 
     try:
@@ -176,10 +193,9 @@ def decode_image(source: IO[bytes]) -> tuple[int, int]:
             with Image.open(source, formats=[known.name for known in FORMATS]) as image:
                 if image.width * image.height > _MOST_PIXELS:
                     raise InvalidImageError(f"It has {image.width} x {image.height} pixels, more than are decoded")
-                image.load()
-                return image.size
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise InvalidImageError(f"It cannot be decoded to its end: {error}") from error
+                yield image
+    except Image.DecompressionBombError as error:
+        raise InvalidImageError(f"It has more pixels than are decoded: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -239,6 +255,7 @@ class GeneratedImage:
 
         Raises:
             InvalidInputError: If `format` is none of these.
+            InvalidImageError: If the image has too many pixels to be converted, 100 million.
             OSError: If the file cannot be written, or the image cannot be decoded.
         """
         data, kind = self._converted(format)
@@ -269,10 +286,8 @@ class GeneratedImage:
             raise InvalidInputError(f"format={name!r} is not a format of images: choose one of {formats}")
         if kind is own:
             return self.data, kind
-        from PIL import Image  # noqa: PLC0415  # takes 37 ms
-
         converted = io.BytesIO()
-        with Image.open(io.BytesIO(self.data)) as image:
+        with _opened(io.BytesIO(self.data)) as image:
             (image.convert("RGB") if kind.name == "JPEG" else image).save(converted, kind.name)
         return converted.getvalue(), kind
 

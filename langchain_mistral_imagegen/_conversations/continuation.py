@@ -22,7 +22,7 @@ from langchain_mistral_imagegen.errors import InvalidInputError, InvalidRequestE
 
 Way: TypeAlias = Literal["start", "append", "restart"]
 _log = logging.getLogger("langchain_mistral_imagegen")
-_NO_RESTART = "Conversation %s cannot be restarted; its history is replayed into a new one: %s"
+_NO_RESTART = "Conversation %.100s cannot be restarted; its history is replayed into a new one: %s"
 
 
 class Claims:
@@ -107,6 +107,6 @@ def _entry_ids(point: ContinuationPoint) -> Flow[list[str]]:
     try:
         entries = (yield from history(point.conversation_id)).entries
     except NotFoundError:
-        _log.warning("Conversation %s is gone; its history is replayed into a new one", point.conversation_id)
+        _log.warning("Conversation %.100s is gone; its history is replayed into a new one", point.conversation_id)
         return []
     return [getattr(entry, "id", "") for entry in entries]

@@ -101,10 +101,10 @@ class ConversationsEndpoint(Endpoint):
     def message(self, response: Response) -> AIMessage:
         """Read a whole answer."""
         try:
-            answer = read_response(ConversationResponse, response.content)
+            message = to_message(read_response(ConversationResponse, response.content), self.context)
         except InvalidResponseError as error:
             raise unreadable_response(str(error)) from error
-        return _with_quotas(to_message(answer, self.context), response)
+        return _with_quotas(message, response)
 
 
 @dataclass(frozen=True, kw_only=True)

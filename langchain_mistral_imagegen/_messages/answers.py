@@ -17,10 +17,13 @@ from langchain_mistral_imagegen._messages.function_calls import parse_calls
 from langchain_mistral_imagegen._messages.inputs import canonical
 from langchain_mistral_imagegen._messages.native_blocks import (
     MODEL_PROVIDER,
+    MOST_BLOCKS,
+    MOST_PIECES,
     Block,
     entry_blocks,
     function_call_chunk,
     placed,
+    too_large,
 )
 from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._protocol.entries import (
@@ -130,6 +133,8 @@ class _Facts:
         self._context.span.item(item)
         if entry_id := _text(item, "id"):
             self._entry_ids[entry_id] = None
+            if len(self._entry_ids) > MOST_BLOCKS:
+                raise too_large(MOST_BLOCKS, "entries")
         self._seen_model = self._seen_model or _text(item, "model")
         self._agent_id = _text(item, "agent_id") or self._agent_id
         match item:  # the most frequent first
@@ -169,7 +174,11 @@ def _text(item: Wire, name: str) -> str | None:
 
 
 def to_message(response: ConversationResponse, context: AnswerContext) -> AIMessage:
-    """Make the message of a response."""
+    """Make the message of a response.
+
+    Raises:
+        InvalidResponseError: If it has far more entries or blocks than an answer can have.
+    """
     facts, content, calls = _Facts(context), list[Block](), list[ToolCallChunk]()
     for entry in (output.redacted(context.urls) for output in response.outputs):
         facts.note(entry)
@@ -181,6 +190,8 @@ def to_message(response: ConversationResponse, context: AnswerContext) -> AIMess
             index = len(content) + len(calls)
             text_index = index if block["type"] == "text" else text_index
             content.append(placed(block, index, text_index))
+        if len(content) + len(calls) > MOST_BLOCKS:
+            raise too_large(MOST_BLOCKS, "blocks")
     tool_calls, invalid_tool_calls = parse_calls(calls)
     message = AIMessage(
         content=content,  # type: ignore[arg-type]  # list is invariant; blocks are dicts
@@ -309,6 +320,8 @@ class AnswerStream:
         if not self._chunks and self.conversation_id:
             metadata["conversation_id"] = self.conversation_id
         chunk = AIMessageChunk(content=list(content), id=self._facts.message_id, response_metadata=metadata, **fields)
+        if len(self._chunks) >= MOST_PIECES:
+            raise too_large(MOST_PIECES, "pieces")
         self._chunks.append(chunk)
         self._span.message(chunk)
         return chunk

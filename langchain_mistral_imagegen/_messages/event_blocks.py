@@ -210,6 +210,8 @@ class EventBlocks:
         return {**block, "index": self._next_index()}
 
     def _next_index(self) -> int:
+        if self._count >= native_blocks.MOST_BLOCKS:
+            raise native_blocks.too_large(native_blocks.MOST_BLOCKS, "blocks")
         self._count += 1
         return self._count - 1
 

@@ -31,12 +31,23 @@ from langchain_mistral_imagegen._protocol.events import (
     ToolExecutionStartedEvent,
 )
 from langchain_mistral_imagegen._protocol.signed_urls import image_tool_failed
+from langchain_mistral_imagegen.errors import InvalidResponseError
 
 MODEL_PROVIDER = "mistralai_conversations"
 """`response_metadata["model_provider"]` of this package's answers, by which LangChain finds the translator."""
 
 Block: TypeAlias = dict[str, Any]
 """A content block of a LangChain message, native or standard."""
+
+MOST_BLOCKS = 10_000
+"""Blocks, and entries, of one answer; the largest seen have some dozens."""
+MOST_PIECES = 1_000_000
+"""Message chunks of one answer: a token each, of which models write some hundred thousand at most."""
+
+
+def too_large(most: int, what: str) -> InvalidResponseError:
+    """Make the error of an answer that is not what a model writes, before it takes more memory."""
+    return InvalidResponseError(f"The answer has more than {most:,} {what}, so it is not read any further")
 
 
 def entry_blocks(entry: Wire) -> Iterator[Block]:

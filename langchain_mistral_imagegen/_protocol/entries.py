@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pydantic._internal._repr import ReprArgs
 
 T = TypeVar("T")
+_MOST_OBJECTS = 500_000  # in one response, counted by their braces: a small body may hold millions, of a kilobyte each
 Json: TypeAlias = dict[str, Any]
 """A JSON object as Mistral sends or takes it."""
 
@@ -413,8 +414,10 @@ def read_response(kind: type[WireT], data: bytes) -> WireT:
     """Read a response body.
 
     Raises:
-        InvalidResponseError: If it is not JSON, or lacks what makes it this kind of response.
+        InvalidResponseError: If it is not JSON, lacks what makes it this kind of response, or holds too many objects.
     """
+    if data.count(b"{") > _MOST_OBJECTS:
+        raise InvalidResponseError(f"The server's {kind.__name__} holds more than {_MOST_OBJECTS:,} JSON objects")
     try:
         return _validated(kind, data)
     except ValidationError as error:

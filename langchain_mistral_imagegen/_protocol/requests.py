@@ -14,6 +14,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from langchain_mistral_imagegen._protocol.deadlines import Deadline
 from langchain_mistral_imagegen.errors import InvalidInputError
 
+_LONGEST_PATH = 200  # characters: ids come from servers and callers
+
 
 class Sink(Protocol):
     """Takes a body piece by piece, so that it need not fit into memory."""
@@ -61,8 +63,8 @@ class Request:
         return self.paid or self.creates
 
     def __str__(self) -> str:
-        """Name the request without its query, which may be a secret."""
-        return f"{self.method} {urlsplit(self.path).path}"
+        """Name the request without its query, which may be a secret, and as much of its path as a log line needs."""
+        return f"{self.method} {urlsplit(self.path).path[:_LONGEST_PATH]}"
 
     def __repr__(self) -> str:
         return f"<{self}>"

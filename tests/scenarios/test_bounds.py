@@ -1,0 +1,208 @@
+"""What a server or a caller makes large stays bounded: answers, errors, log lines, pixels, and what threads share."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+import threading
+
+import pytest
+from hostile_server import Answer, hostile_server
+from langchain_core.messages import AIMessage, HumanMessage
+from PIL import Image
+
+from langchain_mistral_imagegen import ChatMistralConversations
+from langchain_mistral_imagegen._messages import answers
+from langchain_mistral_imagegen._protocol.requests import conversation_history
+from langchain_mistral_imagegen._protocol.signed_urls import ImageHosts, RememberedUrls, SignedUrls
+from langchain_mistral_imagegen.errors import (
+    APIConnectionError,
+    InvalidImageError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    StreamInterruptedError,
+)
+from langchain_mistral_imagegen.images import GeneratedImage
+
+STARTED = {"type": "conversation.response.started", "conversation_id": "conv_1"}
+DONE = {"type": "conversation.response.done"}
+
+
+@pytest.fixture
+def hostile():
+    with hostile_server() as server:
+        yield server
+
+
+@pytest.fixture
+def victim(hostile, make_model):
+    return make_model(base_url=hostile.url, max_retries=0)
+
+
+def chunks(count):
+    return [{"type": "message.output", "id": "m", "content": [{"type": "text", "text": "a"}] * count}]
+
+
+def entries(count):
+    return [{"type": "agent.handoff", "id": f"h{number}"} for number in range(count)]
+
+
+def empty_objects(count):
+    return [{}] * count
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        (chunks(10_001), "more than 10,000 blocks"),
+        (entries(10_001), "more than 10,000 entries"),
+        (empty_objects(10_001), "more than 10,000 blocks"),
+        (empty_objects(500_001), "more than 500,000 JSON objects"),
+    ],
+    ids=["blocks", "entries", "unknown entries", "objects"],
+)
+async def test_an_answer_of_too_much_is_refused(face, hostile, victim, outputs, words):
+    body = json.dumps({"conversation_id": "c", "outputs": outputs}).encode()
+    hostile.answers = {"/v1/conversations": Answer([body])}
+    with pytest.raises(OutcomeUnknownError, match=words):
+        await face.call(victim, "invoke", "Draw a cat.")
+
+
+async def test_an_answer_of_very_much_is_read(face, hostile, victim):
+    outputs = [*chunks(9_000), *entries(900)]
+    hostile.answers = {"/v1/conversations": Answer([json.dumps({"conversation_id": "c", "outputs": outputs}).encode()])}
+    assert len((await face.call(victim, "invoke", "Draw a cat.")).content) == 9_900
+
+
+def stream_of(*events):
+    return [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
+
+
+def delta(number):
+    return {"type": "message.output.delta", "id": "m", "output_index": 0, "content_index": number, "content": "a"}
+
+
+def handoff(number):
+    return {"type": "agent.handoff.done", "id": f"h{number}"}
+
+
+@pytest.mark.parametrize("event", [delta, handoff])
+async def test_a_stream_of_too_many_blocks_ends_with_what_arrived(face, hostile, victim, event):
+    events = stream_of(STARTED, *map(event, range(10_001)), DONE)
+    hostile.answers = {"/v1/conversations": Answer(events)}
+    with pytest.raises(StreamInterruptedError) as caught:
+        await face.chunks(victim, "Draw a cat.")
+    assert "10,000" in str(caught.value.__cause__)
+    assert len(caught.value.partial.content) == 10_000
+
+
+async def test_a_stream_of_too_many_pieces_ends_with_what_arrived(face, hostile, victim, monkeypatch):
+    monkeypatch.setattr(answers, "MOST_PIECES", 100)
+    hostile.answers = {"/v1/conversations": Answer(stream_of(STARTED, *[delta(0)] * 101, DONE))}
+    with pytest.raises(StreamInterruptedError) as caught:
+        await face.chunks(victim, "Draw a cat.")
+    assert caught.value.partial.text == "a" * 100
+
+
+# --- what is repeated ---
+
+
+def test_an_error_repeats_the_ends_of_a_long_message():
+    text = str(InvalidInputError(f"first {'x' * 1_000_000} last"))
+    assert (len(text), text[:6], text[-5:]) == (3_987, "first ", " last")
+
+
+def recognise(model, told):
+    """Have a model take the second of some messages for an answer of its own."""
+    digest = answers.fingerprint(model._prepare(told[:1], {})[0].fingerprint, told[1])
+    told[1].response_metadata["fingerprint"] = digest
+
+
+async def test_errors_and_log_lines_do_not_grow_with_what_the_server_sends(face, hostile, victim, caplog):
+    long = "x" * 1_000_000
+    facts = {"model_provider": "mistralai_conversations", "head": "e", "conversation_id": long[:40_000]}
+    told = [HumanMessage("Draw a cat."), AIMessage("No.", response_metadata=facts), HumanMessage("Do.")]
+    recognise(victim, told)
+    hostile.answers = {"/v1/conversations": Answer([json.dumps({"message": long, "code": long}).encode()], 400)}
+    with caplog.at_level(logging.DEBUG, "langchain_mistral_imagegen"), pytest.raises(Exception) as caught:
+        await face.call(victim, "invoke", told)
+    assert len(str(caught.value)) <= 4_000
+    assert any("is gone" in record.message for record in caplog.records)
+    assert max(len(record.message) for record in caplog.records) < 5_000
+
+
+def test_a_request_is_named_by_as_much_as_a_line_needs():
+    assert len(str(conversation_history("c" * 60_000))) < 250
+
+
+async def test_an_id_that_no_url_can_hold_is_an_error_of_usual_length(face, victim):
+    facts = {"model_provider": "mistralai_conversations", "head": "e", "conversation_id": "c" * 100_000}
+    told = [HumanMessage("Draw a cat."), AIMessage("No.", response_metadata=facts), HumanMessage("Do.")]
+    recognise(victim, told)
+    with pytest.raises(APIConnectionError) as caught:
+        await face.call(victim, "invoke", told)
+    assert len(str(caught.value)) < 1_000
+
+
+# --- what is decoded ---
+
+
+def test_an_image_of_too_many_pixels_is_not_converted(tmp_path):
+    file = io.BytesIO()
+    Image.new("1", (12_000, 12_000)).save(file, "PNG")
+    image = GeneratedImage.from_bytes(file.getvalue(), {"id": "i", "status": "remote"})
+    assert len(image.data) < 100_000
+    with pytest.raises(InvalidImageError, match="12000 x 12000 pixels"):
+        image.save(tmp_path / "large", format="jpeg")
+
+
+# --- what threads share ---
+
+
+@pytest.mark.slow
+def test_threads_share_what_a_model_remembers():
+    """8 threads with 20,000 accesses each, more than fit, while the interpreter changes threads all the time."""
+    urls, errors = RememberedUrls(ImageHosts()), []
+    host = "https://mistralaiblackforestprod.blob.core.windows.net"
+
+    def work(thread):
+        try:
+            for number in range(20_000):
+                image = f"e{(number + thread) % 1_500}"
+                found = SignedUrls(urls).redact(f"{host}/{image}.jpg?sig=S", image)
+                assert found == f"mistral-image:{image}"
+                assert (urls.get(image) or host).startswith(host)
+        except Exception as error:  # noqa: BLE001  # whatever the thread met is the result
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert errors == []
+    assert len(urls) <= 1_000
+
+
+def test_threads_that_use_a_new_model_at_once_find_the_same_memory():
+    model = ChatMistralConversations(api_key="k", base_url="http://127.0.0.1:9")
+    together, seen = threading.Barrier(8), []
+
+    def work():
+        together.wait(timeout=60)
+        seen.append((id(model._known_inputs), id(model._signed_urls), id(model._client)))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 8
+    assert len(set(seen)) == 1
