@@ -39,8 +39,8 @@ MODEL_PROVIDER = "mistralai_conversations"
 Block: TypeAlias = dict[str, Any]
 """A content block of a LangChain message, native or standard."""
 
-MOST_BLOCKS = 10_000
-"""Blocks, and entries, of one answer; the largest seen have some dozens."""
+MOST_BLOCKS = 2_000
+"""Blocks, and entries, of one answer; the largest seen have dozens, and LangChain merges them in quadratic time."""
 MOST_PIECES = 1_000_000
 """Message chunks of one answer: a token each, of which models write some hundred thousand at most."""
 

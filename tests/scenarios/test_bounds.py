@@ -56,9 +56,9 @@ def empty_objects(count):
 @pytest.mark.parametrize(
     ("outputs", "words"),
     [
-        (chunks(10_001), "more than 10,000 blocks"),
-        (entries(10_001), "more than 10,000 entries"),
-        (empty_objects(10_001), "more than 10,000 blocks"),
+        (chunks(2_001), "more than 2,000 blocks"),
+        (entries(2_001), "more than 2,000 entries"),
+        (empty_objects(2_001), "more than 2,000 blocks"),
         (empty_objects(500_001), "more than 500,000 JSON objects"),
     ],
     ids=["blocks", "entries", "unknown entries", "objects"],
@@ -71,9 +71,9 @@ async def test_an_answer_of_too_much_is_refused(face, hostile, victim, outputs, 
 
 
 async def test_an_answer_of_very_much_is_read(face, hostile, victim):
-    outputs = [*chunks(9_000), *entries(900)]
+    outputs = [*chunks(1_500), *entries(400)]
     hostile.answers = {"/v1/conversations": Answer([json.dumps({"conversation_id": "c", "outputs": outputs}).encode()])}
-    assert len((await face.call(victim, "invoke", "Draw a cat.")).content) == 9_900
+    assert len((await face.call(victim, "invoke", "Draw a cat.")).content) == 1_900
 
 
 def stream_of(*events):
@@ -90,12 +90,12 @@ def handoff(number):
 
 @pytest.mark.parametrize("event", [delta, handoff])
 async def test_a_stream_of_too_many_blocks_ends_with_what_arrived(face, hostile, victim, event):
-    events = stream_of(STARTED, *map(event, range(10_001)), DONE)
+    events = stream_of(STARTED, *map(event, range(2_001)), DONE)
     hostile.answers = {"/v1/conversations": Answer(events)}
     with pytest.raises(StreamInterruptedError) as caught:
         await face.chunks(victim, "Draw a cat.")
-    assert "10,000" in str(caught.value.__cause__)
-    assert len(caught.value.partial.content) == 10_000
+    assert "2,000" in str(caught.value.__cause__)
+    assert len(caught.value.partial.content) == 2_000
 
 
 async def test_a_stream_of_too_many_pieces_ends_with_what_arrived(face, hostile, victim, monkeypatch):
