@@ -1,75 +1,69 @@
-"""Wanted, paid and stored are one number, wherever a real process is killed."""
+"""Wanted, paid and stored are one number, wherever a real process is killed.
+
+The table in the guide is made of what `--nightly` found.
+"""
 
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import random
+import re
 import signal
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from paying_program import CELLS, main
-from PIL import Image
-from places import SUPPORT
-
-from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
-
-RANDOM_KILLS = 10
+from documents import guide
+from killing import AT_ONCE, Kill, Killer, drawn, note
+from langgraph.checkpoint.postgres import PostgresSaver
+from paying_program import CELLS
+from zygote import zygote
 
 
 @pytest.fixture(scope="module")
-def processes():
-    """Makes processes of one in which everything is imported already."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(SUPPORT))
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["paying_program"])
-        yield context
+def program(tmp_path_factory):
+    with zygote("paying_program", tmp_path_factory.mktemp("zygote")) as path:
+        yield path
 
 
-def run(processes, cell, url, folder, deadly=0, seconds=None):
-    """Run the program and return its exit code; kill it after so many seconds."""
-    process = processes.Process(target=main, args=(cell, url, str(folder), deadly))
-    process.start()
-    process.join(seconds)
-    if seconds is not None:
-        process.kill()
-    process.join(120)
-    return process.exitcode
+@pytest.fixture(params=CELLS)
+def killer(request, program, tmp_path):
+    if "PostgreSQL" not in request.param:
+        return Killer(program, request.param, tmp_path)
+    uri = request.getfixturevalue("postgres")
+    with PostgresSaver.from_conn_string(uri) as saver:
+        saver.setup()
+    return Killer(program, request.param, tmp_path, uri)
 
 
-def trial(processes, cell, folder, deadly=0, seconds=None):
-    """Kill the program once, run it again, and return how it was killed, and what was paid and stored."""
-    folder.mkdir(parents=True)
-    with Sandbox(behavior=Behavior(on="converse", delay=0.1 if seconds else 0)) as sandbox:
-        killed = run(processes, cell, sandbox.url, folder, deadly, seconds)
-        assert run(processes, cell, sandbox.url, folder) == 0
-        return killed, sandbox.paid, len(list(map(whole, (folder / "images").glob("??/*.jpg"))))
-
-
-def whole(path):
-    with Image.open(path) as image:
-        image.load()
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("cell", CELLS)
-def test_each_crash_point(processes, tmp_path, cell):
-    for point in itertools.count(1):
-        killed, *counted = trial(processes, cell, tmp_path / str(point), point)
-        assert counted == [1, 1], f"paid and stored, killed at point {point}"
-        if killed == 0:
+@pytest.mark.slow
+def test_each_crash_point(killer):
+    found = {}
+    for first in itertools.count(1, AT_ONCE):
+        points = range(first, first + AT_ONCE)
+        found |= zip(points, killer.together(Kill(point) for point in points), strict=True)
+        if found[points[-1]].exits == [0]:
             break
-        assert killed == -signal.SIGKILL
-    assert point > 8, "there are so many points in the shortest program"
+    assert {point: one for point, one in found.items() if (one.paid, one.stored) != (1, 1)} == {}
+    assert all(one.exits in ([-signal.SIGKILL], [0]) for one in found.values())
+    assert found[8].kills, "there are so many points in the shortest program"
 
 
-@pytest.mark.nightly
-@pytest.mark.parametrize("cell", CELLS)
-def test_random_kills(processes, tmp_path, cell):
-    dice = random.Random(cell)
-    moments = [dice.uniform(0.05, 0.8) for _ in range(RANDOM_KILLS)]
-    with ThreadPoolExecutor(2) as pool:
-        trials = list(pool.map(lambda n: trial(processes, cell, tmp_path / str(n), 0, moments[n]), range(RANDOM_KILLS)))
-    assert [result[1:] for result in trials] == [(1, 1)] * RANDOM_KILLS
+@pytest.mark.slow
+def test_random_kills(killer, request):
+    is_nightly = request.config.getoption("--nightly")
+    dice = random.Random(None if is_nightly else killer.cell)
+    length = killer.length()
+    kills = [
+        Kill(moments=[dice.uniform(0, 2 * length) for _ in range(dice.choice([1, 1, 2]))])
+        for _ in range(200 if is_nightly else 10)
+    ]
+    outcomes = killer.together(kills)
+    assert [kill for kill, one in zip(kills, outcomes, strict=True) if (one.paid, one.stored) != (1, 1)] == []
+    assert any(one.kills for one in outcomes)
+    if is_nightly:
+        note(killer.cell, outcomes)
+
+
+def test_the_guide_has_this_table():
+    shown = re.search(r"<!-- kills -->\n(.*?)\n<!-- /kills -->", guide("paying_once").read_text(), re.DOTALL)
+    assert shown, drawn()
+    assert shown[1] == drawn()

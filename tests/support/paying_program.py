@@ -1,93 +1,40 @@
-"""Programs that pay for one image, and can be killed at each of their crash points; run again, they resume.
-
-A crash point stands before and after whatever outlives the process: a record of the ledger, a request, a stored image,
-a checkpoint, and the writes of a task.
-"""
+"""Programs that pay for one image, and can be killed at any time; run again, they resume."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
-import signal
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from crash_points import install
 from langchain.agents import create_agent
-from langchain_core.language_models import BaseChatModel
+from langchain.agents.middleware import ModelFallbackMiddleware
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_config
 from langgraph.func import entrypoint, task
+from langgraph.types import Command, interrupt
 
 from langchain_mistral_imagegen import (
     ChatMistralConversations,
     FsspecImageStore,
     MistralImageGenerationTool,
     create_image_graph,
+    images_of,
 )
-from langchain_mistral_imagegen._http import async_client, sync_client
-from langchain_mistral_imagegen._ledger.chains import Ledger
+from langchain_mistral_imagegen._cli.main import main as command
 from langchain_mistral_imagegen.middleware import PayOnceMiddleware
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 PROMPT = "Draw a cat."
-
-
-# --- crash points ---
-
-
-class Points:
-    """Counts crash points, and kills the process at one of them; 0 for none."""
-
-    def __init__(self, deadly: int) -> None:
-        self._deadly = deadly
-        self._passed = itertools.count(1)
-
-    def reached(self) -> None:
-        if next(self._passed) == self._deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(self, owner: Any, name: str, applies: Callable[..., bool] = lambda *_: True) -> None:
-        """Put a point before and after each call of a method."""
-        method = getattr(owner, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if not applies(*args):
-                return method(*args, **kwargs)
-            self.reached()
-            result = method(*args, **kwargs)
-            self.reached()
-            return result
-
-        async def acall(*args: Any, **kwargs: Any) -> Any:
-            if not applies(*args):
-                return await method(*args, **kwargs)
-            self.reached()
-            result = await method(*args, **kwargs)
-            self.reached()
-            return result
-
-        setattr(owner, name, acall if asyncio.iscoroutinefunction(method) else call)
-
-
-def install(deadly: int) -> None:
-    points = Points(deadly)
-    points.around(Ledger, "create")
-    points.around(FsspecImageStore, "put")
-    points.around(sync_client._Driver, "_send", lambda _, request: request.paid)
-    points.around(async_client.AsyncClient, "_send", lambda _, request: request.paid)
-    for saver, names in ((SqliteSaver, ("put", "put_writes")), (AsyncSqliteSaver, ("aput", "aput_writes"))):
-        for name in names:
-            points.around(saver, name)
-
-
-# --- programs ---
 
 
 class Caller(BaseChatModel):
@@ -157,19 +104,34 @@ async def _tool_in_async_agent(url: str, folder: Path) -> None:
         await agent.ainvoke(None if is_begun else QUESTION, THREAD)
 
 
-def middleware(url: str, folder: Path) -> None:
-    with saver_of(folder) as saver:
+def tool_in_postgres_agent(url: str, folder: Path) -> None:
+    with PostgresSaver.from_conn_string((folder / "postgres").read_text()) as saver:
+        invoke(create_agent(Caller(), [tool_of(url, folder)], checkpointer=saver), QUESTION)
+
+
+def middleware(*others: Any) -> Callable[[str, Path], None]:
+    def run(url: str, folder: Path) -> None:
         model, store = model_of(url), store_of(folder)
+        with saver_of(folder) as saver:
+            agent = create_agent(model, middleware=[*others, PayOnceMiddleware(image_store=store)], checkpointer=saver)
+            invoke(agent, QUESTION)
+            model.store_images(images_of(agent.get_state(THREAD).values["messages"][-1]), store)
+
+    return run
+
+
+def async_middleware(url: str, folder: Path) -> None:
+    asyncio.run(_async_middleware(url, folder))
+
+
+async def _async_middleware(url: str, folder: Path) -> None:
+    model, store = model_of(url), store_of(folder)
+    async with AsyncSqliteSaver.from_conn_string(f"{folder}/checkpoints.db") as saver:
         agent = create_agent(model, middleware=[PayOnceMiddleware(image_store=store)], checkpointer=saver)
-        invoke(agent, QUESTION)
-        answer = agent.get_state(THREAD).values["messages"][-1]
-        model.store_images(images_in(answer), store)
-
-
-def images_in(answer: Any) -> Any:
-    from langchain_mistral_imagegen import images_of
-
-    return images_of(answer)
+        is_begun = await saver.aget_tuple(THREAD) is not None
+        await agent.ainvoke(None if is_begun else QUESTION, THREAD)
+        state = await agent.aget_state(THREAD)
+        await model.astore_images(images_of(state.values["messages"][-1]), store)
 
 
 def node(durability: str) -> Callable[[str, Path], None]:
@@ -201,15 +163,65 @@ def functional(durability: str) -> Callable[[str, Path], None]:
     return run
 
 
+def ask(question: str) -> str:
+    """Ask a human."""
+    return str(interrupt(question))
+
+
+def graph_with_interrupt(url: str, folder: Path) -> None:
+    """One answer calls the image tool and a tool that waits for a human; the sandbox is prepared for it."""
+    with saver_of(folder) as saver:
+        tools = [tool_of(url, folder), ask]
+        model = model_of(url).model_copy(update={"tools": []})
+        graph = create_image_graph(model, image_store=store_of(folder), tools=tools).compile(checkpointer=saver)
+        if not (saver.get_tuple(THREAD) and graph.get_state(THREAD).interrupts):
+            invoke(graph, QUESTION)
+        if graph.get_state(THREAD).interrupts:
+            graph.invoke(Command(resume="yes"), THREAD)
+
+
+def calls_of_two_tools() -> list[dict[str, Any]]:
+    arguments = {"generate_image": {"prompt": PROMPT}, "ask": {"question": "Is it good?"}}
+    return [
+        {
+            "type": "function.call",
+            "id": f"fc_{name}",
+            "tool_call_id": f"call{number}0000",
+            "name": name,
+            "arguments": args,
+        }
+        for number, (name, args) in enumerate(arguments.items())
+    ]
+
+
 def script(url: str, folder: Path) -> None:
     """A batch that is run again from its beginning, without LangGraph."""
     tool_of(url, folder).generate(PROMPT, key="sku-4711")
 
 
+def batch(url: str, folder: Path) -> None:
+    """The command, in a folder; run again, the key is forgotten at first, so that a sandbox of its own answers."""
+    os.chdir(folder)
+    if Path("prompts.txt").exists():
+        _command({"MISTRAL_API_KEY": "", "MISTRAL_BASE_URL": ""})
+    Path("prompts.txt").write_text(PROMPT)
+    assert _command({"MISTRAL_API_KEY": "k", "MISTRAL_BASE_URL": url}) == 0
+
+
+def _command(variables: dict[str, str]) -> int:
+    os.environ |= variables
+    limits = ["--timeout", "5", "--answer-within", "3"]
+    return command(["-q", "--from", "prompts.txt", "--resume", "-o", "images", *limits])
+
+
 CELLS: dict[str, Callable[[str, Path], None]] = {
     "tool in create_agent": tool_in_agent,
     "tool in create_agent, async": tool_in_async_agent,
-    "middleware": middleware,
+    "tool in create_agent, PostgreSQL": tool_in_postgres_agent,
+    "graph with tools and an interrupt": graph_with_interrupt,
+    "middleware": middleware(),
+    "middleware, async": async_middleware,
+    "middleware in ModelFallbackMiddleware": middleware(ModelFallbackMiddleware(FakeListChatModel(responses=["No."]))),
     "node, sync": node("sync"),
     "node, async": node("async"),
     "node, exit": node("exit"),
@@ -217,10 +229,12 @@ CELLS: dict[str, Callable[[str, Path], None]] = {
     "functional, async": functional("async"),
     "functional, exit": functional("exit"),
     "script with a key": script,
+    "command, its key forgotten in between": batch,
 }
 
 
 def main(cell: str, url: str, folder: str, deadly: int) -> None:
     """Run a program until it ends, or is killed at a crash point."""
     install(deadly)
+    THREAD["configurable"]["thread_id"] = Path(folder).name
     CELLS[cell](url, Path(folder))
