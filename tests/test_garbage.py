@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.stores import InMemoryByteStore
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.types import Send
 
 from langchain_mistral_imagegen import (
@@ -148,17 +149,29 @@ def test_nothing_goes_that_any_thread_or_fork_refers_to(store, make_model, tmp_p
 
 
 def test_what_an_unfinished_step_has_written_is_live(store, make_model, sandbox):
-    """Of two downloads in one step, one fails: the other one's reference is a pending write, in no channel yet."""
-    saver, node = InMemorySaver(), ToolFileNode(image_store=store, model=make_model(max_retries=0), on_error="raise")
+    """Of two tasks in one step, one fails: the other one's references are pending writes, in no channel yet."""
+    written = threading.Event()
+
+    class NoticingSaver(InMemorySaver):
+        def put_writes(self, config, writes, *more):
+            super().put_writes(config, writes, *more)
+            if "images" in dict(writes):
+                written.set()
+
+    saver, node = NoticingSaver(), ToolFileNode(image_store=store, model=make_model(max_retries=0))
     sandbox.behave(Behavior(images=2))
-    first, second = make_model().invoke("Draw two cats."), "gone"
-    lost = AIMessage([{"type": "tool_file", "tool": "image_generation", "file_id": second, "file_type": "png"}])
+    answer = make_model().invoke("Draw two cats.")
+
+    def fail(_):
+        assert written.wait(60)
+        raise RuntimeError("gone")
+
     builder = StateGraph(ImageState)
     builder.add_node("download", node)
-    builder.add_conditional_edges(START, lambda _: [Send("download", {"messages": [m]}) for m in (first, lost)])
-    builder.add_edge("download", END)
+    builder.add_node("fail", fail)
+    builder.add_conditional_edges(START, lambda _: [Send("download", {"messages": [answer]}), Send("fail", {})])
     graph = builder.compile(checkpointer=saver)
-    with pytest.raises(Exception, match="gone"):
+    with pytest.raises(RuntimeError, match="gone"):
         graph.invoke({"messages": []}, {"configurable": {"thread_id": "1"}})
     assert len(list(live_images(saver))) == 2
     assert collect_garbage(store, live_images(saver), grace=timedelta(0)) == []

@@ -15,7 +15,7 @@ from langchain_mistral_imagegen._conversations.endpoints import Endpoint
 from langchain_mistral_imagegen._conversations.lost_answers import find, lost_answer
 from langchain_mistral_imagegen._ledger.chains import Ledger
 from langchain_mistral_imagegen._ledger.decision import Head, Patience, Step, Wait, Watching, decide, may_leave
-from langchain_mistral_imagegen._ledger.records import Answered, Asking, Record, Stored, Void, Way, Why
+from langchain_mistral_imagegen._ledger.records import Answered, Asking, Record, Void, Way, Why
 from langchain_mistral_imagegen._messages.answers import to_message
 from langchain_mistral_imagegen._protocol.deadlines import Deadline, Moment, TooLateError
 from langchain_mistral_imagegen._protocol.events import Event
@@ -165,7 +165,7 @@ class PaidOnceEndpoint(Endpoint):
         try:
             while not (yield from self._record(Answered(answer=answer, about=self.subject))):
                 head = yield from blocking(self._head)
-                if isinstance(head.record, Answered | Stored):
+                if isinstance(head.record, Answered):
                     return
                 self._own = head.number
         except ImageStoreError as error:
@@ -188,7 +188,7 @@ class PaidOnceEndpoint(Endpoint):
         head = self.ledger.head(self.key)
         if head.record and self.subject and head.record.about not in {"", self.subject}:
             raise InvalidInputError("This key was used for another prompt before; choose another key for this one")
-        if isinstance(head.record, Answered | Stored) and _message_of(head.record) is None:
+        if isinstance(head.record, Answered) and _message_of(head.record) is None:
             return Head(head.number, Asking(by="", at=""))  # of a program that writes answers otherwise
         return head
 
@@ -244,7 +244,7 @@ class PaidOnceEndpoint(Endpoint):
     # --- asking ---
 
     def _recorded(self, request: Request) -> Flow[Request]:
-        """Record a request, unless that was done a moment ago, and give it the deadline of its record."""
+        """Record a request, unless that was done a moment ago, and give it the bounds of its record."""
         moment = yield from now()
         if self._own is None or not self._begun or not may_leave(moment.since(self._begun), self.patience):
             self._way = _way(request)
@@ -252,7 +252,7 @@ class PaidOnceEndpoint(Endpoint):
             if not (yield from self._record(record)):
                 raise OvertakenError
             self._begun = moment
-        return replace(request, deadline=Deadline(self._begun, self.patience.send))
+        return replace(request, deadline=Deadline(self._begun, self.patience.send), lasts=self.patience.lasts)
 
     def _why(self) -> Why:
         if self._own is not None:
@@ -287,7 +287,7 @@ def _way(request: Request) -> Way:
 
 def _message_of(record: Record | None) -> AIMessage | None:
     try:
-        return AIMessage(**cast("Answered | Stored", record).answer)
+        return AIMessage(**cast("Answered", record).answer)
     except (TypeError, ValueError):
         return None
 

@@ -13,8 +13,8 @@ class TimeLimit:
 
     def __init__(self, request: Request, seconds: float) -> None:
         self._request = request
-        self._seconds = seconds
-        self._left = seconds
+        self._seconds = seconds if request.lasts is None else min(seconds, request.lasts)
+        self._left = self._seconds
         self._since = time.monotonic()
 
     def check(self) -> None:

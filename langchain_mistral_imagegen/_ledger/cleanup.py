@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from langchain_mistral_imagegen._ledger.records import Answered, Record, See, Stored, read_record
+from langchain_mistral_imagegen._ledger.records import Answered, Record, See, read_record
 
 _PLACE = re.compile(r"_ledger/([^/]+)/(\d{1,9})\.json")
 
@@ -42,5 +42,5 @@ def _read(get: Callable[[str], bytes], key: str) -> Record | None:
 
 def _is_finished(head: Record | None, heads: dict[str, Record | None]) -> bool:
     if isinstance(head, See):
-        return head.key not in heads or isinstance(heads[head.key], Answered | Stored)
-    return isinstance(head, Answered | Stored)
+        return head.key not in heads or isinstance(heads[head.key], Answered)
+    return isinstance(head, Answered)

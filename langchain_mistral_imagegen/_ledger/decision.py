@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from langchain_mistral_imagegen._ledger.records import Answered, Asking, Record, Stored, Void
+from langchain_mistral_imagegen._ledger.records import Answered, Asking, Record, Void
 
 _SHARE = 12  # a bound on answers of a minute leaves five seconds for sending, as many for pauses
 _LEAST, _MOST = 0.5, 5.0
@@ -125,7 +125,7 @@ def decide(watching: Watching, now: float, patience: Patience, *, look_first: bo
         look_first: Whether to look for an answer also where no request was recorded.
     """
     record = watching.head.record
-    if isinstance(record, Answered | Stored):
+    if isinstance(record, Answered):
         return Step.ADOPT
     if watching.found:
         return Step.KEEP

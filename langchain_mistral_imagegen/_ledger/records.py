@@ -73,22 +73,6 @@ class Answered:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
-    """The images of the answer are on the disk.
-
-    Attributes:
-        answer: As in `Answered`.
-        images: Their references.
-    """
-
-    answer: Mapping[str, Any]
-    images: list[Mapping[str, Any]]
-    about: str = ""
-    at: str = field(default_factory=_now)
-    by: str = field(default_factory=_nonce)
-
-
-@dataclass(frozen=True, kw_only=True)
 class See:
     """The chain goes on under another key."""
 
@@ -98,12 +82,11 @@ class See:
     by: str = field(default_factory=_nonce)
 
 
-Record: TypeAlias = Asking | Void | Answered | Stored | See
+Record: TypeAlias = Asking | Void | Answered | See
 _KINDS: dict[str, type[Record]] = {
     "asking": Asking,
     "void": Void,
     "answered": Answered,
-    "stored": Stored,
     "see": See,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -142,12 +125,7 @@ def _check(record: Record) -> None:
                 raise ValueError(f"A request does not last {lasts!r} seconds")
         case Asking():
             raise TypeError("Seconds are a number")
-        case Answered() | Stored():
-            if not isinstance(record.answer, dict):
-                raise TypeError("An answer is an object")
+        case Answered() if not isinstance(record.answer, dict):
+            raise TypeError("An answer is an object")
         case See() if not isinstance(record.key, str):
             raise TypeError("A key is a text")
-    if isinstance(record, Stored) and not (
-        isinstance(record.images, list) and all(isinstance(image, dict) for image in record.images)
-    ):
-        raise TypeError("Images are a list of objects")

@@ -43,6 +43,7 @@ class Request:
         stream: Whether the body of a success is left open, to be read event by event.
         on_bytes: Called with the number of bytes received so far while a body goes into a sink.
         deadline: Until when its headers may leave; later it must not be sent.
+        lasts: Seconds within which its response must be complete, if that is less than the client allows.
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -56,6 +57,7 @@ class Request:
     sink: Sink | None = None
     on_bytes: Callable[[int], None] = ignore_progress
     deadline: Deadline | None = None
+    lasts: float | None = None
 
     @property
     def once(self) -> bool:

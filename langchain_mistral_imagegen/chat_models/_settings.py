@@ -154,7 +154,8 @@ class ModelSettings(BaseChatModel):
         default=600.0,
         gt=0,
         description="Seconds after which a response, also a download, must be complete, however often a byte arrives; "
-        "checked when a piece of its body arrives. The time in which nobody reads a stream does not count.",
+        "checked when a piece of its body arrives. The time in which nobody reads a stream does not count. An answer "
+        "that is paid for once must be complete within `timeout`, because then its request counts as lost.",
     )
     answer_within: float = Field(
         default=60.0,

@@ -113,6 +113,18 @@ async def test_a_stream_that_was_cut_is_adopted_by_the_next_call(face, make_mode
     assert kinds(store) == ["first", "gave_up", "answered"]
 
 
+@pytest.mark.slow
+async def test_an_answer_that_trickles_is_given_up_when_others_count_its_request_as_lost(
+    face, make_model, sandbox, store
+):
+    sandbox.behave(Behavior(pace=0.2))
+    with pytest.raises(StreamInterruptedError):
+        await asked(face, make_model(timeout=0.5, **SHORT), store, how="stream")
+    assert kinds(store) == ["first", "gave_up"]
+    assert len(images_of(await asked(face, make_model(timeout=0.5, **SHORT), store))) == 1
+    assert sandbox.paid == 1
+
+
 async def test_what_was_refused_is_asked_again_at_once(face, make_model, sandbox, store):
     sandbox.behave(Behavior(quota="minute"))
     with pytest.raises(MinuteQuotaError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from hostile_server import Answer, hostile_server
@@ -58,6 +59,11 @@ async def test_a_response_must_be_complete_in_time_on_an_event_loop(endless, req
     async with model_of(endless) as model:
         with pytest.raises(APITimeoutError, match=r"not complete after 0\.2 seconds"):
             await model.async_client.run(send(request_))
+
+
+def test_a_request_has_less_time_where_its_record_says_so(endless):
+    with model_of(endless) as model, pytest.raises(APITimeoutError, match=r"not complete after 0\.1 seconds"):
+        model.client.run(send(replace(LIST, lasts=0.1)))
 
 
 def test_a_stream_must_end_in_time(endless):
