@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,13 +17,15 @@ from langchain_core.messages import AIMessage
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._conversations.history import is_input, response_of
 from langchain_mistral_imagegen._conversations.turn import KEY, Turn
+from langchain_mistral_imagegen._ledger.decision import pause
 from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, MessageOutputEntry, Wire
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError, LostAnswer, NotFoundError, OutcomeUnknownError
 
-_POLL = 1.0  # seconds between two looks for an answer that may still be drawn
+_POLL = 1.0  # seconds between two looks at an answer that may still be written
+_log = logging.getLogger("langchain_mistral_imagegen")
 
 
 def lost_answer(turn: Turn, key: str, *, appended: bool) -> LostAnswer:
@@ -71,11 +74,14 @@ def reconcile(error: OutcomeUnknownError | LostAnswer, urls: SignedUrls, wait: f
 
 
 def look(lost: LostAnswer, wait: float) -> Flow[ConversationResponse | None]:
-    """Look for an answer, again and again for so many seconds."""
-    waited = 0.0
-    while (found := (yield from find(lost))) is None and waited < wait:
-        yield Pause(_POLL)
-        waited += _POLL
+    """Look for an answer, again and again for so many seconds, and once more at their end."""
+    looks, left = 0, wait
+    while (found := (yield from find(lost))) is None and left > 0:
+        looks += 1
+        seconds = min(left, pause(looks))
+        left -= seconds
+        _log.info("The answer is not there yet; looking again in %g s, for at most %g s", seconds, left)
+        yield Pause(seconds)
     return found
 
 

@@ -15,7 +15,6 @@ from langchain_mistral_imagegen._ledger.records import Answered, Asking, Record,
 
 _SHARE = 12  # a bound on answers of a minute leaves five seconds for sending, as many for pauses
 _LEAST, _MOST = 0.5, 5.0
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 10.0)  # between two looks for an answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +138,13 @@ def _about_a_request(watching: Watching, now: float, end: float) -> Decision:
         return Step.LOOK
     if watching.looked >= end:  # the last look began after the bound: what is not there will not come
         return Step.ASK
-    due = min(end, watching.looked + _PAUSES[min(watching.looks, len(_PAUSES)) - 1])
+    due = min(end, watching.looked + pause(watching.looks))
     return Step.LOOK if now >= due else Wait(due - now)
+
+
+def pause(looks: int) -> float:
+    """Return the seconds to wait after so many looks for an answer: 1, 2, 4, 8, and from then on 10."""
+    return min(10.0, 2.0 ** min(looks - 1, 4))
 
 
 def may_leave(seconds: float, patience: Patience) -> bool:
