@@ -14,6 +14,7 @@ from langchain_mistral_imagegen._protocol import requests
 from langchain_mistral_imagegen._protocol.entries import read_response
 from langchain_mistral_imagegen._protocol.failures import is_success, quotas, raise_for_status
 from langchain_mistral_imagegen._protocol.flows import Flow
+from langchain_mistral_imagegen._protocol.regional_hosts import is_regional
 from langchain_mistral_imagegen._protocol.requests import Request, Response, resource
 from langchain_mistral_imagegen.errors import APIError, InvalidRequestError, NotFoundError
 
@@ -23,7 +24,6 @@ _LONG = (
     "oak pine quartz reed sage thyme umber vale willow yarrow zinnia."
 )
 _SHORT = "Once more."
-_REGIONAL = ("api.eu.mistral.ai", "api.us.mistral.ai")
 _NO_FILE = "00000000-0000-4000-8000-000000000000"
 _NO_CONVERSATION = "conv_" + 32 * "0"
 
@@ -240,7 +240,7 @@ FREE = (
         assumes="no",
         otherwise="the documentation of base_url warns without need",
         find=_region,
-        applies=lambda visit: visit.host in _REGIONAL,
+        applies=lambda visit: is_regional(visit.host),
     ),
     Question(
         name="agents",

@@ -66,4 +66,5 @@ def stays_open(request: Request, raw: httpx.Response) -> bool:
 def response(request: Request, raw: httpx.Response, content: bytes = b"") -> Response:
     """Make the protocol's response of the HTTP library's."""
     _log.debug("%s -> %d", request, raw.status_code)
-    return Response(status=raw.status_code, headers=dict(raw.headers.items()), content=content)
+    host = raw.request.url.host
+    return Response(status=raw.status_code, headers=dict(raw.headers.items()), content=content, host=host)

@@ -10,11 +10,15 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen._protocol.entries import read_json
-from langchain_mistral_imagegen._protocol.requests import Response
+from langchain_mistral_imagegen._protocol.regional_hosts import regional_hint
+from langchain_mistral_imagegen._protocol.requests import Request, Response
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import (
     APIError,
+    InvalidRequestError,
     MinuteQuotaError,
+    NotFoundError,
+    PermissionDeniedError,
     QuotaExceededError,
     RateLimitError,
     error_class,
@@ -23,9 +27,10 @@ from langchain_mistral_imagegen.errors import (
 _SUCCESSES = frozenset({200, 201, 202, 203, 204})  # not 206: a part is no answer, and no part was requested
 _FIRST_ERROR = 300
 _BEGINS_AS_ERROR = re.compile(rb'\s*\{\s*"object"\s*:\s*"error"', re.IGNORECASE)
+_NO_BUILT_IN = "3004"
 _HINTS = {
     "3003": ". This model is not available to the key's workspace: choose another `model`",
-    "3004": ". Choose a model that takes built-in tools, such as 'mistral-medium-latest', or pass tools=[]",
+    _NO_BUILT_IN: ". Choose a model that takes built-in tools, such as 'mistral-medium-latest', or pass tools=[]",
     "3051": ". Choose a vision model, such as 'mistral-medium-latest', or send text only",
 }
 
@@ -35,31 +40,46 @@ def is_success(status: int) -> bool:
     return status in _SUCCESSES
 
 
-def raise_for_status(response: Response) -> None:
+def raise_for_status(response: Response, request: Request | None = None) -> None:
     """Raise the error that a response reports, unless it is a success.
+
+    Args:
+        response: The response.
+        request: What it answers, if that may explain an error.
 
     Raises:
         APIError: Of the class that `errors.error_class` gives for the status.
     """
     if not is_success(response.status):
-        raise _error(response)
+        raise _error(response, request)
     if _BEGINS_AS_ERROR.match(response.content):
         raise _error_of_success(response)
 
 
-def _error(response: Response) -> APIError:
+def _error(response: Response, request: Request | None) -> APIError:
     body = _json(response.content)
-    hint = _HINTS.get(str(body.get("code")), "")
     kind = error_class(response.status)
     if kind is RateLimitError:
         kind = _rate_limit_error(quotas(response.headers))
+    message = _clean(error_message(body) or _text(response) or f"HTTP {response.status}")
     return kind(
-        _clean(error_message(body) or _text(response) or f"HTTP {response.status}") + hint,
+        _with_hint(message, _hint(body, kind, response.host, request)),
         status_code=response.status,
         code=_code(body.get("code")),
         request_id=response.headers.get("mistral-correlation-id") or response.headers.get("x-kong-request-id"),
         retry_after=retry_after(response.headers),
     )
+
+
+def _with_hint(message: str, hint: str) -> str:
+    return message.removesuffix(".") + hint if hint else message
+
+
+def _hint(body: Mapping[str, Any], kind: type[APIError], host: str, request: Request | None) -> str:
+    by_code = _HINTS.get(str(body.get("code")), "")
+    is_refusal = issubclass(kind, InvalidRequestError | NotFoundError | PermissionDeniedError)
+    regional = regional_hint(host, request) if is_refusal else ""
+    return regional if regional and by_code in {"", _HINTS[_NO_BUILT_IN]} else by_code
 
 
 def _error_of_success(response: Response) -> APIError:
@@ -72,7 +92,7 @@ def _error_of_success(response: Response) -> APIError:
 def stream_error(message: str, code: int) -> APIError:
     """Make the error of a `conversation.response.error` event; its `code` may be an HTTP status."""
     status = code if 400 <= code < 600 else 500  # noqa: PLR2004
-    text = (_clean(message) or "The stream failed") + _HINTS.get(str(code), "")
+    text = _with_hint(_clean(message) or "The stream failed", _HINTS.get(str(code), ""))
     return error_class(status)(text, status_code=status, code=code)
 
 

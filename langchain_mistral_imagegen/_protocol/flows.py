@@ -88,7 +88,7 @@ def send(request: Request) -> Flow[Response]:
         attempt += 1
         try:
             response = cast("Response", (yield request))
-            raise_for_status(response)
+            raise_for_status(response, request)
         except MistralImagegenError as error:
             wait = cast("float | None", (yield Failed(request, attempt, error)))
             if wait is not None:

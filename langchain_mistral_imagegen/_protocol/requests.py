@@ -80,11 +80,13 @@ class Response:
         status: HTTP status.
         headers: By lower-case name.
         content: The body; empty if it went into a sink, or is still to be read as a stream.
+        host: The server, without its port.
     """
 
     status: int
     headers: Mapping[str, str]
     content: bytes = field(default=b"", repr=False)
+    host: str = ""
 
 
 def _id(identifier: str) -> str:

@@ -139,7 +139,8 @@ class ModelSettings(BaseChatModel):
         description=(
             "Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` "
             "and `https://api.us.mistral.ai`, where, by Mistral's documentation of 2026-08-21, functions are "
-            "the only tools, so images may be refused; a `/v1` at the end is ignored."
+            "the only tools, there are no agents and files, and tokens cost 1.1 times as much, so images may be "
+            "refused; the error then names the host. A `/v1` at the end is ignored."
         ),
     )
     image_hosts: list[str] = Field(
