@@ -1,6 +1,6 @@
 """A process that has imported a program, and forks: each run of the program starts in milliseconds instead of seconds.
 
-For each run a warden is forked, which forks the program itself, and reports its process id and its exit code.
+For each run a warden is forked, which forks the program itself, kills it when it is time, and reports its exit code.
 """
 
 from __future__ import annotations
@@ -38,10 +38,7 @@ def run(path: Path, *args: Any, kill_after: float | None = None) -> int:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         file = connection.makefile("rw")
-        print(json.dumps(args), file=file, flush=True)
-        pid = int(file.readline())
-        if not select.select([connection], [], [], kill_after)[0]:
-            os.kill(pid, signal.SIGKILL)
+        print(json.dumps([args, kill_after]), file=file, flush=True)
         return int(file.readline())
 
 
@@ -62,10 +59,11 @@ def _serve(program: str, path: str) -> None:
 
 def _ward(connection: socket.socket, main: Any) -> None:
     file = connection.makefile("rw")
-    args = json.loads(file.readline())
+    args, kill_after = json.loads(file.readline())
     if (pid := os.fork()) == 0:
         _work(main, args)
-    print(pid, file=file, flush=True)
+    if not select.select([os.pidfd_open(pid)], [], [], kill_after)[0]:
+        os.kill(pid, signal.SIGKILL)  # it may have ended just now, but its id is not free before it is waited for
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=file, flush=True)
     os._exit(0)
 
