@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata, add_ai_message_chunks
 from langchain_core.messages.tool import ToolCallChunk
 
+from langchain_mistral_imagegen._messages.dead_links import reports_image, without_dead_links
 from langchain_mistral_imagegen._messages.event_blocks import EventBlocks, Piece
 from langchain_mistral_imagegen._messages.function_calls import parse_calls
 from langchain_mistral_imagegen._messages.inputs import canonical
@@ -180,6 +181,7 @@ def to_message(response: ConversationResponse, context: AnswerContext) -> AIMess
         InvalidResponseError: If it has far more entries or blocks than an answer can have.
     """
     facts, content, calls = _Facts(context), list[Block](), list[ToolCallChunk]()
+    has_image = False
     for entry in (output.redacted(context.urls) for output in response.outputs):
         facts.note(entry)
         if isinstance(entry, FunctionCallEntry) and not entry.is_pending:
@@ -187,6 +189,9 @@ def to_message(response: ConversationResponse, context: AnswerContext) -> AIMess
             calls.append(function_call_chunk(entry, context.names, arguments, len(content) + len(calls)))
         text_index = None
         for block in entry_blocks(entry):
+            if has_image and block["type"] == "text":
+                block["text"] = without_dead_links(block["text"])
+            has_image = has_image or reports_image(block)
             index = len(content) + len(calls)
             text_index = index if block["type"] == "text" else text_index
             content.append(placed(block, index, text_index))

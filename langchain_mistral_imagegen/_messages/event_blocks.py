@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from langchain_core.messages.tool import ToolCallChunk
 
 from langchain_mistral_imagegen._messages import native_blocks
+from langchain_mistral_imagegen._messages.dead_links import DeadLinks, reports_image
 from langchain_mistral_imagegen._messages.native_blocks import Block
 from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._protocol.entries import TextChunk, ThinkChunk, ToolReferenceChunk, Unknown, Wire
@@ -28,7 +29,7 @@ from langchain_mistral_imagegen._protocol.events import (
 )
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen._protocol.surrogates import SurrogateFilter
-from langchain_mistral_imagegen._protocol.text_stream import TextStream
+from langchain_mistral_imagegen._protocol.text_stream import Redacted, TextStream
 
 Piece: TypeAlias = list[Block] | ToolCallChunk
 
@@ -63,6 +64,9 @@ class EventBlocks:
         self._runs = 0
         self._text: tuple[str, int] | None = None
         self._text_before: tuple[str, TextStream] | None = None
+        self._has_image = False
+        self._after_image: set[int] = set()  # indexes of texts
+        self._links: dict[int, DeadLinks] = {}
         self._references: list[Block] = []
         self._handoffs: dict[str, Block] = {}
 
@@ -76,12 +80,12 @@ class EventBlocks:
 
     def _of_other(self, event: Wire) -> Iterator[Piece]:
         yield from self._cited()
-        self._text_before = None
+        yield from self._end_of_text()
         match event:
             case ToolExecutionStartedEvent() | ToolExecutionDeltaEvent():
                 yield [self._tool_call(event)]
             case ToolExecutionDoneEvent():
-                yield [self._tool_result(event)]
+                yield [self._noted(self._tool_result(event))]
             case AgentHandoffStartedEvent():
                 # Its other half comes soon, and LangChain's event stream keeps only the last piece of such a block.
                 self._handoffs[event.id] = self._whole(native_blocks.handoff_block(event))
@@ -99,7 +103,7 @@ class EventBlocks:
         yield from ([handoff] for handoff in self._handoffs.values())
         for key, slot in self._slots.items():
             if key[0] == "text":
-                yield from ([{"type": "text", "text": text, "index": part}] for part, text in slot.text.flush_parts())
+                yield from self._text_pieces(slot.text.flush_parts())
                 continue
             if not (rest := slot.text.feed(slot.json.flush()) + slot.text.flush()):
                 continue
@@ -112,10 +116,11 @@ class EventBlocks:
                     yield [{"type": "function.call", "arguments": rest, "index": slot.index}]
                 case _:
                     yield [{"type": "thinking", "thinking": rest, "index": slot.index}]
+        yield from self._end_of_text()
 
     def _chunk(self, event: MessageOutputEvent, chunk: Wire) -> Iterator[Piece]:
         if not isinstance(chunk, TextChunk):
-            self._text_before = None
+            yield from self._end_of_text()
         if isinstance(chunk, ToolReferenceChunk):
             block = native_blocks.chunk_block(chunk.redacted(self._urls, event.id), event.id)
             cited = self._text[1] if self._text and self._text[0] == event.id else None
@@ -132,7 +137,8 @@ class EventBlocks:
                 yield [slot.once(native_blocks.thinking_block(text, chunk.signature, references))]
             case _:
                 self._previous = None
-                yield [self._whole(native_blocks.chunk_block(chunk.redacted(self._urls, event.id), event.id))]
+                block = native_blocks.chunk_block(chunk.redacted(self._urls, event.id), event.id)
+                yield [self._noted(self._whole(block))]
 
     def _text_piece(self, event: MessageOutputEvent, text: str) -> list[Piece]:
         if not text:
@@ -141,9 +147,27 @@ class EventBlocks:
         before = self._text_before[1] if self._text_before and self._text_before[0] == event.id else None
         slot = self._slot(self._position(event, "text"), event.id, before)
         self._text, self._text_before = (event.id, slot.index), (event.id, slot.text)
-        certain = slot.text.feed_part(text, slot.index) or [(slot.index, "")]
-        # Each piece has all of its fields: type and id merge with themselves.
-        return [[{**native_blocks.text_block(part, event.id), "index": index}] for index, part in certain]
+        return self._text_pieces(slot.text.feed_part(text, slot.index) or [(slot.index, "")], event.id)
+
+    def _text_pieces(self, parts: Redacted, entry_id: str = "") -> list[Piece]:
+        pieces: list[Piece] = []
+        for index, text in parts:
+            shown = self._links.setdefault(index, DeadLinks()).feed(text) if index in self._after_image else text
+            # Each piece has all of its fields: type and id merge with themselves.
+            pieces.append([{**native_blocks.text_block(shown, entry_id), "index": index}])
+        return pieces
+
+    def _end_of_text(self) -> Iterator[Piece]:
+        """Yield the beginnings of links that were held back, when something else than text follows."""
+        self._text_before = None
+        for index, links in self._links.items():
+            if rest := links.flush():
+                yield [{"type": "text", "text": rest, "index": index}]
+        self._links.clear()
+
+    def _noted(self, block: Block) -> Block:
+        self._has_image = self._has_image or reports_image(block)
+        return block
 
     def _cited(self) -> list[Piece]:
         """Return the sources that came one after another as one piece.
@@ -204,6 +228,8 @@ class EventBlocks:
     def _slot(self, key: tuple[Any, ...], entry_id: str, text: TextStream | None = None) -> _Slot:
         if key not in self._slots:
             self._slots[key] = _Slot(self._next_index(), text or TextStream(self._urls, entry_id))
+            if key[0] == "text" and self._has_image:
+                self._after_image.add(self._slots[key].index)
         return self._slots[key]
 
     def _whole(self, block: Block) -> Block:

@@ -21,6 +21,7 @@ from langchain_mistral_imagegen._cli.report import printable
 from langchain_mistral_imagegen._conversations.turn import TurnSettings, prepare
 from langchain_mistral_imagegen._messages import tool_names
 from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, to_message
+from langchain_mistral_imagegen._messages.dead_links import DeadLinks, without_dead_links
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, read_response
 from langchain_mistral_imagegen._protocol.events import read_event
@@ -190,6 +191,12 @@ def portable_pieces(text):
     to_portable_messages([AIMessage(blocks, response_metadata={"model_provider": MODEL_PROVIDER})])
 
 
+def dead_links(text):
+    without_dead_links(text)
+    links = DeadLinks()
+    "".join(map(links.feed, pieces(text))) + links.flush()
+
+
 def references(text):
     artifact = {"images": [{"id": text, "status": "remote"}]}
     images_of([AIMessage(text), ToolMessage(text, tool_call_id="1", artifact=artifact)])
@@ -239,7 +246,7 @@ def errors(text):
 
 DOORS = [
     single_bytes, streamed_text, streamed_thinking, streamed_tool, streamed_call, streamed_names, citations,
-    many_blocks, answer_text, answer_call, answer_tool, answer_body, history, portable, portable_pieces, references,
+    many_blocks, answer_text, answer_call, answer_tool, answer_body, history, portable, portable_pieces, dead_links, references,
     in_notebook, inline_images, names, prompts, gallery, errors,
 ]  # fmt: skip
 
