@@ -18,7 +18,7 @@ from langchain_mistral_imagegen._http.departure import check_deadline, this_mome
 from langchain_mistral_imagegen._http.pools import AsyncConnections
 from langchain_mistral_imagegen._http.secrecy import WITHOUT_LOCALS, redact_http_logs, translated_errors
 from langchain_mistral_imagegen._http.settings import Settings
-from langchain_mistral_imagegen._http.time_limit import TimeLimit
+from langchain_mistral_imagegen._http.time_limit import TimeLimit, limit_of, limited
 from langchain_mistral_imagegen._protocol.deadlines import Now
 from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Failed, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink
@@ -45,7 +45,9 @@ class AsyncClient:
     def __init__(self, settings: Settings, http_client: httpx.AsyncClient | None = None) -> None:
         redact_http_logs()
         self._settings = settings
-        self._connections = AsyncConnections(lambda: httpx.AsyncClient(**settings.transport_options()), http_client)
+        self._connections = AsyncConnections(
+            lambda: limited(httpx.AsyncClient(**settings.transport_options())), http_client
+        )
 
     async def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end and return its result."""
@@ -87,10 +89,10 @@ class AsyncClient:
                 return await self._together(effect)
 
     async def _send(self, request: Request) -> Response:
-        limit = TimeLimit(request, self._settings.deadline)
         with translated_errors(request):
             async with AsyncExitStack() as opened:
                 http = await opened.enter_async_context(self._connections.client())
+                limit = opened.enter_context(limit_of(request, self._settings.deadline, http))
                 built = self._settings.build(request, tracing(request, is_async=True), self._connections.given)
                 check_deadline(request)
                 raw = await http.send(built, stream=True, follow_redirects=False)
@@ -150,7 +152,7 @@ class AsyncClient:
         raw, decoder = open_response.raw, EventStreamDecoder()
         name = f"{raw.request.method} {raw.request.url.path}"
         async with open_response.opened:
-            with translated_errors(name):
+            with translated_errors(name), open_response.limit:
                 check_encoding(name, raw)
                 async for piece in raw.aiter_bytes():
                     open_response.limit.check()

@@ -18,7 +18,7 @@ from langchain_mistral_imagegen._http.departure import check_deadline, this_mome
 from langchain_mistral_imagegen._http.pools import Connections
 from langchain_mistral_imagegen._http.secrecy import WITHOUT_LOCALS, redact_http_logs, translated_errors
 from langchain_mistral_imagegen._http.settings import Settings
-from langchain_mistral_imagegen._http.time_limit import TimeLimit
+from langchain_mistral_imagegen._http.time_limit import TimeLimit, limit_of, limited
 from langchain_mistral_imagegen._protocol.deadlines import Now
 from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Failed, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink
@@ -46,7 +46,7 @@ class Client:
 
     def __init__(self, settings: Settings, http_client: httpx.Client | None = None) -> None:
         redact_http_logs()
-        self._connections = Connections(lambda: httpx.Client(**settings.transport_options()), http_client)
+        self._connections = Connections(lambda: limited(httpx.Client(**settings.transport_options())), http_client)
         self._driver = _Driver(settings, self._connections)
 
     def run(self, flow: Flow[T]) -> T:
@@ -70,7 +70,7 @@ class Client:
             open_response = cast("_OpenResponse", self.run(flow))
         raw, decoder = open_response.raw, EventStreamDecoder()
         name = f"{raw.request.method} {raw.request.url.path}"
-        with closing(open_response.opened), translated_errors(name):
+        with closing(open_response.opened), translated_errors(name), open_response.limit:
             check_encoding(name, raw)
             for piece in raw.iter_bytes():
                 open_response.limit.check()
@@ -142,9 +142,9 @@ class _Driver:
                 return self._together(flows, limit)
 
     def _send(self, request: Request) -> Response:
-        limit = TimeLimit(request, self.settings.deadline)
         with translated_errors(request), ExitStack() as opened:
             http = opened.enter_context(self.connections.client())
+            limit = opened.enter_context(limit_of(request, self.settings.deadline, http))
             built = self.settings.build(request, tracing(request, is_async=False), self.connections.given)
             check_deadline(request)
             raw = http.send(built, stream=True, follow_redirects=False)

@@ -23,7 +23,7 @@ class Patience:
 
     Attributes:
         answer: Seconds within which Mistral has answered after the client gave up; no later answer is expected.
-        timeout: Seconds for which a client waits for an answer.
+        timeout: Seconds for which a client waits for the next byte of an answer.
     """
 
     answer: float = 60.0
@@ -41,7 +41,7 @@ class Patience:
 
     @property
     def lasts(self) -> float:
-        """Seconds that a request lasts at most, from when it leaves."""
+        """Seconds that a request lasts at most, from when it leaves. Its client ends it then."""
         return max(self.answer, self.timeout)
 
     def watch(self, record: Record | None) -> float:

@@ -154,9 +154,12 @@ class ModelSettings(BaseChatModel):
     deadline: float = Field(
         default=600.0,
         gt=0,
-        description="Seconds after which a response, also a download, must be complete, however often a byte arrives; "
-        "checked when a piece of its body arrives. The time in which nobody reads a stream does not count. An answer "
-        "that is paid for once must be complete within `timeout`, because then its request counts as lost.",
+        description=(
+            "Seconds after which a response, also a download, must be complete, however often a byte arrives; the time "
+            "in which nobody reads a stream does not count. A request that is paid for once ends after `timeout` "
+            "seconds in all (or `answer_within`, if that is longer), and there that time does count: then others count "
+            "it as lost."
+        ),
     )
     answer_within: float = Field(
         default=60.0,

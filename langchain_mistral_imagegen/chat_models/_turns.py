@@ -128,7 +128,7 @@ class TurnsModel(ConnectedModel):
             endpoint=endpoint,
             ledger=Ledger(ledger_files(work.store)),  # it was opened for the key
             key=key,
-            patience=Patience(answer=self.answer_within, timeout=self.timeout),
+            patience=Patience(answer=self.answer_within, timeout=min(self.timeout, self.deadline)),
             emit=emitter(),
             subject=work.subject(endpoint.turn.messages),
             look_first=work.look_first,

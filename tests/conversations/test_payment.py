@@ -118,9 +118,10 @@ async def test_an_answer_that_trickles_is_given_up_when_others_count_its_request
     face, make_model, sandbox, store
 ):
     sandbox.behave(Behavior(pace=0.2))
-    with pytest.raises(StreamInterruptedError):
-        await asked(face, make_model(timeout=0.5, **SHORT), store, how="stream")
-    assert kinds(store) == ["first", "gave_up"]
+    with pytest.raises(StreamInterruptedError) as caught:
+        await asked(face, make_model(timeout=0.5, deadline=60, **SHORT), store, how="stream")
+    assert "not complete after 0.6 seconds" in str(caught.value.__cause__)
+    assert (kinds(store), [record["lasts"] for record in records(store)]) == (["first", "gave_up"], [0.6, 0.6])
     assert len(images_of(await asked(face, make_model(timeout=0.5, **SHORT), store))) == 1
     assert sandbox.paid == 1
 

@@ -66,6 +66,33 @@ def test_a_request_has_less_time_where_its_record_says_so(endless):
         model.client.run(send(replace(LIST, lasts=0.1)))
 
 
+@pytest.fixture
+def trickling_headers():
+    """Serve headers that never end, until the test is over."""
+    over = threading.Event()
+
+    class Lines(dict):
+        def items(self):
+            while not over.wait(0.02):
+                yield "x-more", "and more"
+
+    with hostile_server() as server:
+        server.answers["/v1/conversations"] = Answer([b"{}"], headers=Lines())
+        yield server
+        over.set()
+
+
+def test_headers_must_be_complete_in_time(trickling_headers):
+    with model_of(trickling_headers) as model, pytest.raises(APITimeoutError, match=r"not complete after 0\.2 seconds"):
+        model.client.run(send(LIST))
+
+
+async def test_headers_must_be_complete_in_time_on_an_event_loop(trickling_headers):
+    async with model_of(trickling_headers) as model:
+        with pytest.raises(APITimeoutError, match=r"not complete after 0\.2 seconds"):
+            await model.async_client.run(send(LIST))
+
+
 def test_a_stream_must_end_in_time(endless):
     with model_of(endless) as model, pytest.raises(StreamInterruptedError) as caught:
         list(model.stream("Draw a cat."))

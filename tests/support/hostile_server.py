@@ -41,6 +41,7 @@ def hostile_server() -> Iterator[HostileServer]:
             with suppress(OSError):  # the client has read enough
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
+                    self.flush_headers()  # there may be no end to these either
                     self.send_header(name, value)
                 self.end_headers()
                 for piece in answer.pieces:
