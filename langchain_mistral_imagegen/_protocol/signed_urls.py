@@ -38,7 +38,10 @@ _SEPARATOR = r"(?:[?&;]|%(?:25){0,2}(?:26|3b|3f)|\\{1,4}u00(?:26|3b|3f))"
 _EQUALS = r"(?:=|%(?:25){0,2}3d|\\{1,4}u003d)"
 _PARAMETER = rf"(?:{_NAMES}){_EQUALS}"
 _SIGNATURE = re.compile(_SEPARATOR + _PARAMETER, re.IGNORECASE)
-_LIKE_SIGNATURE = re.compile(rf"{_PARAMETER}|\.blob\.core\.windows\.net[^?]*\?", re.IGNORECASE)
+# In logs and errors: what a damaged URL may have kept of a signature, or of the other parameters of Azure.
+_LIKE_SIGNATURE = re.compile(
+    rf"{_PARAMETER}|\.blob\.core\.windows\.net[^?]{0, 500}\?|[?&;](?:[^?&;=]*sig|(?:s[eprv]|sk[a-z]+)=)", re.IGNORECASE
+)
 _QUERY = re.compile(r"=|%3d|\\u003d", re.IGNORECASE)
 # A URL up to the end of its last signature, with all marks that stand before that.
 _WITH_MARKS = re.compile(

@@ -165,6 +165,13 @@ def test_links_without_a_signature_of_ours_stay(text):
     assert "".join([stream.feed(letter) for letter in text] + [stream.flush()]) == text
 
 
+@pytest.mark.parametrize("lost", [".net?", "host", "windows", "mistralai"])
+@pytest.mark.parametrize("damage", ["&sig=>&sg=", "sig=>sig", "&sig=>", "sig=SECRET>&sv=SECRET"])
+def test_a_damaged_url_of_a_damaged_host_is_redacted_in_logs_and_errors(damage, lost):
+    url = URL.replace(lost[:-1], lost[1:]).replace(*damage.split(">"))
+    assert "SECRET" not in SignedUrls().redact(f"![a]({url})", "e")
+
+
 BROKEN = f"See ![a cat]({URL}) and {OTHER} there."
 
 
