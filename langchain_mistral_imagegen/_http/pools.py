@@ -8,8 +8,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, NamedTuple, TypeVar
 
 import httpx
@@ -143,22 +143,15 @@ class AsyncConnections:
         self._by_loop: dict[asyncio.AbstractEventLoop, _Kept] = {}
         weakref.finalize(self, self._by_loop.clear)  # then the loops close what only they can close
 
-    @asynccontextmanager
-    async def client(self) -> AsyncIterator[httpx.AsyncClient]:
+    def client(self) -> _Loan:
         """Lend a client for one request."""
-        idle, slots, _ = await self._of_this_loop()
-        async with slots:
-            if self.given:
-                yield self.given
-                return
-            http = idle.take() or _without_cookies(self._new())
-            try:
-                yield http
-            finally:
-                for unneeded in idle.put(http):
-                    await unneeded.aclose()
+        return _Loan(self)
 
-    async def _of_this_loop(self) -> _Kept:
+    def new(self) -> httpx.AsyncClient:
+        """Make a client."""
+        return _without_cookies(self._new())
+
+    async def of_this_loop(self) -> _Kept:
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
             for ended in [other for other in list(self._by_loop) if other.is_closed()]:
@@ -173,6 +166,30 @@ class AsyncConnections:
         """Close the running loop's idle connections now and the others after their request."""
         if kept := self._by_loop.pop(asyncio.get_running_loop(), None):
             await kept.lifetime.aclose()
+
+
+class _Loan:
+    """A client that is lent for one request; no generator, which an event loop that ends would close at any time."""
+
+    def __init__(self, connections: AsyncConnections) -> None:
+        self._connections = connections
+
+    async def __aenter__(self) -> httpx.AsyncClient:
+        self._kept = await self._connections.of_this_loop()
+        await self._kept.slots.acquire()
+        try:
+            self._http = self._connections.given or self._kept.idle.take() or self._connections.new()
+        except BaseException:
+            self._kept.slots.release()
+            raise
+        return self._http
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            for unneeded in () if self._connections.given else self._kept.idle.put(self._http):
+                await unneeded.aclose()
+        finally:
+            self._kept.slots.release()
 
 
 class _Kept(NamedTuple):

@@ -13,6 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 
 from langchain_mistral_imagegen._conversations.endpoints import Endpoint
+from langchain_mistral_imagegen._http.nested import Nested
 from langchain_mistral_imagegen._messages import structured_output, tool_schemas
 from langchain_mistral_imagegen._messages.answers import AnswerStream
 from langchain_mistral_imagegen.chat_models._conversations_model import ConversationsModel
@@ -194,7 +195,7 @@ class ChatMistralConversations(ConversationsModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         key = await self._async_client.run(self._key(messages))
         with self._turn(messages, stop, kwargs, key, stream=True) as endpoint:
-            async with aclosing(self._achunks(endpoint)) as chunks:
+            async with aclosing(Nested(self._achunks(endpoint))) as chunks:
                 async for chunk in chunks:
                     generation = ChatGenerationChunk(message=chunk)
                     if run_manager:
@@ -207,7 +208,8 @@ class ChatMistralConversations(ConversationsModel):
             return
         answer, opening = AnswerStream(endpoint.context), endpoint.context.span.current()
         try:
-            async with aclosing(self._async_client.stream(endpoint.ask(), endpoint.events, opening)) as events:
+            stream = self._async_client.stream(endpoint.ask(), endpoint.events, opening)
+            async with aclosing(Nested(stream)) as events:
                 with answer.complete():
                     async for event in events:
                         for chunk in answer.feed(event):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
 import sys
 import threading
 
@@ -206,3 +207,40 @@ def test_threads_that_use_a_new_model_at_once_find_the_same_memory():
         thread.join()
     assert len(seen) == 8
     assert len(set(seen)) == 1
+
+
+# --- what is left behind ---
+
+LEFT_OPEN = """
+import asyncio, sys
+from langchain_mistral_imagegen import ChatMistralConversations
+
+kept = []
+
+async def main(url, how):
+    model = ChatMistralConversations(base_url=url, api_key="k")
+    stream = model.astream("Draw a cat, and describe it at length.")
+    await anext(stream)
+    kept.append((model, stream))
+    if how == "closed late":
+        await asyncio.sleep(0)
+        await stream.aclose()
+    if how == "cancelled":
+        task = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        task.cancel()
+    if how == "forgotten":
+        kept.clear()
+        del stream, model
+
+asyncio.run(main(*sys.argv[1:]))
+print("done")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["left open", "closed late", "cancelled", "forgotten"])
+def test_a_stream_that_is_not_read_to_its_end_makes_no_noise_at_exit(sandbox_process, how):
+    program = [sys.executable, "-W", "always", "-c", LEFT_OPEN, sandbox_process, how]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

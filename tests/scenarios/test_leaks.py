@@ -260,7 +260,7 @@ async def test_five_hundred_async_turns_leave_nothing(sandbox_process, tmp_path,
     before, tasks = held(), asyncio.all_tasks()
     for _ in range(500 // TURNS_A_ROUND + 1):
         await turns.around()
-    kept = [await model._async_client._connections._of_this_loop() for model in turns.models.values()]
+    kept = [await model._async_client._connections.of_this_loop() for model in turns.models.values()]
     await until(lambda: {slots._value for _, slots, _ in kept} == {most_connections()})
     await until(lambda: asyncio.all_tasks() == tasks)
     assert_as_before(before, tmp_path)
