@@ -142,7 +142,7 @@ async def alive_images(checkpointer: BaseCheckpointSaver[Any]) -> AsyncIterator[
 
 
 def _old_records(place: ListableStore, limit: datetime) -> Iterator[str]:
-    for chain in finished_chains(list(place.all_keys()), place.get):
+    for chain in finished_chains(place.all_keys(), place.get):
         if _is_older(place, chain[-1], limit):
             yield from chain
 

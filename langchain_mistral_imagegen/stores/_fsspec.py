@@ -159,12 +159,19 @@ class FsspecImageStore:
 
     def all_keys(self) -> Iterator[str]:
         """See `ListableStore.all_keys`."""
+        root = self._place[1]
+        for path in _files_below(root) if self.local_folder else self._objects():
+            yield path[len(root) + 1 :].replace(os.sep, "/")
+
+    def _objects(self) -> Iterator[str]:
+        """Yield the paths of all objects, folder by folder: a list of a million takes hundreds of megabytes."""
         filesystem, root = self._place
         filesystem.invalidate_cache()
-        with object_errors():
-            paths = filesystem.find(root)
-        for path in paths:
-            yield path[len(root) + 1 :]
+        with object_errors(), suppress(FileNotFoundError):
+            for place in filesystem.ls(root, detail=False):
+                if place.rstrip("/") != root:  # an empty object that stands for the folder itself
+                    yield from filesystem.find(place)
+                    filesystem.invalidate_cache(place)
 
     def modified(self, key: str) -> datetime:
         """See `ListableStore.modified`."""
@@ -200,6 +207,12 @@ class FsspecImageStore:
             return Path(tempfile.gettempdir())
         self.local_folder.mkdir(parents=True, exist_ok=True)
         return self.local_folder
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    for place, _, names in os.walk(folder):
+        for name in names:
+            yield os.path.join(place, name)  # noqa: PTH118  # a million paths, as text
 
 
 def _link(source: Path, target: Path) -> None:
