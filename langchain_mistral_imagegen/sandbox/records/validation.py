@@ -139,10 +139,10 @@ def check_completion_args(args: Any) -> None:
 
 def check_function_results(entries: list[Body], inputs: list[Body]) -> None:
     """Refuse inputs while results of function calls are missing."""
-    answered = {entry["tool_call_id"] for entry in [*entries, *inputs] if entry["type"] == "function.result"}
+    answered = {entry.get("tool_call_id") for entry in [*entries, *inputs] if entry.get("type") == "function.result"}
     # A call that waited for a confirmation was run by the server, or not at all: no result of it is missing.
-    calls = [e for e in [*entries, *inputs] if e["type"] == "function.call" and not e.get("confirmation_status")]
-    missing = [call["tool_call_id"] for call in calls if call["tool_call_id"] not in answered]
+    calls = [e for e in [*entries, *inputs] if e.get("type") == "function.call" and not e.get("confirmation_status")]
+    missing = [call.get("tool_call_id") for call in calls if call.get("tool_call_id") not in answered]
     if missing:
         raise invalid_request(
             "Cannot append other inputs while function results are still missing. "

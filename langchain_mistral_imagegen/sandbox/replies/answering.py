@@ -43,8 +43,8 @@ def answer(state: State, conversation: Conversation, body: Json, behavior: Behav
 def _usage(inputs: Sequence[Json], outputs: Sequence[Json]) -> Json:
     tools: dict[str, int] = {}
     for entry in outputs:
-        if entry["type"] == "tool.execution":
-            tools[entry["name"]] = tools.get(entry["name"], 0) + 1
+        if entry.get("type") == "tool.execution" and (name := entry.get("name")):
+            tools[name] = tools.get(name, 0) + 1
     usage = {
         "prompt_tokens": 20 + sum(len(text_of(entry).split()) for entry in inputs),
         "completion_tokens": 10 + sum(len(text_of(entry).split()) for entry in outputs),
@@ -208,7 +208,7 @@ class _Answer:
         settings = self._settings
         times = {"created_at": ids.now(), "completed_at": ids.now()}
         agent = {"agent_id": settings["id"]} if self._conversation.settings.get("agent_id") else {}
-        author = {} if entry["type"] == "agent.handoff" else {"model": settings["model"], **agent}
+        author = {} if entry.get("type") == "agent.handoff" else {"model": settings["model"], **agent}
         return {**times, **author, "id": ids.new_id(prefix), **entry}
 
 

@@ -94,31 +94,33 @@ def messages_of(outputs: Sequence[Json]) -> list[Json]:
     messages: list[Json] = []
     urls: list[str] = []
     for entry in outputs:
-        match entry["type"]:
+        match entry.get("type"):
             case "tool.execution":
-                call_id, result = ids.tool_call_id(), str(entry["info"].get("result", ""))
+                call_id, result = ids.tool_call_id(), str((entry.get("info") or {}).get("result", ""))
+                name = entry.get("function") or entry.get("name")
                 urls += [json.loads(result)["url"]] if result.startswith("{") else []
-                messages += [_calling([_call(call_id, entry.get("function") or entry["name"], entry, built_in=True)]), {
+                messages += [_calling([_call(call_id, name, entry, built_in=True)]), {
                     "role": "tool", "tool_call_id": call_id, "content": result,
                     "metadata": {"tool_call_result": {"type": "success" if result.startswith("{") else "error"}},
                 }]  # fmt: skip
             case "function.call":
-                call = _call(entry["tool_call_id"], entry["name"], entry, built_in=False)
+                call = _call(entry.get("tool_call_id"), entry.get("name"), entry, built_in=False)
                 if messages and messages[-1].get("tool_calls"):
                     messages[-1]["tool_calls"].append({**call, "index": len(messages[-1]["tool_calls"])})
                 else:
                     messages.append(_calling([call]))
             case "message.output":
-                messages.append({"role": "assistant", "content": _content(entry["content"], urls)})
-    return [{"index": place, **message} for place, message in enumerate(messages)]
+                messages.append({"role": "assistant", "content": _content(entry.get("content"), urls)})
+    silence = {"role": "assistant", "content": ""}
+    return [{"index": place, **message} for place, message in enumerate(messages or [silence])]
 
 
 def _calling(calls: list[Json]) -> Json:
     return {"role": "assistant", "content": "", "tool_calls": calls}
 
 
-def _call(call_id: str, name: str, entry: Json, *, built_in: bool) -> Json:
-    metadata = {"metadata": {"tool_type": "image", "integration_id": call_id, "locale": {}}} if built_in else {}
+def _call(call_id: str | None, name: str | None, entry: Json, *, built_in: bool) -> Json:
+    metadata: Json = {"metadata": {"tool_type": "image", "integration_id": call_id, "locale": {}}} if built_in else {}
     function = {"name": name, "arguments": entry.get("arguments", "")}
     return {"id": call_id, "type": "function", "index": 0, "function": function, **metadata}
 
@@ -129,6 +131,11 @@ def _content(content: Any, urls: list[str]) -> Any:
         return content
     waiting = iter(urls)
     return [
-        {"type": "image_url", "image_url": next(waiting, "")} if chunk["type"] == "tool_file" else chunk
+        {"type": "image_url", "image_url": next(waiting, "")} if is_file(chunk) else chunk
         for chunk in content
     ]  # fmt: skip
+
+
+def is_file(chunk: Any) -> bool:
+    """Return whether a chunk names a file."""
+    return isinstance(chunk, dict) and chunk.get("type") == "tool_file"

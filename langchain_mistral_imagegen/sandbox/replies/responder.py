@@ -35,13 +35,13 @@ class Question:
     @property
     def text(self) -> str:
         """The user's last text, without captions of images such as "[Image (id 1)]"."""
-        users = [entry for entry in self.entries if entry["type"] == "message.input" and entry["role"] == "user"]
+        users = [entry for entry in self.entries if entry.get("type") == "message.input" and entry["role"] == "user"]
         return _CAPTION.sub("", text_of(users[-1])) if users else ""
 
     @property
     def results(self) -> list[str]:
         """Results of functions since the user's last message, if the inputs end with one."""
-        if not self.entries or self.entries[-1]["type"] != "function.result":
+        if not self.entries or self.entries[-1].get("type") != "function.result":
             return []
         return [str(one["result"]) for one in _since_last_user(self.entries) if one["type"] == "function.result"]
 
@@ -93,11 +93,12 @@ def respond(question: Question) -> list[Step]:
 def text_of(entry: Entry) -> str:
     """Return the text of a message entry."""
     content = entry.get("content") or ""
-    return content if isinstance(content, str) else " ".join(chunk.get("text") or "" for chunk in content)
+    chunks = [{"text": content}] if isinstance(content, str) else [one for one in content if isinstance(one, dict)]
+    return " ".join(chunk.get("text") or "" for chunk in chunks)
 
 
 def _since_last_user(entries: Sequence[Entry]) -> Sequence[Entry]:
-    spoken = [n for n, entry in enumerate(entries) if entry["type"] == "message.input" and entry["role"] == "user"]
+    spoken = [n for n, entry in enumerate(entries) if entry.get("type") == "message.input" and entry["role"] == "user"]
     return entries[spoken[-1] :] if spoken else entries
 
 
@@ -124,7 +125,7 @@ def _call(question: Question) -> list[Step]:
 
 def _call_another(question: Question) -> list[Step]:
     """Call a function that was not called since the user's message; a model that repeats one would never end."""
-    called = {entry["name"] for entry in _since_last_user(question.entries) if entry["type"] == "function.call"}
+    called = {e.get("name") for e in _since_last_user(question.entries) if e.get("type") == "function.call"}
     others = [name for name in question.functions if name not in called]
     return _calls(question, others[0]) if others else []
 
@@ -188,11 +189,13 @@ def _draw(question: Question) -> list[Step]:
     return [DrawImage(prompt), _reply(question, f"Here is your image: {prompt}.")]
 
 
+_DRAWINGS = {("tool.execution", "image_generation"), ("function.call", "generate_image")}
+
+
 def _drew_image(entry: Entry) -> bool:
     """Return whether an entry drew an image, here or in a replayed conversation."""
-    is_tool = entry["type"] == "tool.execution" and entry["name"] == "image_generation"
-    is_replayed = entry["type"] == "function.call" and entry["name"] == "generate_image"
-    return bool((is_tool or is_replayed) and entry.get("arguments"))
+    what = entry.get("type"), entry.get("name")
+    return what in _DRAWINGS and bool(entry.get("arguments"))
 
 
 def _search(question: Question) -> list[Step]:

@@ -21,6 +21,7 @@ from langchain_mistral_imagegen.sandbox.replies.chat_messages import (
     ARGUMENTS,
     check_completion,
     entries_of,
+    is_file,
     messages_of,
 )
 from langchain_mistral_imagegen.sandbox.routes.reading import ConnectionCut, Json, Table, read_json
@@ -56,7 +57,7 @@ class CompletionRoutes:
 
 def _file_ids(outputs: Sequence[Json]) -> list[str]:
     contents = [entry["content"] for entry in outputs if isinstance(entry.get("content"), list)]
-    return [chunk["file_id"] for content in contents for chunk in content if chunk.get("type") == "tool_file"]
+    return [str(chunk.get("file_id")) for content in contents for chunk in content if is_file(chunk)]
 
 
 def _usage(usage: Json) -> Json:
@@ -120,7 +121,7 @@ def _pieces(content: Any) -> Iterator[Any]:
     for chunk in [content] if isinstance(content, str) else content or []:
         if isinstance(chunk, str):
             yield from re.findall(r"\s*\S{1,8}|\s+$", chunk)
-        elif chunk["type"] == "text" and isinstance(chunk.get("text"), str):
+        elif isinstance(chunk, dict) and chunk.get("type") == "text" and isinstance(chunk.get("text"), str):
             yield from re.findall(r"\s*\S{1,8}|\s+$", chunk["text"])
         else:
             yield [chunk]

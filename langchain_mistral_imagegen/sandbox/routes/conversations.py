@@ -159,6 +159,6 @@ class ConversationRoutes:
     async def messages(self, request: Request, _: Behavior) -> Response:
         """Return the messages among the entries."""
         conversation = self._conversations.get(request.path_params["id"])
-        messages = [entry for entry in conversation.entries if entry["type"].startswith("message.")]
+        messages = [entry for entry in conversation.entries if str(entry.get("type")).startswith("message.")]
         kind = {"object": "conversation.messages", "conversation_id": conversation.id}
         return JSONResponse({**kind, "messages": messages})

@@ -29,41 +29,41 @@ def _event(kind: str, **content: Any) -> Json:
 
 def _output(place: int, entry: Json) -> Iterator[Json]:
     speaker = {name: entry[name] for name in ("model", "agent_id") if entry.get(name)}
-    common = {"output_index": place, "id": entry["id"]}
-    match entry["type"]:
+    common = {"output_index": place, "id": entry.get("id")}
+    match entry.get("type"):
         case "message.output":
             yield from _message(entry, {**common, **speaker, "role": "assistant"})
         case "tool.execution":
             yield from _tool(entry, common, speaker)
         case "function.call":
             status = {"confirmation_status": entry["confirmation_status"]} if entry.get("confirmation_status") else {}
-            call = {"name": entry["name"], "tool_call_id": entry["tool_call_id"], **status}
-            for piece in _pieces(entry["arguments"]) or [""]:
+            call = {name: entry.get(name) for name in ("name", "tool_call_id")} | status
+            for piece in _pieces(entry.get("arguments")) or [""]:
                 yield _event("function.call.delta", **common, **speaker, **call, arguments=piece)
         case "agent.handoff":
             parts = {"started": "previous", "done": "next"}
             for kind, side in parts.items():
-                names = {name: entry[name] for name in (f"{side}_agent_id", f"{side}_agent_name")}
+                names = {name: entry.get(name) for name in (f"{side}_agent_id", f"{side}_agent_name")}
                 yield _event(f"agent.handoff.{kind}", **common, **names)
         case unknown:
             yield {**entry, "type": f"{unknown}.done", "output_index": place}
 
 
 def _message(entry: Json, common: Json) -> Iterator[Json]:
-    content = entry["content"]
+    content = entry.get("content")
     chunks = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     for index, chunk in enumerate(chunks):
-        is_text = chunk["type"] == "text" and isinstance(chunk.get("text"), str)
+        is_text = isinstance(chunk, dict) and chunk.get("type") == "text" and isinstance(chunk.get("text"), str)
         pieces = _pieces(chunk["text"]) if is_text else [chunk]
         for piece in pieces:
             yield _event("message.output.delta", **common, content_index=index, content=piece)
 
 
 def _tool(entry: Json, common: Json, speaker: Json) -> Iterator[Json]:
-    tool = {"name": entry["name"]} | ({"function": entry["function"]} if "function" in entry else {})
+    tool = {name: entry[name] for name in ("name", "function") if name in entry}
     started = {"arguments": ""} if "arguments" in entry else {}
     yield _event("tool.execution.started", **common, **speaker, **tool, **started)
-    for piece in _pieces(entry.get("arguments", "")):
+    for piece in _pieces(entry.get("arguments")):
         yield _event("tool.execution.delta", **common, **tool, arguments=piece)
     yield _event("tool.execution.done", **common, **tool, info=entry.get("info", {}))
 
