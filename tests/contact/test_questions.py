@@ -8,10 +8,10 @@ import json
 import pytest
 from PIL import Image
 
-from langchain_mistral_imagegen._contact import paid
+from langchain_mistral_imagegen._contact import first_image, image_file
 from langchain_mistral_imagegen._contact.free import FREE, KEY
 from langchain_mistral_imagegen._contact.outlines import outline
-from langchain_mistral_imagegen._contact.paid import PAID
+from langchain_mistral_imagegen._contact.paid import IMAGES, PAID
 from langchain_mistral_imagegen._contact.question import ask
 from langchain_mistral_imagegen._contact.visit import MARK, Visit, tidy
 from langchain_mistral_imagegen._messages.tool_names import RESERVED
@@ -45,13 +45,13 @@ def png() -> bytes:
 
 @pytest.mark.slow
 async def test_all_is_as_assumed_in_the_sandbox_and_nothing_is_left(face, model, sandbox, visit, monkeypatch):
-    monkeypatch.setattr(paid, "_POLL", 0.05)
+    monkeypatch.setattr(first_image, "_POLL", 0.05)
     findings = {one.name: await face.run(model, ask(one, visit)) for one in (KEY, *FREE) if one.applies(visit)}
     assert "region" not in findings
     sandbox.behave(Behavior(writing=3))
     findings |= {one.name: await face.run(model, ask(one, visit)) for one in PAID}
     assert {name: finding.answer for name, finding in findings.items() if finding.fits is not True} == {}
-    assert sandbox.paid == paid.IMAGES
+    assert sandbox.paid == IMAGES
     assert len(sandbox.conversations.by_id) > 5
     assert len(sandbox.files.by_id) == 2
     assert await face.run(model, tidy(visit, 0)) == []
@@ -232,7 +232,7 @@ def test_an_answer_without_an_image_leaves_it_open(find, sandbox, question):
 
 @pytest.mark.slow
 def test_whether_a_conversation_is_listed_before_its_answer_is_complete(find, sandbox, visit, monkeypatch):
-    monkeypatch.setattr(paid, "_POLL", 0.02)
+    monkeypatch.setattr(first_image, "_POLL", 0.02)
     sandbox.behave(Behavior(writing=3))
     assert (find("early").answer.split(",")[0], find("early").fits) == ("yes", True)
     assert (find("unfinished").answer, find("unfinished").fits) == ("message.input", True)
@@ -272,7 +272,7 @@ def test_a_conversation_that_is_never_listed_is_noticed(find, sandbox):
 
 @pytest.mark.slow
 def test_a_history_with_half_an_answer_is_noticed(find, sandbox, monkeypatch):
-    monkeypatch.setattr(paid, "_POLL", 0.02)
+    monkeypatch.setattr(first_image, "_POLL", 0.02)
     half = [{"type": "message.input", "content": "q"}, {"type": "tool.execution", "name": "image_generation"}]
     sandbox.behave(Behavior(writing=3))
     sandbox.behave(Behavior(status=200, body={"entries": half}, on="history"))
@@ -282,7 +282,7 @@ def test_a_history_with_half_an_answer_is_noticed(find, sandbox, monkeypatch):
 
 
 def test_a_file_that_is_not_there_at_once(find, sandbox, monkeypatch):
-    monkeypatch.setattr(paid, "_POLL", 0.02)
+    monkeypatch.setattr(image_file, "_POLL", 0.02)
     sandbox.behave(Behavior(status=404, on="download"), times=2)
     finding = find("file")
     assert (finding.fits, finding.answer.partition("; ")[2]) == (False, "before: [404, 404]")
@@ -290,7 +290,7 @@ def test_a_file_that_is_not_there_at_once(find, sandbox, monkeypatch):
 
 
 def test_a_file_that_never_comes(find, sandbox, monkeypatch):
-    monkeypatch.setattr(paid, "_FILE_WAIT", 0.0)
+    monkeypatch.setattr(image_file, "_FILE_WAIT", 0.0)
     sandbox.behave(Behavior(status=404, on="download"), times=None)
     assert (find("file").answer, find("file").fits) == ("never within 0 s: [404]", False)
 
