@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import secrets
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from paying_program import calls_of_two_tools
+from loop_disk import LoopDisk
+from paying_program import TRY_AGAIN, calls_of_two_tools
 from PIL import Image
 from places import SUPPORT, stored_images
 from zygote import run
@@ -22,6 +25,7 @@ from zygote import run
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
 AT_ONCE = 16
+MOST_RESUMES = 5
 RESULTS = SUPPORT / "kills.json"
 
 
@@ -52,6 +56,26 @@ class Outcome:
         return self.exits.count(-signal.SIGKILL)
 
 
+class Disk:
+    """The tests' own disk, whose power is never cut.
+
+    Attributes:
+        place: Where a program keeps its files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.place = folder
+
+    def cut_power(self) -> None:
+        """Keep everything."""
+
+
+@contextlib.contextmanager
+def usual_disk(folder: Path) -> Iterator[Disk]:
+    """Use the tests' own disk."""
+    yield Disk(folder)
+
+
 @dataclass(frozen=True)
 class Killer:
     """Runs a cell's program again and again.
@@ -59,12 +83,14 @@ class Killer:
     Attributes:
         zygote: Socket of the zygote.
         postgres: URI of a PostgreSQL database, for the cell that needs one.
+        disk: Makes the disk of a trial in a folder; its power is cut when the program is dead.
     """
 
     zygote: Path
     cell: str
     folder: Path
     postgres: str = ""
+    disk: Callable[[Path], contextlib.AbstractContextManager[Disk | LoopDisk]] = usual_disk
 
     def length(self) -> float:
         """Return the seconds that the program takes when it is left alone."""
@@ -77,15 +103,30 @@ class Killer:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(lambda kill: self._trial(secrets.token_hex(8), kill), kills))
 
+    def at_each_point(self) -> dict[int, Outcome]:
+        """Kill at each crash point; at the last ones of them the program has ended already."""
+        found: dict[int, Outcome] = {}
+        for first in itertools.count(1, AT_ONCE):
+            points = range(first, first + AT_ONCE)
+            found |= zip(points, self.together(map(Kill, points)), strict=True)
+            if found[points[-1]].exits == [0]:
+                break
+        return found
+
     def _trial(self, name: str, kill: Kill) -> Outcome:
         folder = self.folder / name
         folder.mkdir(parents=True)
-        with Sandbox(behavior=Behavior(on="converse", delay=0.1 if kill.moments else 0)) as sandbox:
-            self._prepare(folder, sandbox)
-            args = self.cell, sandbox.url, str(folder)
+        behavior = Behavior(on="converse", delay=0.1 if kill.moments else 0)
+        with Sandbox(behavior=behavior) as sandbox, self.disk(folder) as disk:
+            self._prepare(disk.place, sandbox)
+            args = self.cell, sandbox.url, str(disk.place)
             exits = [run(self.zygote, *args, kill.point, kill_after=moment) for moment in kill.moments or [None]]
-            assert run(self.zygote, *args, 0) == 0, f"{self.cell} does not resume after {kill}"
-            return Outcome(exits, sandbox.paid, len(list(map(_decode, stored_images(folder / "images")))))
+            disk.cut_power()
+            ends = [run(self.zygote, *args, 0)]
+            while ends[-1] == TRY_AGAIN and len(ends) < MOST_RESUMES:
+                ends.append(run(self.zygote, *args, 0))
+            assert ends[-1] == 0, f"{self.cell} does not resume after {kill}: {ends}"
+            return Outcome(exits, sandbox.paid, len(list(map(_decode, stored_images(disk.place / "images")))))
 
     def _prepare(self, folder: Path, sandbox: Sandbox) -> None:
         if "interrupt" in self.cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from langchain_mistral_imagegen import (
     images_of,
 )
 from langchain_mistral_imagegen._cli.main import main as command
+from langchain_mistral_imagegen.errors import APITimeoutError, OutcomeUnknownError
 from langchain_mistral_imagegen.middleware import PayOnceMiddleware
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
@@ -74,6 +76,14 @@ class SlowSaver(SqliteSaver):
     def put(self, *args: Any) -> Any:
         time.sleep(0.08)
         return super().put(*args)
+
+
+class SlowAsyncSaver(AsyncSqliteSaver):
+    """The same, for `ainvoke`."""
+
+    async def aput(self, *args: Any) -> Any:
+        await asyncio.sleep(0.08)
+        return await super().aput(*args)
 
 
 def saver_of(folder: Path, kind: type[SqliteSaver] = SqliteSaver) -> Any:
@@ -141,6 +151,17 @@ def node(durability: str) -> Callable[[str, Path], None]:
             invoke(graph, QUESTION, durability=durability)
 
     return run
+
+
+def awaited_node(url: str, folder: Path) -> None:
+    asyncio.run(_awaited_node(url, folder))
+
+
+async def _awaited_node(url: str, folder: Path) -> None:
+    async with SlowAsyncSaver.from_conn_string(f"{folder}/checkpoints.db") as saver:
+        graph = create_image_graph(model_of(url), image_store=store_of(folder)).compile(checkpointer=saver)
+        is_begun = await saver.aget_tuple(THREAD) is not None
+        await graph.ainvoke(None if is_begun else QUESTION, THREAD)
 
 
 def functional(durability: str) -> Callable[[str, Path], None]:
@@ -225,6 +246,7 @@ CELLS: dict[str, Callable[[str, Path], None]] = {
     "node, sync": node("sync"),
     "node, async": node("async"),
     "node, exit": node("exit"),
+    "node, awaited": awaited_node,
     "functional, sync": functional("sync"),
     "functional, async": functional("async"),
     "functional, exit": functional("exit"),
@@ -233,8 +255,18 @@ CELLS: dict[str, Callable[[str, Path], None]] = {
 }
 
 
+TRY_AGAIN = os.EX_TEMPFAIL
+
+
 def main(cell: str, url: str, folder: str, deadly: int) -> None:
-    """Run a program until it ends, or is killed at a crash point."""
+    """Run a program until it ends, or is killed at a crash point.
+
+    On a busy machine a request may not leave in the half second that it has here, or its answer be late. Such an error
+    ends the program with `TRY_AGAIN`.
+    """
     install(deadly)
     THREAD["configurable"]["thread_id"] = Path(folder).name
-    CELLS[cell](url, Path(folder))
+    try:
+        CELLS[cell](url, Path(folder))
+    except (APITimeoutError, OutcomeUnknownError):
+        sys.exit(TRY_AGAIN)

@@ -73,6 +73,8 @@ def _work(main: Any, args: Any) -> None:
     try:
         main(*args)
         code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
     except BaseException:  # noqa: BLE001 - whatever it is, the process ends here
         traceback.print_exc()
     os._exit(code)
