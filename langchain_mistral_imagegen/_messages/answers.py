@@ -143,7 +143,8 @@ class _Facts:
                 if self._finish_reason == "handoff":
                     self._finish_reason = "stop"  # the server went on with the next agent
             case FunctionCallEntry() | FunctionCallEvent():
-                self._finish_reason = "confirmation" if item.is_pending else "tool_calls"
+                is_waiting = item.is_pending or self._finish_reason == "confirmation"  # also if others follow
+                self._finish_reason = "confirmation" if is_waiting else "tool_calls"
             case AgentHandoffEntry() | AgentHandoffDoneEvent():
                 self._finish_reason = "handoff"
             case ResponseDoneEvent(finish_reason=str(reason)):

@@ -1,4 +1,4 @@
-"""Middleware for LangChain's agents (extra `agent`): images outside the state, answers paid once, foreign models."""
+"""Middleware for LangChain's agents (extra `agent`): images outside the state, confirmations, paying once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ except ImportError as error:  # pragma: no branch
         "The middleware needs LangChain: pip install 'langchain-mistral-imagegen[agent]'", name=error.name
     ) from error
 
+from langchain_mistral_imagegen.middleware.confirmation import ConfirmationMiddleware
 from langchain_mistral_imagegen.middleware.images import ImagesMiddleware
 from langchain_mistral_imagegen.middleware.pay_once import PayOnceMiddleware
 from langchain_mistral_imagegen.middleware.portable import PortableMessagesMiddleware
 
-__all__ = ["ImagesMiddleware", "PayOnceMiddleware", "PortableMessagesMiddleware"]
+__all__ = ["ConfirmationMiddleware", "ImagesMiddleware", "PayOnceMiddleware", "PortableMessagesMiddleware"]
