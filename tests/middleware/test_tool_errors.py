@@ -32,7 +32,7 @@ async def test_the_model_reads_what_is_still_raised_after_retries(face, agent, s
     told = ToolErrorMiddleware(lambda error, _: f"{type(error).__name__}; tell the user.")
     state = await face.call(agent(told), "invoke", CAT)
     (result,) = [message for message in state["messages"] if message.type == "tool"]
-    assert (result.status, result.content) == ("error", "RateLimitError; tell the user.")
+    assert (result.status, result.content) == ("error", "MinuteQuotaError; tell the user.")
     assert sandbox.paid == 0
 
 
