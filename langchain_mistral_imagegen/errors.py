@@ -50,6 +50,8 @@ from langchain_core.exceptions import (
 )
 from langchain_core.tools import ToolException
 
+from langchain_mistral_imagegen._printable import one_line
+
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
@@ -58,7 +60,9 @@ _LONGEST = 4_000  # characters: a text that a server or a caller made long would
 
 
 class MistralImagegenError(Exception):
-    """Base of every error this package raises; a message of more than 4,000 characters loses its middle.
+    """Base of every error this package raises.
+
+    A message is one line. One of more than 4,000 characters loses its middle.
 
     Attributes:
         partial: What a stream had delivered before the error, or `None`.
@@ -67,7 +71,7 @@ class MistralImagegenError(Exception):
     partial: AIMessage | None = None
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(_shortened(message))
+        super().__init__(one_line(_shortened(message)))
 
 
 class APIError(MistralImagegenError, ModelError):

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_
 from langchain_mistral_imagegen._messages.answers import merge_chunks
 from langchain_mistral_imagegen._messages.message_like import MessageLike, as_messages, is_message
 from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._printable import one_line, printable
 from langchain_mistral_imagegen._protocol.signed_urls import replace_image_links
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model
@@ -102,7 +103,7 @@ class ImageProgress:
             return
         call = f"call {event['tool_call_id']}" if "tool_call_id" in event else ""
         self._states.pop(call, None)  # its id is known now
-        self._states[event.get("id", call)] = " ".join([*self._name(event), _state(event)])
+        self._states[event.get("id", call)] = one_line(" ".join([*self._name(event), _state(event)]))
         self._line.show(_Text("\n".join(self._states.values())))
 
     def _name(self, event: Mapping[str, Any]) -> list[str]:
@@ -127,7 +128,7 @@ class _Text:
     """Plain text, shown as it is."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = printable(text)
 
     def __repr__(self) -> str:
         return self._text

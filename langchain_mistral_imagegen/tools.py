@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from langchain_mistral_imagegen._image_tool.artifact import (
 from langchain_mistral_imagegen._image_tool.edits import Editable
 from langchain_mistral_imagegen._image_tool.failures import OnError, is_for_model, text_for_model, why_no_image
 from langchain_mistral_imagegen._ledger.keys import Task
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS, SHAPES, Shape, with_shape
 from langchain_mistral_imagegen._telemetry import tool_span
@@ -43,7 +43,7 @@ from langchain_mistral_imagegen.stores import ImageStore, image_store
 
 __all__ = ["GenerateImageInput", "ImageGenerationArtifact", "MistralImageGenerationTool"]
 
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 _MAX_REQUESTS = 16
 # Streams and traces of the agent do not show the image model's tokens as if the agent spoke.
 _QUIET: RunnableConfig = {"tags": ["nostream", "langsmith:hidden"]}

@@ -12,6 +12,7 @@ from langchain_mistral_imagegen._cli.exit_codes import DONE, UsageError
 from langchain_mistral_imagegen._cli.report import Report
 from langchain_mistral_imagegen._cli.session import session
 from langchain_mistral_imagegen._conversations.agents import MARK
+from langchain_mistral_imagegen._printable import one_line
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 
 _NEEDS_KEY = "Agents belong to an API key; the sandbox has none, and ends with the command."
@@ -62,4 +63,5 @@ def _line(agent: api.Agent) -> str:
     version = "" if agent.version is None else f"version {agent.version}"
     tools = ", ".join(str(tool.get("type")) for tool in agent.tools or ())
     managed = "managed by ensure" if MARK in (agent.metadata or {}) else ""
-    return "  ".join(str(part) for part in (agent.id, agent.name, agent.model, version, tools, managed) if part)
+    parts = (agent.id, agent.name, agent.model, version, tools, managed)
+    return "  ".join(one_line(str(part)) for part in parts if part)

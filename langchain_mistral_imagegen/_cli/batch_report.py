@@ -23,12 +23,12 @@ from langchain_mistral_imagegen._cli.report import (
     Stored,
     facts_of,
     path_and_size,
-    printable,
     times,
     waiting_text,
 )
 from langchain_mistral_imagegen._cli.result import Outcome, Result, result
 from langchain_mistral_imagegen._cli.wording import in_words_of_the_command
+from langchain_mistral_imagegen._printable import one_line
 from langchain_mistral_imagegen.images import ImageRef
 
 _REFRESH = 0.1  # seconds
@@ -229,7 +229,7 @@ class TextBatchReport(BatchReport):
     def working(self, prompt: Prompt, what: str) -> None:
         """Show the bar of a prompt with its current step."""
         if prompt.id not in self._tasks:
-            self._tasks[prompt.id] = self._progress.add_task(printable(prompt.id), total=None, state=what)
+            self._tasks[prompt.id] = self._progress.add_task(one_line(prompt.id), total=None, state=what)
         self._progress.update(self._tasks[prompt.id], state=what)
         self._states[prompt.id] = what
         _current.set(prompt)
@@ -266,9 +266,9 @@ class TextBatchReport(BatchReport):
     def print_result(self, prompt: Prompt, record: Record, stored: Stored) -> None:
         """Print the paths and sizes of the images, or the text of an answer without images."""
         for ref, path in stored:
-            self.print(f"{prompt.id}: {path_and_size(ref, path)}")
+            self.print(f"{one_line(prompt.id)}: {path_and_size(ref, path)}")
         if not stored:
-            self.print(f"{prompt.id}: no image: {record.get('text', '')}")
+            self.print(one_line(f"{prompt.id}: no image: {record.get('text', '')}"))
 
     def summarize(self, place: str) -> None:
         """Print how many prompts had which outcome.
@@ -280,7 +280,7 @@ class TextBatchReport(BatchReport):
         self.counts["unfinished"] += len(self._tasks)  # interrupted
         self.counts["not_sent"] += self._count - self.counts.total()
         outcomes = [f"{self.counts[outcome]} {words}" for outcome, words in _SUMMARY.items() if self.counts[outcome]]
-        called = [f"{name} called {times(count)}" for name, count in self._called.items()]
+        called = [f"{one_line(name)} called {times(count)}" for name, count in self._called.items()]
         done = ", ".join(outcomes) or "Nothing was done"
         self.print("; ".join([done, *called]) + self.cost(self._called) + f"; see {place}")
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from langchain_mistral_imagegen._cli.report import printable
 from langchain_mistral_imagegen._contact.question import Finding, Question
 from langchain_mistral_imagegen._contact.visit import Visit
+from langchain_mistral_imagegen._printable import printable
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen._version import __version__
 

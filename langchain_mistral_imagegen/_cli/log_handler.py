@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-_LOGGER = logging.getLogger("langchain_mistral_imagegen")
+from langchain_mistral_imagegen._logger import package_logger
+
+_LOGGER = package_logger()
 _RETRY = "retrying in %g seconds"
 
 

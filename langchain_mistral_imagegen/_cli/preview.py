@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterable
 
 from langchain_mistral_imagegen._cli.reduced_image import reduced_image
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
 
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 _ROWS = 16
 _LONGEST = 1024  # pixels: more than so many rows show
 

@@ -14,6 +14,7 @@ from langchain_mistral_imagegen._cli.manifest import MANIFEST, Record, read_mani
 from langchain_mistral_imagegen._cli.output import short_path
 from langchain_mistral_imagegen._cli.report import Report
 from langchain_mistral_imagegen._cli.result import result
+from langchain_mistral_imagegen._printable import one_line
 from langchain_mistral_imagegen.stores import FsspecImageStore
 
 
@@ -49,11 +50,12 @@ def _lines(record: Record, store: FsspecImageStore, width: int) -> Iterator[str]
     """Yield when and what, then the whole paths and the conversation, which may be copied."""
     what = " ".join(record["prompt"].split())
     head = f"{record['time'][:16].replace('T', ' ')}  {record['status']}  {what}"
+    head = one_line(head)
     yield head if len(head) <= width else f"{head[: max(width - 1, 20)]}…"
     for ref in record.get("images", ()):
-        yield f"  {_path(ref, store) or ref['id']}"
+        yield f"  {one_line(_path(ref, store) or ref['id'])}"
     if "conversation_id" in record:
-        yield f"  {record['conversation_id']}{' (sandbox)' if record.get('sandbox') else ''}"
+        yield f"  {one_line(record['conversation_id'])}{' (sandbox)' if record.get('sandbox') else ''}"
 
 
 def _path(ref: Any, store: FsspecImageStore) -> str | None:

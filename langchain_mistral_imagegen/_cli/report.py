@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,16 +16,11 @@ from rich.text import Text
 
 from langchain_mistral_imagegen._cli.result import Result, result
 from langchain_mistral_imagegen._cli.wording import in_words_of_the_command
+from langchain_mistral_imagegen._printable import one_line, printable
 from langchain_mistral_imagegen.costs import PRICES
 from langchain_mistral_imagegen.images import ImageRef
 
 Stored = Sequence[tuple[ImageRef, str]]  # references, and the paths of the images
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def printable(text: str) -> str:
-    """Remove control characters: prompts, answers and file names come from others, and a terminal would obey them."""
-    return _CONTROL.sub("", text)
 
 
 def facts_of(answer: AIMessage) -> dict[str, Any]:
@@ -210,7 +204,7 @@ class TextReport(Report):
     def waiting(self, seconds: float, reason: str) -> None:
         """See `Report.waiting`; the spinner shows it."""
         if self._status:
-            self._status.update(Text(printable(waiting_text(seconds, reason))))
+            self._status.update(Text(one_line(waiting_text(seconds, reason))))
 
     def text_received(self, text: str) -> None:
         """Print text."""
@@ -230,7 +224,7 @@ class TextReport(Report):
             self._progress.start()
         if ref["id"] not in self._tasks:
             self._tasks[ref["id"]] = self._progress.add_task(
-                printable(f"Downloading {ref.get('file_name', ref['id'])}"), total=None
+                one_line(f"Downloading {ref.get('file_name', ref['id'])}"), total=None
             )
         self._progress.update(self._tasks[ref["id"]], completed=count)
 
@@ -248,7 +242,7 @@ class TextReport(Report):
         self._arguments += block.get("arguments", "")
         if self._status and "status" not in block:
             self._end_line()
-            self._status.update(Text(f"Drawing {printable(_tool_prompt(self._arguments))}"))
+            self._status.update(Text(f"Drawing {one_line(_tool_prompt(self._arguments))}"))
             self._status.start()
         if "status" in block:
             self._arguments = ""
@@ -281,7 +275,7 @@ def waiting_text(seconds: float, reason: str) -> str:
 def _usage(answer: AIMessage) -> str:
     usage = answer.usage_metadata
     calls = answer.response_metadata.get("connectors") or {}
-    tools = "".join(f", {name} called {times(count)}" for name, count in calls.items())
+    tools = "".join(f", {one_line(name)} called {times(count)}" for name, count in calls.items())
     if not usage:
         return f"Usage: not reported{tools}"
     return f"Usage: {usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out{tools}"

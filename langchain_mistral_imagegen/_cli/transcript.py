@@ -9,6 +9,7 @@ from langchain_mistral_imagegen._conversations.history import exchanges
 from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
 from langchain_mistral_imagegen._messages.native_blocks import entry_blocks
 from langchain_mistral_imagegen._messages.references import images_of
+from langchain_mistral_imagegen._printable import one_line
 from langchain_mistral_imagegen._protocol.entries import (
     ConversationResponse,
     FunctionCallEntry,
@@ -25,7 +26,7 @@ from langchain_mistral_imagegen.images import ImageRef
 def paragraphs(entries: Sequence[Wire]) -> Iterator[str]:
     """Yield a paragraph for each entry; the entries are `redacted`."""
     for entry in entries:
-        author = _author(entry)
+        author = one_line(_author(entry))
         texts = [text for block in _blocks(entry) if (text := _text(block))]
         lines = [line for line in "\n".join(texts).splitlines() if line.strip()]
         yield "\n  ".join([f"{author}: {lines[0]}", *lines[1:]] if lines else [author])
@@ -64,7 +65,8 @@ def _blocks(entry: Wire) -> Iterator[dict[str, Any]]:
 
 def _text(block: dict[str, Any]) -> str:
     render = _TEXTS.get(block["type"])
-    return render(block) if render else f"[{block['type']}]"
+    text = render(block) if render else f"[{block['type']}]"
+    return text if block["type"] in {"text", "thinking"} else one_line(text)
 
 
 def _short(url: Any) -> str:

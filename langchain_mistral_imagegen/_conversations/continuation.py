@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,12 +15,13 @@ from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 from langchain_mistral_imagegen._conversations.turn import ContinuationPoint, Turn
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._protocol.flows import Flow, history, send
 from langchain_mistral_imagegen._protocol.requests import Response
 from langchain_mistral_imagegen.errors import InvalidInputError, InvalidRequestError, NotFoundError, OutcomeUnknownError
 
 Way: TypeAlias = Literal["start", "append", "restart"]
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 _NO_RESTART = "Conversation %.100s cannot be restarted; its history is replayed into a new one: %s"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._conversations.history import is_input, response_of
 from langchain_mistral_imagegen._conversations.turn import KEY, Turn
 from langchain_mistral_imagegen._ledger.decision import pause
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, MessageOutputEntry, Wire
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause
@@ -25,7 +25,7 @@ from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError, LostAnswer, NotFoundError, OutcomeUnknownError
 
 _POLL = 1.0  # seconds between two looks at an answer that may still be written
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 
 
 def lost_answer(turn: Turn, key: str, *, appended: bool) -> LostAnswer:

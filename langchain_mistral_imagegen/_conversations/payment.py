@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -16,6 +15,7 @@ from langchain_mistral_imagegen._conversations.lost_answers import find, lost_an
 from langchain_mistral_imagegen._ledger.chains import Ledger
 from langchain_mistral_imagegen._ledger.decision import Head, Patience, Step, Wait, Watching, decide, may_leave
 from langchain_mistral_imagegen._ledger.records import Answered, Asking, Record, Void, Way, Why
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._messages.answers import to_message
 from langchain_mistral_imagegen._protocol.deadlines import Deadline, Moment, TooLateError
 from langchain_mistral_imagegen._protocol.events import Event
@@ -38,7 +38,7 @@ ADOPTED = "adopted"
 """Name in `response_metadata` of an answer that was not paid for now."""
 _MOST_TOO_LATE = 3
 _PASSING = (APIConnectionError, ServerError, RateLimitError, InvalidResponseError)
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 
 
 class OvertakenError(Exception):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 import httpx
 
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._protocol.failures import is_success
 from langchain_mistral_imagegen._protocol.requests import Request, Response
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 _MAX_BYTES = 64 * 1024 * 1024  # of a body that is read into memory; the largest seen have some 100 KB
 ENCODINGS = ("gzip", "deflate")
 """Accepted for JSON; in others, or several at once, one piece may become gigabytes."""

@@ -17,6 +17,7 @@ from types import TracebackType
 
 import httpx
 
+from langchain_mistral_imagegen._printable import one_line
 from langchain_mistral_imagegen._protocol.requests import Request
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import APIConnectionError, APITimeoutError, InvalidResponseError
@@ -32,7 +33,7 @@ class _RedactSignedUrls(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Redact a record and let it pass."""
-        record.msg = SignedUrls().redact(record.msg, "redacted")
+        record.msg = one_line(SignedUrls().redact(record.msg, "redacted"))
         if isinstance(record.args, tuple):
             record.args = tuple(_unsigned(arg) if isinstance(arg, httpx.URL) else arg for arg in record.args)
         return True

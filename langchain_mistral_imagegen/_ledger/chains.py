@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 
 from langchain_mistral_imagegen._ledger.decision import Head
 from langchain_mistral_imagegen._ledger.records import Asking, Record, See, read_record, write_record
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen.errors import ImageStoreError
 from langchain_mistral_imagegen.stores._ledger_files import LedgerFiles
 
 FOLDER = "_ledger"
 _RECORD = re.compile(r"(\d{1,9})\.json")
 _ATTEMPTS = 3
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 _warned: set[str] = set()
 
 

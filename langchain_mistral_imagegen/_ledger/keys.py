@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langchain_mistral_imagegen._ledger.chains import Ledger
 from langchain_mistral_imagegen._ledger.records import See
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause, blocking
 
 # Private names of LangGraph 1.2; tests/ledger/test_keys.py notices when they change.
@@ -27,7 +27,7 @@ DURABILITY = "__pregel_durability"
 _ROOT_SECONDS = 10.0
 _INNER_SECONDS = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 _warned: set[str] = set()
 
 

@@ -9,6 +9,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
+from langchain_mistral_imagegen._printable import one_line
 from langchain_mistral_imagegen._protocol.entries import read_json
 from langchain_mistral_imagegen._protocol.regional_hosts import regional_hint
 from langchain_mistral_imagegen._protocol.requests import Request, Response
@@ -181,5 +182,4 @@ def _text(response: Response) -> str:
 
 def _clean(message: str) -> str:
     """Return what the server wrote without signed URLs and control characters, which would act on a terminal or log."""
-    shown = " ".join("".join(letter if letter.isprintable() else " " for letter in message).split())
-    return str(SignedUrls().redact(shown, "redacted"))[:1000]
+    return str(SignedUrls().redact(one_line(" ".join(message.split())), "redacted"))[:1000]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
 
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._protocol import requests
 from langchain_mistral_imagegen._protocol.deadlines import Moment, Now
 from langchain_mistral_imagegen._protocol.entries import ConversationHistory, read_response
@@ -30,7 +31,7 @@ from langchain_mistral_imagegen.errors import (
 from langchain_mistral_imagegen.images import ImageRef
 
 T = TypeVar("T")
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 
 
 @dataclass(frozen=True)

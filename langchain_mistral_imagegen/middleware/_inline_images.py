@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import base64
 import json
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from langchain_core.messages import ToolMessage
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._messages.image_shapes import DATA_URL, image_in
 from langchain_mistral_imagegen._protocol.entries import read_json
 from langchain_mistral_imagegen.errors import ImageError, InvalidImageError
@@ -23,7 +23,7 @@ from langchain_mistral_imagegen.images import ImageRef, sniff_image
 from langchain_mistral_imagegen.stores import ImageStore
 from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
 
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 # What Python makes of the bytes of an image when LangChain turns a tool's result into text.
 _BYTES_LITERAL = re.compile(
     r"""b(?:'(?:\\x89PNG|\\xff\\xd8\\xff|RIFF|GIF8)(?:[^'\\]|\\.)*'"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -24,6 +23,7 @@ from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen import stores
 from langchain_mistral_imagegen._downloads import attempted
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._messages.message_like import as_messages, is_message
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -33,7 +33,7 @@ from langchain_mistral_imagegen.images import GeneratedImage, ImageRef, merge_im
 from langchain_mistral_imagegen.middleware._inline_images import describe_image, image_text, store_inline_images
 from langchain_mistral_imagegen.stores import ImageStore
 
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 
 ToolResult = ToolMessage | Command[Any]
 _Images = Annotated[dict[str, ImageRef], OmitFromInput, merge_images]  # clients cannot write references

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,6 +11,7 @@ from langchain.agents.middleware import AgentMiddleware, AgentState, ModelReques
 from langchain.agents.middleware.types import ContextT, ResponseT
 from langchain_core.messages import AIMessage, BaseMessage
 
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._messages.message_like import as_messages
 from langchain_mistral_imagegen._messages.portable import to_portable_messages
 from langchain_mistral_imagegen._messages.references import images_of
@@ -21,7 +21,7 @@ from langchain_mistral_imagegen.errors import APIConnectionError, APIError, Imag
 from langchain_mistral_imagegen.images import GeneratedImage
 
 PortableImages = Literal["describe", "inline", "drop"]
-_log = logging.getLogger("langchain_mistral_imagegen")
+_log = package_logger()
 
 
 class PortableMessagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]):

@@ -17,12 +17,12 @@ from langchain_mistral_imagegen import images_of, notebook, to_portable_messages
 from langchain_mistral_imagegen._cli.file_names import slug
 from langchain_mistral_imagegen._cli.gallery_page import Card, Gap, page
 from langchain_mistral_imagegen._cli.prompts import BadPromptsError, read_prompts
-from langchain_mistral_imagegen._cli.report import printable
 from langchain_mistral_imagegen._conversations.turn import TurnSettings, prepare
 from langchain_mistral_imagegen._messages import tool_names
 from langchain_mistral_imagegen._messages.answers import AnswerContext, AnswerStream, to_message
 from langchain_mistral_imagegen._messages.dead_links import DeadLinks, without_dead_links
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
+from langchain_mistral_imagegen._printable import printable
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse, read_response
 from langchain_mistral_imagegen._protocol.events import read_event
 from langchain_mistral_imagegen._protocol.failures import raise_for_status, stream_error
