@@ -121,18 +121,12 @@ class Killer:
             self._prepare(disk.place, sandbox)
             args = self.cell, sandbox.url, str(disk.place)
             exits = [run(self.zygote, *args, kill.point, kill_after=moment) for moment in kill.moments or [None]]
-<<<<<<< HEAD
             disk.cut_power()
             ends = [run(self.zygote, *args, 0)]
             while ends[-1] == TRY_AGAIN and len(ends) < MOST_RESUMES:
                 ends.append(run(self.zygote, *args, 0))
             assert ends[-1] == 0, f"{self.cell} does not resume after {kill}: {ends}"
             return Outcome(exits, sandbox.paid, len(list(map(_decode, stored_images(disk.place / "images")))))
-=======
-            # Again, if it could not even connect in time: such an error is known to be unpaid.
-            assert any(run(self.zygote, *args, 0) == 0 for _ in range(5)), f"{self.cell} does not resume after {kill}"
-            return Outcome(exits, sandbox.paid, len(list(map(_decode, stored_images(folder / "images")))))
->>>>>>> 618dc56 (Test the development server's schemas, MCP, A2A and RemoteGraph, and packages built on agents)
 
     def _prepare(self, folder: Path, sandbox: Sandbox) -> None:
         if "interrupt" in self.cell:
