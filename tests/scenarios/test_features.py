@@ -13,6 +13,7 @@ from langchain.agents.middleware import (
     ClearToolUsesEdit,
     ContextEditingMiddleware,
     HumanInTheLoopMiddleware,
+    ModelFallbackMiddleware,
     ModelRetryMiddleware,
     SummarizationMiddleware,
     ToolRetryMiddleware,
@@ -20,16 +21,30 @@ from langchain.agents.middleware import (
 )
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.tools import tool as as_tool
-from langchain_mcp_adapters.tools import to_fastmcp
+from langchain_mcp_adapters.tools import load_mcp_tools, to_fastmcp
+from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import NodeTimeoutError
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, Overwrite, RetryPolicy, Send
+from langgraph.types import CachePolicy, Command, Overwrite, RetryPolicy, Send
+from mcp.server.fastmcp import FastMCP
+from mcp.server.fastmcp import Image as MCPImage
+from mcp.shared.memory import create_connected_server_and_client_session
+from places import TESTS
 from pydantic import BaseModel
 
-from langchain_mistral_imagegen import ImageState, MistralImageGenerationTool, create_image_graph, images_of
+from langchain_mistral_imagegen import (
+    ConversationNode,
+    ImageState,
+    MistralImageGenerationTool,
+    ToolFileNode,
+    create_image_graph,
+    images_of,
+)
 from langchain_mistral_imagegen.middleware import ImagesMiddleware
 from langchain_mistral_imagegen.sandbox import Behavior
+from langchain_mistral_imagegen.sandbox.records.images import draw_image
 
 GUIDE = Path(__file__).parents[2] / "cookbook" / "guides" / "agents.md"
 THREAD = {"configurable": {"thread_id": "1"}}
@@ -105,6 +120,74 @@ async def test_model_retry(face, model, sandbox):
     retry = ModelRetryMiddleware(max_retries=1, initial_delay=0, jitter=False)
     state = await face.call(create_agent(model, middleware=[retry]), "invoke", DRAW)
     assert len(images_of(state["messages"])) == sandbox.paid == 1
+
+
+async def test_model_fallback(face, model, make_model, sandbox, tmp_path):
+    sandbox.behave(Behavior(status=500))
+    agent = create_agent(model, middleware=[ModelFallbackMiddleware(make_model(max_retries=0))])
+    state = await face.call(agent, "invoke", DRAW)
+    assert len(images_of(state["messages"])) == sandbox.paid == 1
+
+
+def drawing(model, folder, **options):
+    """Build a graph like `create_image_graph`, with options for the node that pays."""
+    builder = StateGraph(ImageState)
+    builder.add_node("draw", ConversationNode(model=model, image_store=folder), **options)
+    builder.add_node("download", ToolFileNode(model=model, image_store=folder))
+    builder.add_edge(START, "draw")
+    builder.add_edge("draw", "download")
+    builder.add_edge("download", END)
+    return builder
+
+
+async def test_cache_policy(face, model, sandbox, tmp_path):
+    policy = CachePolicy(key_func=lambda state: state["messages"][-1].content)
+    graph = drawing(model, tmp_path, cache_policy=policy).compile(cache=InMemoryCache(), checkpointer=InMemorySaver())
+    for name in "12":
+        state = await face.call(graph, "invoke", DRAW, {"configurable": {"thread_id": name}})
+        assert [ref["status"] for ref in state["images"].values()] == ["stored"]
+    assert sandbox.paid == 1
+
+
+async def test_error_handler(face, model, sandbox, tmp_path):
+    def apologize(_: ImageState) -> dict[str, Any]:
+        return {"messages": [("ai", "No image today.")]}
+
+    sandbox.behave(Behavior(status=403))
+    graph = drawing(model, tmp_path, error_handler=apologize).compile(checkpointer=InMemorySaver())
+    state = await face.call(graph, "invoke", DRAW, THREAD)
+    assert (state["messages"][-1].text, state["images"]) == ("No image today.", {})
+
+
+@pytest.mark.slow
+async def test_node_timeout(model, sandbox, tmp_path):
+    """It ends the node and not the request, which is paid for; the resumed graph adopts its answer."""
+    sandbox.behave(Behavior(delay=2))
+    saver = InMemorySaver()
+    with pytest.raises(NodeTimeoutError):
+        await drawing(model, tmp_path, timeout=1).compile(checkpointer=saver).ainvoke(DRAW, THREAD)
+    state = await drawing(model, tmp_path).compile(checkpointer=saver).ainvoke(None, THREAD)
+    assert len(state["images"]) == sandbox.paid == 1
+
+
+async def test_mcp_images(speaker, sandbox, tmp_path):
+    """An image that an MCP server returns as base64 goes into the store; the model reads its id."""
+    server = FastMCP("painter")
+
+    @server.tool()
+    def paint() -> MCPImage:
+        """Paint."""
+        return MCPImage(data=draw_image("a cat"), format="jpeg")
+
+    sandbox.behave(
+        Behavior(outputs=[{"type": "function.call", "tool_call_id": "call00000", "name": "paint", "arguments": "{}"}])
+    )
+    async with create_connected_server_and_client_session(server) as session:
+        tools = await load_mcp_tools(session)
+        agent = create_agent(speaker, tools, middleware=[ImagesMiddleware(image_store=tmp_path)])
+        state = await agent.ainvoke({"messages": [("user", "Paint.")]})
+    assert [ref["status"] for ref in state["images"].values()] == ["stored"]
+    assert "base64" not in str(state["messages"])
 
 
 @pytest.mark.parametrize("trigger", [("messages", 4), ("fraction", 0.8)])
@@ -200,7 +283,20 @@ async def test_state_classes_of_ones_own(face, model, tmp_path, sandbox):
     assert len(state["drawn"]) == sandbox.paid == 1
 
 
+ELSEWHERE = {
+    "engines/test_agent_packages.py": {"test_deepagents", "test_supervisor", "test_swarm"},
+    "scenarios/test_langgraph_server.py": {
+        "test_schemas_say_that_images_can_be_read_and_not_written",
+        "test_it_is_a_tool_over_mcp",
+        "test_it_is_an_agent_over_a2a",
+        "test_it_is_a_remote_graph",
+    },
+}
+
+
 def test_each_row_of_the_guide_is_a_test():
     rows = re.findall(r"^\|.*\| `(test_\w+)` \|$", GUIDE.read_text(), re.MULTILINE)
     mine = {name for name in globals() if name.startswith("test_")} - {"test_each_row_of_the_guide_is_a_test"}
-    assert set(rows) == mine
+    assert set(rows) == mine.union(*ELSEWHERE.values())
+    for file, names in ELSEWHERE.items():
+        assert names <= set(re.findall(r"def (test_\w+)", (TESTS / file).read_text()))
