@@ -82,9 +82,11 @@ class APIError(MistralImagegenError, ModelError):
         code: Mistral's own code (`3001`, `"1300"`), or `None`.
         request_id: `mistral-correlation-id` of the response, to quote to Mistral's support.
         retry_after: Seconds after which the server allows a retry, or `None`.
+        from_proxy: Whether the body is none of Mistral's, so that a proxy or gateway in between wrote it. Whether
+            Mistral got the request, and processed it, is then unknown.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but the message by name
         self,
         message: str,
         *,
@@ -92,6 +94,7 @@ class APIError(MistralImagegenError, ModelError):
         code: int | str | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
+        from_proxy: bool = False,
     ) -> None:
         details = [f"status {status_code}"]
         details += [f"code {code}"] if code is not None else []
@@ -101,6 +104,7 @@ class APIError(MistralImagegenError, ModelError):
         self.code = code
         self.request_id = request_id
         self.retry_after = retry_after
+        self.from_proxy = from_proxy
 
 
 class AuthenticationError(APIError, ModelAuthenticationError):
@@ -177,10 +181,11 @@ class LostAnswer:
 class OutcomeUnknownError(MistralImagegenError, ModelError, RuntimeError):
     """A request that costs money, or makes an agent, may have been processed, but no complete response arrived.
 
-    A 408 or 5xx from a proxy or gateway in front of Mistral (one without Mistral's own `code`) proves nothing either;
-    that error is the `__cause__`. The request was not retried, to avoid paying twice or making a duplicate. By default,
-    neither LangChain's retry middleware (`is_retryable` is false) nor LangGraph's policies (no retry for a
-    `RuntimeError`) retry it. `ChatMistralConversations.reconcile` looks for the answer.
+    An error status from a proxy or gateway in front of Mistral (a 3xx or 4xx that is not in Mistral's JSON, a 408 or
+    5xx without Mistral's own `code`) proves nothing either; that error is the `__cause__`. The request was not retried,
+    to avoid paying twice or making a duplicate. By default, neither LangChain's retry middleware (`is_retryable` is
+    false) nor LangGraph's policies (no retry for a `RuntimeError`) retry it. `ChatMistralConversations.reconcile` looks
+    for the answer.
 
     Attributes:
         conversation_id: The conversation, if known. Its history on the server has the answer, if there is one.

@@ -106,7 +106,9 @@ def way_of(point: ContinuationPoint | None, remote: Sequence[str], *, is_alone: 
 def _entry_ids(point: ContinuationPoint) -> Flow[list[str]]:
     try:
         entries = (yield from history(point.conversation_id)).entries
-    except NotFoundError:
+    except NotFoundError as error:
+        if error.from_proxy:
+            raise
         _log.warning("Conversation %.100s is gone; its history is replayed into a new one", point.conversation_id)
         return []
     return [getattr(entry, "id", "") for entry in entries]

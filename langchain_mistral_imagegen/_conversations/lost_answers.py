@@ -106,10 +106,12 @@ def _is_finished(response: ConversationResponse) -> bool:
 
 
 def entries_of(conversation_id: str) -> Flow[list[Any]]:
-    """Read the entries of a conversation; `[]` if there is no such conversation."""
+    """Read the entries of a conversation; `[]` if Mistral has no such conversation."""
     try:
         return (yield from api.conversation_history(conversation_id)).entries
-    except NotFoundError:
+    except NotFoundError as error:
+        if error.from_proxy:
+            raise
         return []
 
 

@@ -24,6 +24,7 @@ from langchain_mistral_imagegen._protocol.requests import Request, Response
 from langchain_mistral_imagegen._protocol.retry import is_unpaid
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
+    APIError,
     APITimeoutError,
     ImageStoreError,
     InvalidInputError,
@@ -113,7 +114,7 @@ class PaidOnceEndpoint(Endpoint):
                 yield from self.fail(error)
                 if not isinstance(error, OutcomeUnknownError):
                     raise
-                failure, attempt = error, attempt + 1
+                failure, attempt = error, self.attempts if _is_refusal_of_proxy(error.__cause__) else attempt + 1
             else:
                 yield from self.keep(message)
                 return message
@@ -214,7 +215,9 @@ class PaidOnceEndpoint(Endpoint):
         may_be_appended = not isinstance(record, Asking) or record.way in {"append", "unknown"}
         try:
             found = yield from self._find(appended=may_be_appended)
-        except _PASSING as error:
+        except (*_PASSING, APIError) as error:
+            if not (isinstance(error, _PASSING) or error.from_proxy):
+                raise
             yield from self._look_later(began, error)
             return None
         self._failing = None
@@ -283,6 +286,11 @@ def _way(request: Request) -> Way:
         case [_]:
             return "append"
     return "unknown"
+
+
+def _is_refusal_of_proxy(error: BaseException | None) -> bool:
+    """Return whether a proxy refused a request: it may have passed it on before, but will refuse the next one, too."""
+    return isinstance(error, APIError) and error.from_proxy and not isinstance(error, RateLimitError | ServerError)
 
 
 def _message_of(record: Record | None) -> AIMessage | None:

@@ -27,6 +27,10 @@ from langchain_mistral_imagegen.errors import (
 
 _SUCCESSES = frozenset({200, 201, 202, 203, 204})  # not 206: a part is no answer, and no part was requested
 _FIRST_ERROR = 300
+_FIRST_FAILURE = 500
+_TOO_MANY = 429
+_LONGEST_NAME = 100
+_MARKS = frozenset({"code", "detail", "guardrails"})  # in each error of Mistral's but those of its gateway
 _BEGINS_AS_ERROR = re.compile(rb'\s*\{\s*"object"\s*:\s*"error"', re.IGNORECASE)
 _NO_BUILT_IN = "3004"
 _HINTS = {
@@ -63,13 +67,39 @@ def _error(response: Response, request: Request | None) -> APIError:
     if kind is RateLimitError:
         kind = _rate_limit_error(quotas(response.headers))
     message = _clean(error_message(body) or _text(response) or f"HTTP {response.status}")
+    from_proxy = (request is None or request.authorized) and not _is_mistrals(response, body)
+    hint = _hint(body, kind, response.host, request)
+    if from_proxy and response.status < _FIRST_FAILURE:
+        hint += _proxy_hint(response.headers)
     return kind(
-        _with_hint(message, _hint(body, kind, response.host, request)),
+        _with_hint(message, hint),
         status_code=response.status,
         code=_code(body.get("code")),
         request_id=response.headers.get("mistral-correlation-id") or response.headers.get("x-kong-request-id"),
         retry_after=retry_after(response.headers),
+        from_proxy=from_proxy,
     )
+
+
+def _is_mistrals(response: Response, body: Mapping[str, Any]) -> bool:
+    """Return whether an error is written as Mistral, or the gateway that is part of it, was seen to write them.
+
+    That gateway writes its 5xx as its 4xx, so only Mistral's own `code` tells whether Mistral refused.
+    """
+    if response.status < _FIRST_ERROR:
+        return True
+    if response.status >= _FIRST_FAILURE:
+        return body.get("code") is not None
+    is_rate_limit = response.status == _TOO_MANY and bool(body.get("message") or quotas(response.headers))
+    is_error_object = str(body.get("object")).lower() == "error"
+    is_gateways = "message" in body and "request_id" in body
+    return is_rate_limit or is_error_object or is_gateways or not _MARKS.isdisjoint(body)
+
+
+def _proxy_hint(headers: Mapping[str, str]) -> str:
+    name = _clean(headers.get("via") or headers.get("server") or "")[:_LONGEST_NAME]
+    who = f"A proxy or gateway ({name})" if name else "A proxy or gateway"
+    return f". {who} answered, not Mistral: check `base_url` and the proxy between here and there"
 
 
 def _with_hint(message: str, hint: str) -> str:

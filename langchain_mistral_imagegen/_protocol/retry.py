@@ -58,7 +58,7 @@ class RetryPolicy:
 
 
 def _may_repeat(request: Request, error: MistralImagegenError) -> bool:
-    if isinstance(error, RateLimitError):
+    if isinstance(error, RateLimitError) and not (request.once and error.from_proxy):
         return not isinstance(error, QuotaExceededError)  # 429: nothing was generated or paid
     if request.once:
         return isinstance(error, APIConnectionError) and not error.sent
@@ -70,16 +70,17 @@ def _may_repeat(request: Request, error: MistralImagegenError) -> bool:
 def is_unpaid(error: Exception) -> bool:
     """Return whether an error proves that the request was not processed and will not be.
 
-    Proof is an error status of Mistral's own (with its `code`), any other 4xx but 408, and a connection that was never
-    made. A 5xx or 408 without `code` may come from a proxy in front of Mistral and proves nothing, nor does an error in
-    the middle of a stream. (Whether Mistral bills what ran before its own error is not documented.)
+    Proof is an error status with Mistral's own `code`, any other 4xx but 408 in Mistral's JSON, and a connection that
+    was never made. A 5xx or 408 without `code`, and a redirect or 4xx in another form, may come from a proxy in front
+    of Mistral and prove nothing, nor does an error in the middle of a stream. (Whether Mistral bills what ran
+    before its own error is not documented.)
     """
     unsent = isinstance(error, InvalidInputError | MissingAPIKeyError) or (
         isinstance(error, APIConnectionError) and not error.sent
     )
     refused = (
         isinstance(error, APIError)
-        and (error.status_code in _REFUSALS or error.code is not None)
+        and ((error.status_code in _REFUSALS and not error.from_proxy) or error.code is not None)
         and error.partial is None
     )
     return unsent or refused

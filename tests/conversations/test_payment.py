@@ -157,6 +157,27 @@ async def test_a_request_that_cannot_be_answered_any_more_is_known_to_be_unpaid(
 
 
 @pytest.mark.slow
+async def test_after_a_proxys_refusal_an_answer_is_looked_for_and_nothing_is_sent_again(
+    face, make_model, sandbox, store
+):
+    sandbox.behave(Behavior(status=403, body="<html>Blocked by policy</html>", headers={"via": "1.1 squid"}))
+    with pytest.raises(OutcomeUnknownError, match=r"A proxy or gateway \(1\.1 squid\) answered, not Mistral"):
+        await asked(face, make_model(answer_within=0.6, max_retries=2), store)
+    assert (sandbox.paid, kinds(store)) == (0, ["first", "gave_up", "void"])
+    assert len(sandbox.requests) > 1
+
+
+@pytest.mark.slow
+async def test_a_proxys_refusal_of_a_look_is_no_proof_that_there_is_no_answer(face, make_model, sandbox, store):
+    sandbox.behave(Behavior(cut_after=3))
+    sandbox.behave(Behavior(status=404, body="<html>Not here</html>", on="list"))
+    with pytest.raises(StreamInterruptedError):
+        await asked(face, make_model(), store, how="stream")
+    answer = await asked(face, make_model(), store)
+    assert (len(images_of(answer)), sandbox.paid) == (1, 1)
+
+
+@pytest.mark.slow
 async def test_a_request_of_a_dead_process_is_waited_for(face, make_model, sandbox, store, caplog):
     """Nobody waits for its answer any more, and it was lost on the way."""
     model = make_model(timeout=0.5, **SHORT)

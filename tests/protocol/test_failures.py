@@ -135,3 +135,31 @@ def test_control_characters_of_the_server_reach_no_terminal_and_no_log_line() ->
 
 def test_an_error_in_a_stream_has_the_remedy_of_its_code():
     assert "choose another `model`" in str(stream_error("Invalid model", 3003))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "from_proxy"),
+    [
+        (400, {"object": "Error", "message": MISSING, "code": 3001}, {}, False),
+        (401, {"detail": "Unauthorized"}, {}, False),
+        (403, {"error": {"message": "Content blocked by guardrail", "status": 403}, "guardrails": {}}, {}, False),
+        (404, {"message": "no Route matched with those values", "request_id": "0"}, {}, False),
+        (422, {"detail": [VALIDATION]}, {}, False),
+        (429, {"message": "Requests rate limit exceeded"}, {}, False),
+        (429, "", {"x-ratelimit-remaining-image-generation-minute": "0"}, False),
+        (500, {"object": "Error", "message": "failed", "code": 3000}, {}, False),
+        (307, "", {"location": "https://elsewhere.test"}, True),
+        (400, "<html><body>Bad Request</body></html>", {"server": "nginx"}, True),
+        (401, {"error": "unauthorized"}, {}, True),
+        (403, {"message": "Forbidden"}, {}, True),
+        (407, "", {"via": "1.1 squid.example"}, True),
+        (429, "slow down", {}, True),
+        (503, {"message": "no healthy upstream", "request_id": "0"}, {}, True),
+    ],
+)
+def test_an_error_in_another_form_than_mistrals_comes_from_a_proxy(status, body, headers, from_proxy):
+    error = error_of(status, body, headers)
+    assert error.from_proxy is from_proxy
+    assert ("answered, not Mistral" in str(error)) is (from_proxy and status < 500)
+    for name in {"server", "via"} & set(headers):
+        assert f"A proxy or gateway ({headers[name]}) answered" in str(error)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 MISTRALS_OWN = '{"object": "error", "message": "Service unavailable.", "type": "internal_server_error", "code": 3000}'
 HTML = b"<html><body>Welcome</body></html>"
 BOMB = gzip.compress(bytes(200_000_000))
-STATUSES = {"408": "Request Timeout", "429": "Too Many Requests", "500": "Internal Server Error", "502": "Bad Gateway",
+STATUSES = {"400": "Bad Request", "408": "Request Timeout", "429": "Too Many Requests", "500": "Internal Server Error", "502": "Bad Gateway",
             "503": "Service Unavailable", "504": "Gateway Timeout", "307": "Temporary Redirect"}  # fmt: skip
 
 
