@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from langchain_mistral_imagegen.errors import InvalidInputError
-from langchain_mistral_imagegen.stores import ImageStore, ListableStore
+from langchain_mistral_imagegen.stores import ImageStore, LedgerStore, ListableStore
 
 __all__ = ["ImageStoreTests"]
 
@@ -34,7 +34,8 @@ class ImageStoreTests:
             return MyStore(...)
     ```
 
-    Set an attribute where your store promises less, or more. A store that lists its keys is tested for that, too.
+    Set an attribute where your store promises less, or more. A store that lists its keys or keeps a ledger is tested
+    for that, too.
 
     Attributes:
         one_writer_wins: Whether of several writers in the same moment one wins, and no reader sees half an image. Only
@@ -163,6 +164,30 @@ class ImageStoreTests:
             assert abs(store.modified(key) - datetime.now(UTC)) < timedelta(minutes=5)
         with pytest.raises(FileNotFoundError):
             store.modified(_key())
+
+    def test_a_record_of_the_ledger_is_created_once(self, store: ImageStore) -> None:
+        """Of sixteen writers of one name one succeeds; what it wrote stays, is listed, and can be removed."""
+        if not isinstance(store, LedgerStore):
+            pytest.skip("this store keeps no ledger")
+        files, folder = store.ledger_files(), f"_ledger/{secrets.token_hex(8)}"
+        assert files.names(folder) == []
+
+        def create(number: int) -> int | None:
+            try:
+                files.create(f"{folder}/0.json", b"%d" % number, synced=True)
+            except FileExistsError:
+                return None
+            return number
+
+        with ThreadPoolExecutor(16) as pool:
+            (winner,) = [number for number in pool.map(create, range(16)) if number is not None]
+        assert files.read(f"{folder}/0.json") == b"%d" % winner
+        assert files.names(folder) == ["0.json"]
+        for _ in range(2):
+            files.remove(f"{folder}/0.json")
+        assert files.names(folder) == []
+        with pytest.raises(FileNotFoundError):
+            files.read(f"{folder}/0.json")
 
     def test_a_link_shows_the_image_without_credentials(self, store: Any) -> None:
         """A link delivers the bytes with their type; a store that makes none names the remedy."""

@@ -39,7 +39,7 @@ from langchain_mistral_imagegen.chat_models._given import conversations_model
 from langchain_mistral_imagegen.errors import InvalidInputError, MistralImagegenError, NoImageError
 from langchain_mistral_imagegen.events import Emit, ImageEvent, emitter, outcome_event
 from langchain_mistral_imagegen.images import ImageRef
-from langchain_mistral_imagegen.stores import ImageStore, image_store
+from langchain_mistral_imagegen.stores import ImageStore, LedgerStore, image_store
 
 __all__ = ["GenerateImageInput", "ImageGenerationArtifact", "MistralImageGenerationTool"]
 
@@ -225,7 +225,7 @@ class MistralImageGenerationTool(BaseTool):
         task = Task.of(config, tool_call_id or "")
         if task is None:
             return None
-        if not hasattr(self.store, "ledger_files"):
+        if not isinstance(self.store, LedgerStore):
             _warn_once(type(self.store).__name__)
             return None
         return PayOnce(store=self.store, task=task)

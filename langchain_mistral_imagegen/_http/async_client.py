@@ -20,7 +20,7 @@ from langchain_mistral_imagegen._http.secrecy import WITHOUT_LOCALS, redact_http
 from langchain_mistral_imagegen._http.settings import Settings
 from langchain_mistral_imagegen._http.time_limit import TimeLimit, limit_of, limited
 from langchain_mistral_imagegen._protocol.deadlines import Now
-from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Failed, Flow, Pause, Together
+from langchain_mistral_imagegen._protocol.flows import Awaiting, Blocking, Effect, Failed, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink
 from langchain_mistral_imagegen._protocol.sse import EventStreamDecoder
 
@@ -73,7 +73,7 @@ class AsyncClient:
         finally:
             flow.close()
 
-    async def _perform(self, effect: Effect) -> Any:
+    async def _perform(self, effect: Effect) -> Any:  # noqa: PLR0911  # one for each effect
         match effect:
             case Request():
                 return await self._send(effect)
@@ -85,6 +85,8 @@ class AsyncClient:
                 return await asyncio.sleep(seconds)
             case Blocking(call):
                 return await _in_thread(call)
+            case Awaiting(call):
+                return await call()
             case Together():
                 return await self._together(effect)
 

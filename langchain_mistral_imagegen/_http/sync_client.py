@@ -20,7 +20,7 @@ from langchain_mistral_imagegen._http.secrecy import WITHOUT_LOCALS, redact_http
 from langchain_mistral_imagegen._http.settings import Settings
 from langchain_mistral_imagegen._http.time_limit import TimeLimit, limit_of, limited
 from langchain_mistral_imagegen._protocol.deadlines import Now
-from langchain_mistral_imagegen._protocol.flows import Blocking, Effect, Failed, Flow, Pause, Together
+from langchain_mistral_imagegen._protocol.flows import Awaiting, Blocking, Effect, Failed, Flow, Pause, Together
 from langchain_mistral_imagegen._protocol.requests import Request, Response, Sink
 from langchain_mistral_imagegen._protocol.sse import EventStreamDecoder
 
@@ -138,6 +138,8 @@ class _Driver:
                 return time.sleep(seconds)
             case Blocking(call):
                 return call()
+            case Awaiting():
+                raise NotImplementedError("There is no event loop in this thread")
             case Together(flows, limit):
                 return self._together(flows, limit)
 

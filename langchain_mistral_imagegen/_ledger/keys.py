@@ -19,13 +19,15 @@ from langchain_core.runnables import RunnableConfig
 from langchain_mistral_imagegen._ledger.chains import Ledger
 from langchain_mistral_imagegen._ledger.records import See
 from langchain_mistral_imagegen._logger import package_logger
-from langchain_mistral_imagegen._protocol.flows import Flow, Pause, blocking
+from langchain_mistral_imagegen._protocol.flows import Awaiting, Flow, Pause, blocking
 
 # Private names of LangGraph 1.2; tests/ledger/test_keys.py notices when they change.
 CHECKPOINTER = "__pregel_checkpointer"
 DURABILITY = "__pregel_durability"
 _ROOT_SECONDS = 10.0
 _INNER_SECONDS = 1.0
+# Raised by checkpointers that cannot be read in this thread; the second is asyncio's, of LangGraph's own in their loop.
+_OF_ANOTHER_KIND = frozenset({"NotImplementedError", "InvalidStateError"})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.1
 _log = package_logger()
 _warned: set[str] = set()
@@ -114,15 +116,22 @@ class Task:
                 found.append(segment if is_function else segment.partition(":")[0])
         return found
 
-    def is_durable(self, namespace: str) -> bool:
+    def is_durable(self, namespace: str) -> Flow[bool]:
         """Return whether the checkpoint of a graph that holds the task can be read."""
-        place = {"checkpoint_ns": namespace, "checkpoint_id": self.checkpoints[namespace]}
-        return self.checkpointer.get_tuple({"configurable": {"thread_id": self.thread, **place}}) is not None
+        saved = yield from self._read(checkpoint_ns=namespace, checkpoint_id=self.checkpoints[namespace])
+        return saved is not None
 
-    def durable_head(self) -> str:
+    def durable_head(self) -> Flow[str]:
         """Return the id of the last checkpoint of the outermost graph that can be read, or an empty text."""
-        saved = self.checkpointer.get_tuple({"configurable": {"thread_id": self.thread, "checkpoint_ns": ""}})
+        saved = yield from self._read(checkpoint_ns="")
         return str(saved.checkpoint["id"]) if saved else ""
+
+    def _read(self, **place: str) -> Flow[Any]:
+        config = {"configurable": {"thread_id": self.thread, **place}}
+        try:
+            return (yield from blocking(lambda: self.checkpointer.get_tuple(config)))
+        except NotImplementedError:  # it has asynchronous methods only
+            return (yield Awaiting(lambda: self.checkpointer.aget_tuple(config)))
 
 
 def task_key(task: Task, ledger: Ledger, *about: str) -> Flow[str]:
@@ -139,16 +148,24 @@ def task_key(task: Task, ledger: Ledger, *about: str) -> Flow[str]:
     if isinstance(record, See):
         return record.key
     if task.checkpointer is None or "" not in task.checkpoints:
-        _warn_once(task)
-    elif task.is_exit:
-        return (yield from _exit_key(task, ledger, key, about))
-    else:
+        _warn_of_names(task)
+        return key
+    try:
+        if task.is_exit:
+            return (yield from _exit_key(task, ledger, key, about))
         yield from _wait_until_durable(task)
+    except Exception as error:
+        if type(error).__name__ not in _OF_ANOTHER_KIND:
+            raise
+        _warn_once(
+            f"The checkpoint of a task cannot be read from here, so it is not waited for ({error}). Run the graph with "
+            'durability="sync", or call the model asynchronously in an asynchronous graph; else a crash may pay twice'
+        )
     return key
 
 
 def _exit_key(task: Task, ledger: Ledger, key: str, about: tuple[str, ...]) -> Flow[str]:
-    head = yield from blocking(task.durable_head)
+    head = yield from task.durable_head()
     other = task.exit_key(head, *about)
     is_new = yield from blocking(lambda: ledger.create(key, 0, See(key=other)))
     return other if is_new else key
@@ -164,7 +181,7 @@ def _wait_until_durable(task: Task) -> Flow[None]:
 
 def _durable(task: Task, namespace: str, seconds: float) -> Flow[bool]:
     waited, pause = 0.0, _FIRST_PAUSE
-    while not (yield from blocking(lambda: task.is_durable(namespace))):
+    while not (yield from task.is_durable(namespace)):
         if waited >= seconds:
             return False
         yield Pause(pause)
@@ -172,12 +189,16 @@ def _durable(task: Task, namespace: str, seconds: float) -> Flow[bool]:
     return True
 
 
-def _warn_once(task: Task) -> None:
+def _warn_of_names(task: Task) -> None:
     if task.checkpointer is None and "" in task.checkpoints:
         return  # a thread without a checkpointer: nothing of it is ever resumed
-    if "private names" not in _warned:
-        _warned.add("private names")
-        _log.warning(
-            "This version of LangGraph does not show the checkpoint of a task, so it is not waited for: "
-            'run the graph with durability="sync", or a crash may pay twice'
-        )
+    _warn_once(
+        "This version of LangGraph does not show the checkpoint of a task, so it is not waited for: run the graph with "
+        'durability="sync", or a crash may pay twice'
+    )
+
+
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        _log.warning(text)

@@ -1,13 +1,14 @@
 """Operations of more than one step, each written once, for both clients.
 
-A flow is a generator: it yields the next effect (`Request`, `Failed`, `Pause`, `Blocking`, `Together`, `Now`), is sent
-its result, and returns its own. The clients of `_http` perform the effects, in a thread or on an event loop.
+A flow is a generator: it yields the next effect (`Request`, `Failed`, `Pause`, `Blocking`, `Awaiting`, `Together`,
+`Now`), is sent its result, and returns its own. The clients of `_http` perform the effects, in a thread or on an event
+loop.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -64,6 +65,13 @@ class Blocking:
 
 
 @dataclass(frozen=True)
+class Awaiting:
+    """Await what a call returns; without an event loop, `NotImplementedError` is raised."""
+
+    call: Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
 class Together:
     """Run flows at the same time, `limit` at once; the results are in order, an error in the place of a result."""
 
@@ -71,7 +79,7 @@ class Together:
     limit: int
 
 
-Effect: TypeAlias = Request | Failed | Pause | Blocking | Together | Now
+Effect: TypeAlias = Request | Failed | Pause | Blocking | Awaiting | Together | Now
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 

@@ -15,8 +15,17 @@ from typing import Protocol, runtime_checkable
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.stores._byte_store import ByteStoreImageStore
 from langchain_mistral_imagegen.stores._fsspec import FsspecImageStore
+from langchain_mistral_imagegen.stores._ledger_files import LedgerFiles
 
-__all__ = ["ByteStoreImageStore", "FsspecImageStore", "ImageStore", "ListableStore", "image_store"]
+__all__ = [
+    "ByteStoreImageStore",
+    "FsspecImageStore",
+    "ImageStore",
+    "LedgerFiles",
+    "LedgerStore",
+    "ListableStore",
+    "image_store",
+]
 
 
 @runtime_checkable
@@ -74,6 +83,19 @@ class ListableStore(ImageStore, Protocol):
 
         Raises:
             FileNotFoundError: If there is no such key.
+        """
+
+
+@runtime_checkable
+class LedgerStore(ImageStore, Protocol):
+    """An image store that can also keep records of what was asked and paid for, so that nothing is paid for twice."""
+
+    def ledger_files(self) -> LedgerFiles:
+        """Return the files in which these records are kept, below `_ledger/`.
+
+        Raises:
+            InvalidInputError: If the store cannot promise that of several writers of one name exactly one succeeds.
+            ImageStoreError: If the store cannot be written.
         """
 
 

@@ -216,7 +216,7 @@ def cannot_hold(name: str, reason: str) -> InvalidInputError:
     """Make the error for a store that cannot hold a ledger."""
     return InvalidInputError(
         f"The image store {name} cannot hold a ledger, so nothing could be kept from being paid twice: {reason}. Use a "
-        "folder, memory://, s3://, gs:// or abfs://"
+        "folder, memory://, s3://, gs:// or abfs://; for one of your own see `stores.LedgerStore`"
     )
 
 

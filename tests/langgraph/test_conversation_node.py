@@ -16,6 +16,7 @@ from killable_graph import graph_of
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy
 from places import SUPPORT, arriving, stored_images
@@ -29,6 +30,7 @@ from langchain_mistral_imagegen import (
     images_of,
 )
 from langchain_mistral_imagegen._conversations.turn import prepare
+from langchain_mistral_imagegen._ledger import keys
 from langchain_mistral_imagegen.errors import (
     APIConnectionError,
     ImageStoreError,
@@ -101,6 +103,65 @@ def test_three_images_wanted_three_paid_three_stored(request, tmp_path, moment, 
     with ThreadPoolExecutor(times) as pool:
         trials = list(pool.map(lambda n: trial(tmp_path / str(n), durability, moment), range(times)))
     assert trials == [(-signal.SIGKILL, 3, "['stored', 'stored', 'stored']", 3)] * times
+
+
+class AsyncOnly(InMemorySaver):
+    """A checkpointer for event loops only."""
+
+    def get_tuple(self, config):
+        raise NotImplementedError("use aget_tuple")
+
+    async def aget_tuple(self, config):
+        return super().get_tuple(config)
+
+
+def drawn_twice(node, saver):
+    """Return a graph whose node is asked twice for one answer, as after a crash, and what it was answered."""
+    answers = []
+
+    async def draw(state, config):
+        answers.extend([await node.arun(state, config) for _ in range(2)])
+        return answers[-1]
+
+    def draw_in_a_thread(state, config):
+        answers.extend([node.run(state, config) for _ in range(2)])
+        return answers[-1]
+
+    async def draw_on_the_loop(state, config):
+        return draw_in_a_thread(state, config)
+
+    def graph(how):
+        builder = StateGraph(ImageState)
+        builder.add_node("draw", {"async": draw, "thread": draw_in_a_thread, "loop": draw_on_the_loop}[how])
+        builder.add_edge(START, "draw")
+        builder.add_edge("draw", END)
+        return builder.compile(checkpointer=saver)
+
+    return graph, answers
+
+
+@pytest.mark.parametrize(
+    ("saver", "how", "warnings"),
+    [
+        ("async only", "async", 0),
+        ("async only", "thread", 1),
+        ("sqlite", "async", 0),
+        ("sqlite", "thread", 0),
+        ("sqlite", "loop", 1),
+    ],
+)
+@pytest.mark.parametrize("durability", ["async", "exit"])
+async def test_a_checkpointer_of_the_other_kind_works_or_is_warned_of_once(
+    make_model, sandbox, store, caplog, saver, how, warnings, durability
+):
+    keys._warned.clear()
+    node = ConversationNode(make_model(), image_store=store)
+    async with AsyncSqliteSaver.from_conn_string(":memory:") as sqlite:
+        graph, answers = drawn_twice(node, sqlite if saver == "sqlite" else AsyncOnly())
+        await graph(how).ainvoke({"messages": [CAT]}, THREAD, durability=durability)
+    assert len({update["messages"][0].id for update in answers}) == sandbox.paid == 1
+    found = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert ["cannot be read from here" in record.getMessage() for record in found] == [True] * warnings
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_langgraph_still_has_the_names_that_are_read(draw, caplog):
     (seen,) = draw.tasks
     assert isinstance(seen.checkpointer, InMemorySaver)
     assert len(seen.checkpoints[""]) == 36
-    assert seen.is_durable("")
+    assert drive(seen.is_durable(""))
     assert not caplog.records
     run(graph(draw, InMemorySaver()), INPUT, durability="exit")
     assert draw.tasks[-1].is_exit
@@ -188,9 +188,9 @@ def test_a_checkpoint_that_is_being_written_is_waited_for(tmp_path):
 
     class Watched(Draw):
         def __call__(self, state, config):
-            seen.append(Task.of(config).is_durable(""))
+            seen.append(drive(Task.of(config).is_durable("")))
             super().__call__(state, config)
-            seen.append(self.tasks[-1].is_durable(""))
+            seen.append(drive(self.tasks[-1].is_durable("")))
             return {"log": [1]}
 
     run(graph(Watched(tmp_path), Slow()), INPUT, durability="async")
