@@ -1,6 +1,7 @@
 """Measure this package against its targets, beside bare httpx, curl, the official SDK and other chat models.
 
     python tests/benchmarks [results.json] [--quick] [--only invoke ...]
+    python tests/benchmarks results.json --runs 3 --guide cookbook/guides/speed.md
 
 Everything talks to one local server. The table's ratios travel to other machines, its absolute times do not.
 """
@@ -11,7 +12,7 @@ import argparse
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import images
 import scale
 import server
 import starts
+import table
 import turns
 from measure import Row
 
@@ -64,20 +66,30 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only see that it runs; the numbers mean nothing")
     names = list(quick(server.Address(0)))
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"some of: {' '.join(names)}")
+    parser.add_argument("--runs", type=int, default=1, help="measure everything so many times")
+    parser.add_argument("--guide", type=Path, help="Markdown file whose tables are replaced by what was measured")
     given = parser.parse_args()
     for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         os.environ.pop(name, None)
 
-    rows: list[Row] = []
+    runs = [list(measured(given.only or names, is_quick=given.quick)) for _ in range(given.runs)]
+    about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count(), "python": platform.python_version()}
+    if given.results:
+        told = [[row.as_json() for row in rows] for rows in runs]
+        given.results.write_text(json.dumps({**about, "rows": told[-1], "runs": told}, indent=2) + "\n")
+    if given.guide:
+        where = f"Measured on {about['date']}, {about['cores']} cores, Python {about['python']}"
+        table.write(given.guide, runs, where)
+
+
+def measured(names: Sequence[str], *, is_quick: bool) -> Iterator[Row]:
+    """Measure once, and print each row."""
     print("| what | target | measured | met |\n| --- | --- | --- | --- |")
     with server.running() as address:
-        for name, measurement in (quick if given.quick else thorough)(address).items():
-            for row in measurement() if not given.only or name in given.only else ():
-                rows.append(row)
+        for name, measurement in (quick if is_quick else thorough)(address).items():
+            for row in measurement() if name in names else ():
                 print(f"| {' | '.join(row.cells())} |", flush=True)
-    if given.results:
-        about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count(), "python": platform.python_version()}
-        given.results.write_text(json.dumps({**about, "rows": [row.as_json() for row in rows]}, indent=2) + "\n")
+                yield row
 
 
 if __name__ == "__main__":
