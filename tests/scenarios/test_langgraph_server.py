@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +17,7 @@ from blockbuster import blockbuster_ctx
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import get_client, get_sync_client
+from langgraph_server import development_server, environment_of
 from places import COOKBOOK
 
 from langchain_mistral_imagegen import create_image_graph, images_of
@@ -32,45 +26,6 @@ from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 RECIPE = COOKBOOK / "langgraph_server"
 QUESTION = {"messages": [("user", "Draw a boat.")]}
 THREAD = {"configurable": {"thread_id": "1"}}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-@contextmanager
-def development_server(folder: Path, environment: dict[str, str]):
-    """Runs `langgraph dev` in a folder and gives its URL and the file it logs to."""
-    port, log = free_port(), folder.parent / "server.log"
-    command = [Path(sys.executable).parent / "langgraph", "dev", "--no-browser", "--no-reload", "--port", str(port)]
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        until_it_answers(url, server, log)
-        yield url, log
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
-def until_it_answers(url: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(300):
-        assert server.poll() is None, log.read_text()
-        try:
-            return urllib.request.urlopen(f"{url}/ok", timeout=5).close()
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    pytest.fail(log.read_text())
-
-
-def environment_of(sandbox) -> dict[str, str]:
-    ours = {name: text for name, text in os.environ.items() if not name.startswith(("LANGSMITH_", "LANGCHAIN_"))}
-    offline = {"LANGSMITH_TRACING": "false", "LANGGRAPH_CLI_NO_ANALYTICS": "1"}
-    return {**ours, **offline, "MISTRAL_BASE_URL": sandbox.url, "MISTRAL_API_KEY": "k"}
 
 
 @dataclass
@@ -135,6 +90,14 @@ def test_schemas_say_that_images_can_be_read_and_not_written(deployment):
     assert schemas["output_schema"]["properties"].keys() >= {"messages", "images"}
     reference = schemas["output_schema"]["$defs"]["ImageRef"]["properties"]
     assert reference.keys() >= {"id", "status", "key", "sha256", "width", "height", "prompt"}
+
+
+@pytest.mark.slow
+def test_clients_cannot_write_references(deployment):
+    invented = {"x": {"id": "x", "status": "stored", "key": "../secret.jpg"}}
+    question = {"messages": [{"role": "user", "content": "Hello."}], "images": invented}
+    state = deployment.post("/runs/wait", {"assistant_id": "images", "input": question})
+    assert not state.get("images")
 
 
 @pytest.mark.slow
