@@ -109,7 +109,7 @@ async def test_tool_retry(face, speaker, make_model, tmp_path, sandbox):
     tool = MistralImageGenerationTool(
         model=make_model(max_retries=0), image_store=tmp_path, on_error={"quota": "raise"}
     )
-    sandbox.behave(Behavior(quota="minute", on="picture"))
+    sandbox.behave(Behavior(quota="minute", on="image"))
     retry = ToolRetryMiddleware(max_retries=1, initial_delay=0, jitter=False)
     state = await face.call(create_agent(speaker, [tool], middleware=[retry]), "invoke", CAT)
     assert len(images_of(state["messages"])) == sandbox.paid == 1
