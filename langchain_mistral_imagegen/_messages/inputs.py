@@ -26,6 +26,8 @@ from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME
 
 _Names: TypeAlias = dict[str | None, str]
+_CHAT_MISTRAL_AI = "mistralai"
+"""The provider in messages of langchain-mistralai."""
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
@@ -138,15 +140,23 @@ def _confirmation(block: Mapping[str, Any]) -> Json:
 
 
 def _answer(message: AIMessage) -> Iterator[Json]:
-    """Yield the texts and calls of an AI message, in order."""
+    """Yield the texts and calls of an AI message, in order.
+
+    Reasoning is sent back if a Mistral model wrote it. That of other providers is left out: it comes with signatures or
+    encrypted parts that only they can check or read, often as a mere summary, and Mistral's model would take it for its
+    own.
+    """
     text, thought = "", ""
-    is_ours = message.response_metadata.get("model_provider") == MODEL_PROVIDER
+    provider = message.response_metadata.get("model_provider")
+    is_ours, is_of_mistral = provider == MODEL_PROVIDER, provider in {MODEL_PROVIDER, _CHAT_MISTRAL_AI}
     for block in cast("list[Json]", message.content_blocks):
         match block:
             case {"type": "text", "text": str(piece)}:
                 text += piece
-            case {"type": "reasoning", "reasoning": str(piece)} if is_ours:
+            case {"type": "reasoning", "reasoning": str(piece)} if is_of_mistral:
                 thought += piece
+            case {"type": "non_standard", "value": {"type": "thinking", "thinking": written}} if is_of_mistral:
+                thought += _thought(written)
             case {"type": "server_tool_call" | "server_tool_result"} if is_ours:
                 yield from _output(text, thought)
                 yield from _tool_execution(block)
@@ -155,6 +165,12 @@ def _answer(message: AIMessage) -> Iterator[Json]:
     calls = [(call["id"], call["name"], _json(call["args"])) for call in message.tool_calls]
     calls += [(call["id"], call["name"] or "", call["args"] or "") for call in message.invalid_tool_calls]
     yield from (_call(call_id or "", to_wire(name), arguments) for call_id, name, arguments in calls)
+
+
+def _thought(written: Any) -> str:
+    """Return the text of `ChatMistralAI`'s reasoning, which is no standard block until its package is imported."""
+    parts = [{"text": written}] if isinstance(written, str) else written if isinstance(written, list) else []
+    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
 
 
 def _output(text: str, thought: str) -> Iterator[Json]:

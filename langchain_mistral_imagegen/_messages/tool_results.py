@@ -9,7 +9,10 @@ of its package mistral-common). One rule for both endpoints:
 - A result without a call becomes a text of the user.
 - The ids of calls that another provider made become nine letters and digits, in calls and results alike.
 
-A user's message may follow results: Mistral's validator allows it.
+A user's message may follow results: Mistral's validators allow it. So an image that a function returned, or that
+`ImagesMiddleware` shows, is a user's turn right after the results. Some other hosts of Mistral's models refuse that and
+want an answer in between; none is invented, because the model would take it for its own words, and this package talks
+to Mistral's API only.
 """
 
 from __future__ import annotations

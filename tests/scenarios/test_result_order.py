@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from mistral_common.exceptions import MistralCommonException
+from mistral_rules import check_messages
 
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.sandbox import Behavior
@@ -57,3 +59,23 @@ async def test_reasoning_is_sent_back_with_the_answer(make_model, sandbox, trans
     answer = (body.get("messages") or body["inputs"])[1]
     assert [chunk["type"] for chunk in answer["content"]] == ["thinking", "text"]
     assert sandbox.requests[-1].status == 200
+
+
+@pytest.mark.parametrize("transport", ["conversations", "completions"])
+async def test_an_image_follows_the_results_as_a_users_turn_which_mistral_allows(make_model, sandbox, transport):
+    """Nothing is invented in between: Mistral's validators pass it, in `check_messages` and for what is sent."""
+    history = [ASK, call("a", "b"), ToolMessage([IMAGE], tool_call_id="a"), result("2", "b")]
+    await make_model(tools=[], transport=transport).ainvoke(history)
+    body = sandbox.requests[-1].json
+    sent = body.get("messages") or body["inputs"]
+    assert [one.get("role") or one["type"] for one in sent[-3:]] in (
+        ["tool", "tool", "user"],
+        ["function.result", "function.result", "user"],
+    )
+    assert [chunk["type"] for chunk in sent[-1]["content"]] == ["image_url"]
+    calls = [{"id": "abcdefghi", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
+    asked = [{"role": "user", "content": "Look."}, {"role": "assistant", "content": "", "tool_calls": calls}]
+    seen = {"role": "tool", "tool_call_id": "abcdefghi", "content": "An image."}
+    check_messages([*asked, seen, {"role": "user", "content": "(the image)"}], [])
+    with pytest.raises(MistralCommonException):
+        check_messages([*asked, {"role": "user", "content": "(the image)"}, seen], [])
