@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import fields
 
 import pytest
 from PIL import Image
@@ -370,3 +371,63 @@ def test_each_question_states_its_assumption_and_has_a_name_of_its_own():
     assert len(QUESTIONS) == 1 + len(FREE) + len(PAID)
     assert all(question.text.endswith("?") and question.assumes for question in QUESTIONS.values())
     assert MARK == "mistral-imagegen-check"
+
+
+# --- each knob of the sandbox, turned one way and the other ---
+
+CUT = "data: {}\n\n"
+TURNED: list[tuple[dict, str, str, bool | None]] = [
+    ({"images": 2}, "shape", "as a tool_file chunk (2 images)", True),
+    ({"tool_timeouts": 1}, "shape", "as a tool_file chunk", True),
+    ({"text": "Voilà."}, "shape", "as a tool_file chunk", True),
+    ({"shape": "url"}, "shape", "as a URL in the tool's result", True),
+    ({"outputs": []}, "shape", "no image", None),
+    ({"unknown": True}, "shape", "as a tool_file chunk", True),
+    ({"documentation": True}, "shape", "as a tool_file chunk", True),
+    ({"thinking": True}, "shape", "as a tool_file chunk", True),
+    ({"reference": True}, "shape", "as a tool_file chunk", True),
+    ({"quota": "minute"}, "shape", "MinuteQuotaError", None),
+    ({"quota": "day"}, "shape", "QuotaExceededError", None),
+    ({"status": 422, "body": REFUSED}, "model", "InvalidRequestError: body.tools: protected", None),
+    ({"headers": {"x-ratelimit-remaining-req-minute": "3"}, "status": 200, "body": answer_of()}, "headers", "req-minute 3", False),
+    ({"delay": 0.01}, "model", "yes", True),
+    ({"writing": 0.01}, "shape", "as a tool_file chunk", True),
+    ({"pace": 0.001}, "stream", "as a tool_file chunk", True),
+    ({"framing": "crlf"}, "stream", "as a tool_file chunk", True),
+    ({"framing": "comments"}, "stream", "as a tool_file chunk", True),
+    ({"framing": "no_event_line"}, "stream", "as a tool_file chunk", True),
+    ({"framing": "done"}, "stream", "as a tool_file chunk", True),
+    ({"error_after": 1}, "stream", "", None),
+    ({"cut_after": 1}, "stream", "", None),
+    ({"events": CUT}, "stream", "", None),
+    ({"shape": "url", "expired": True}, "file", "never within 0 s: [403]", False),
+    ({"file_bytes": b"<html>"}, "type", "application/octet-stream; truly no known image", False),
+    ({"file_size": 300_000}, "type", "application/octet-stream; truly image/jpeg, 1024 x 768, 300,000 bytes", True),
+    ({"restart_inclusive": False}, "restart_entry", "no, it ends before that entry", False),
+    ({"filters_metadata": False}, "filter", "ignored", False),
+]  # fmt: skip
+USUAL = {"restart_entry": "yes", "filter": "applied", "shape": "as a tool_file chunk", "stream": "as a tool_file chunk"}
+USUAL |= {
+    "file": "at once",
+    "model": "yes",
+    "headers": "image-generation-day",
+    "type": "application/octet-stream; truly image/jpeg",
+}
+
+
+@pytest.mark.parametrize(("knobs", "question", "answer", "fits"), TURNED, ids=str)
+def test_a_knob_turned_one_way_and_the_other(find, sandbox, visit, monkeypatch, knobs, question, answer, fits):
+    monkeypatch.setattr(first_image, "_POLL", 0.01)
+    monkeypatch.setattr(image_file, "_FILE_WAIT", 0.0)
+    assert find(question).answer.startswith(USUAL[question])
+    visit.mark = "turned"
+    for kept in (visit.answers, visit.failures, visit.notes):
+        kept.clear()
+    sandbox.behave(Behavior(on="any", **knobs), times=None)
+    turned = find(question)
+    assert (turned.answer.startswith(answer), turned.fits) == (True, fits), turned
+
+
+def test_each_knob_is_turned():
+    turned = {name for knobs, *_ in TURNED for name in knobs}
+    assert {knob.name for knob in fields(Behavior)} == turned | {"on"}
