@@ -24,6 +24,7 @@ from pydantic_core import from_json
 
 from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL, tool_name
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
+from langchain_mistral_imagegen._protocol.surrogates import replace_lone_surrogates
 from langchain_mistral_imagegen._protocol.text_stream import redacted_parts
 from langchain_mistral_imagegen.errors import InvalidResponseError
 
@@ -37,13 +38,19 @@ Json: TypeAlias = dict[str, Any]
 
 
 def read_json(data: bytes | str) -> Any:
-    """Read JSON.
+    """Read JSON; lone surrogates and bytes that are not UTF-8 become U+FFFD, so that the rest of an answer is not lost.
 
     Raises:
-        ValueError: If it is not JSON, nests too deep or holds a lone surrogate; `json.loads` would raise other errors,
-            or return a value that cannot be encoded again.
+        ValueError: If it is not JSON or nests too deep; `json.loads` would raise other errors, or return a value that
+            cannot be encoded again.
     """
-    return from_json(data)
+    try:
+        return from_json(data)
+    except ValueError:
+        text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+        if (repaired := replace_lone_surrogates(text)) == data:
+            raise
+    return from_json(repaired)
 
 
 class Wire(BaseModel):

@@ -9,6 +9,7 @@ import re
 
 _HEX = "[0-9a-f]"
 _FIRST, _SECOND = rf"\\ud[89ab]{_HEX}{{2}}", rf"\\ud[c-f]{_HEX}{{2}}"
+_LONE = re.compile("[\ud800-\udfff]")
 _ESCAPES = re.compile(rf"{_FIRST}{_SECOND}|(?P<lone>{_FIRST}|{_SECOND})|\\.", re.IGNORECASE | re.DOTALL)
 # An escape that is malformed is whole, too: waiting for its end would hold back all that follows.
 _WHOLE = rf"[^\\]|\\[^u]|\\u(?!d[89ab]){_HEX}{{4}}|\\u{_HEX}{{0,3}}(?=[^0-9a-f])"
@@ -16,8 +17,9 @@ _COMPLETE = re.compile(rf"(?:{_WHOLE}|{_FIRST}(?={_WHOLE}|{_FIRST}))*+", re.IGNO
 
 
 def replace_lone_surrogates(text: str) -> str:
-    """Replace each lone surrogate in JSON text by U+FFFD, the replacement character."""
-    return _ESCAPES.sub(lambda found: r"\ufffd" if found["lone"] else found[0], text)
+    """Replace each lone surrogate in JSON text, escaped or not, by U+FFFD, the replacement character."""
+    escaped = _ESCAPES.sub(lambda found: r"\ufffd" if found["lone"] else found[0], text)
+    return _LONE.sub("\ufffd", escaped)
 
 
 class SurrogateFilter:
