@@ -91,7 +91,7 @@ class ConversationsEndpoint(Endpoint):
 
     def ask(self) -> Flow[Response]:
         """Send the turn."""
-        asking = ask(self.turn, is_alone=self.is_alone)
+        asking = ask(self.turn, self.context.notes, is_alone=self.is_alone)
         return after_check(asking, self.turn.target, self.functions, self.known)
 
     def events(self, data: bytes) -> Iterable[Event]:

@@ -172,6 +172,10 @@ class Turn(TurnSettings):
         """Return the inputs after a point."""
         return join(self._parts[point.place + 1 :])
 
+    def between(self, before: ContinuationPoint, point: ContinuationPoint) -> Inputs:
+        """Return the inputs between two points."""
+        return join(self._parts[before.place + 1 : point.place])
+
     # --- recognising ---
 
     @property
@@ -188,7 +192,15 @@ class Turn(TurnSettings):
         """The newest answer up to which the history is unchanged since this model (or agent) gave it."""
         if self.continuation == "replay":
             return None
-        points = (self._point(place) for place in range(len(self.messages) - 2, -1, -1))
+        return self._newest_point(len(self.messages) - 1)
+
+    def point_before(self, point: ContinuationPoint) -> ContinuationPoint | None:
+        """Return the newest point before another, if its conversation is the same."""
+        before = self._newest_point(point.place)
+        return before if before and before.conversation_id == point.conversation_id else None
+
+    def _newest_point(self, end: int) -> ContinuationPoint | None:
+        points = (self._point(place) for place in range(end - 1, -1, -1))
         return next((point for point in points if point), None)
 
     def _point(self, place: int) -> ContinuationPoint | None:

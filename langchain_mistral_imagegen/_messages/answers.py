@@ -106,6 +106,7 @@ class AnswerContext:
         fingerprint: Digest of the history that is answered.
         stored: Whether the server keeps the conversation.
         span: Receives the answer's facts, for telemetry.
+        notes: Further facts for the answer's `response_metadata`, which are found while the turn is sent.
     """
 
     model: str
@@ -114,6 +115,7 @@ class AnswerContext:
     fingerprint: str = ""
     stored: bool = True
     span: TurnSpan = NO_SPAN
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def with_span(self, span: TurnSpan) -> AnswerContext:
         """Return a context whose answer is recorded on a span."""
@@ -165,6 +167,7 @@ class _Facts:
             "finish_reason": self._finish_reason,
             "fingerprint": fingerprint(self._context.fingerprint, answer),
             "store": None if self._context.stored else False,
+            **self._context.notes,
         }
         return {name: fact for name, fact in facts.items() if fact is not None}
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from histories import last_way, local, remote
 from langchain_core.caches import InMemoryCache
@@ -286,6 +289,63 @@ async def test_nothing_to_send_is_an_error(face, model, messages, sandbox):
     with pytest.raises(InvalidInputError, match="no message to send"):
         await face.call(model, "invoke", messages)
     assert sandbox.requests == []
+
+
+async def blue_and_red_in_the_same_moment(face, sandbox, make_model):
+    """Return the history of a process that looked when another had looked, too, and appended when it had appended."""
+    model = make_model()
+    cat = await face.call(model, "invoke", [CAT])
+    blind = make_model(continuation="append")  # as if it had looked before
+    await face.call(blind, "invoke", [CAT, cat, RED])
+    return [CAT, cat, BLUE, await face.call(blind, "invoke", [CAT, cat, BLUE])]
+
+
+@pytest.mark.parametrize("how", ["invoke", "stream"])
+async def test_what_another_process_appended_in_the_same_moment_is_noticed_at_the_next_turn(
+    face, make_model, sandbox, caplog, how
+):
+    history = await blue_and_red_in_the_same_moment(face, sandbox, make_model)
+    assert "mixed_with" not in history[-1].response_metadata  # nothing shows it yet
+    (conversation,) = sandbox.conversations.by_id.values()
+    (red,) = [entry["id"] for entry in conversation.entries if entry.get("content") == RED.content]
+    model = make_model()
+    turn = [*history, HumanMessage("Make it small.")]
+    answer = await (face.streamed(model, turn) if how == "stream" else face.call(model, "invoke", turn))
+    assert answer.response_metadata["mixed_with"] == [red]
+    assert answer.response_metadata["conversation_id"] != history[-1].response_metadata["conversation_id"]
+    assert "Another process appended to conversation" in caplog.text
+    caplog.clear()
+    last = await go_on(face, model, sandbox, [*turn, answer, RED])  # the new conversation has nobody else's turns
+    assert "mixed_with" not in str(last)
+    assert not caplog.records
+
+
+@pytest.mark.slow
+def test_two_processes_that_append_in_the_same_moment_notice_it(sandbox, make_model):
+    """The other process is a real one, and its turn arrives between our look and our append."""
+    cat = make_model().invoke([CAT])
+    other = (
+        "import sys; from langchain_mistral_imagegen import ChatMistralConversations as Chat; import json;"
+        "from langchain_core.load import loads;"
+        "history = loads(sys.stdin.read(), allowed_objects='all');"
+        "print(Chat(base_url=sys.argv[1], api_key='k').invoke(history).response_metadata['conversation_id'])"
+    )
+    looked = []
+
+    class LooksFirst(httpx.HTTPTransport):
+        def handle_request(self, request):
+            if request.method == "POST" and not looked:
+                looked.append(request.url.path)
+                command = [sys.executable, "-c", other, sandbox.url]
+                text = dumps([CAT, cat, RED])
+                subprocess.run(command, input=text, check=True, text=True, capture_output=True, timeout=120)
+            return super().handle_request(request)
+
+    with httpx.Client(transport=LooksFirst()) as http:
+        blue = make_model(http_client=http).invoke([CAT, cat, BLUE])
+    last = make_model().invoke([CAT, cat, BLUE, blue, RED])
+    assert looked == [f"/v1/conversations/{cat.response_metadata['conversation_id']}"]
+    assert len(last.response_metadata["mixed_with"]) == 1
 
 
 def test_threads_and_loops_share_the_claims(model, sandbox):
