@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import pytest
 from faces import without_ids
@@ -339,6 +340,18 @@ async def test_batch_keeps_the_order(face, model, sandbox):
 def test_no_key_is_an_error_that_names_the_remedy():
     with pytest.raises(MissingAPIKeyError, match=r"MISTRAL_API_KEY.*api_key.*sandbox"):
         ChatMistralConversations()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:44893.", "http://[", "nowhere", "http://127.0.0.1:99999", "ftp://x", "https://"]
+)
+def test_a_base_url_that_is_no_url_is_refused_when_the_model_is_made(monkeypatch, url):
+    monkeypatch.setenv("MISTRAL_BASE_URL", url)
+    with pytest.raises(ValidationError, match=rf"base_url='{re.escape(url)}' .*give one like https://api.mistral.ai"):
+        ChatMistralConversations(api_key="k")
+    with pytest.raises(ValidationError) as refused:
+        ChatMistralConversations(api_key="k", base_url=f"me:canary@{url}:x")
+    assert "canary" not in str(refused.value)
 
 
 def test_a_model_and_an_agent_exclude_each_other():

@@ -288,14 +288,6 @@ async def test_spans_that_are_not_sampled_cost_no_notes(face, model, monkeypatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("base_url", ["http://127.0.0.1:99999", "http://[", "nowhere"])
-def test_a_base_url_that_is_none_is_the_clients_to_refuse(make_model, spans, base_url):
-    with pytest.raises(Exception) as refused:
-        make_model(base_url=base_url).invoke(CAT)
-    assert spans.one(f"chat {MODEL}").attributes["error.type"] == type(refused.value).__qualname__
-
-
-@pytest.mark.slow
 def test_without_opentelemetry_nothing_is_missing(sandbox):
     code = f"""
 import sys

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import httpx
 from langchain_core.language_models import BaseChatModel, LangSmithParams
@@ -136,6 +137,7 @@ class ModelSettings(BaseChatModel):
     )
     base_url: str = Field(
         default_factory=from_env("MISTRAL_BASE_URL", default=DEFAULT_BASE_URL),
+        validate_default=True,
         description=(
             "Server; from `MISTRAL_BASE_URL`, or `https://api.mistral.ai`. There are `https://api.eu.mistral.ai` "
             "and `https://api.us.mistral.ai`, where, by Mistral's documentation of 2026-08-21, functions are "
@@ -219,6 +221,21 @@ class ModelSettings(BaseChatModel):
         if not (text.isascii() and text.isprintable()):
             raise ValueError("The API key has characters that no API key has: check where it was copied from")
         return SecretStr(text) if text else None
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            is_server = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # brackets without an address, a port that is no number
+            is_server = False
+        if not is_server:
+            shown = url.rpartition("@")[2]  # without a password
+            raise ValueError(
+                f"base_url={shown!r} (or MISTRAL_BASE_URL) is not the URL of a server; give one like {DEFAULT_BASE_URL}"
+            )
+        return url
 
     @field_validator(*_RANGES)
     @classmethod
