@@ -164,6 +164,7 @@ def test_a_turn_after_two_thousand_is_no_dearer_than_langchains_own(sandbox_proc
         prepared = min(cpu(lambda: model._prepare(history, {})[0].continues) for _ in range(5))
         ours = min(cpu(lambda: model.invoke(history)) for _ in range(5))
         theirs = min(cpu(lambda: other.invoke(plain)) for _ in range(5))
+        other.client.close()
     with model_of(sandbox_process, tools=[]) as looking:
         looking._prepare(history, {})
         looked = min(cpu(lambda: looking.invoke(history)) for _ in range(3))
