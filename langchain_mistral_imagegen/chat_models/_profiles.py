@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from langchain_core.language_models.model_profile import ModelProfile
+
 
 class ModelFacts(NamedTuple):
     """What is known of a model.
@@ -45,3 +47,29 @@ MODELS: Mapping[str, ModelFacts] = MappingProxyType(
         "pixtral-large-latest": ModelFacts(128_000, sees=True),
     }
 )
+
+
+def model_profile(model: str) -> ModelProfile:
+    """Return the profile of a model, as far as it is known."""
+    profile = _profile(takes_tools=True)
+    if facts := MODELS.get(model):
+        profile["max_input_tokens"] = facts.max_input_tokens
+        for kind in ("image_inputs", "image_url_inputs", "pdf_inputs"):
+            profile[kind] = facts.sees
+    return profile
+
+
+def agent_profile() -> ModelProfile:
+    """Return the profile of an agent, whose model is not known here and whose tools are its own."""
+    return _profile(takes_tools=False)
+
+
+def _profile(*, takes_tools: bool) -> ModelProfile:
+    return ModelProfile(
+        text_inputs=True,
+        text_outputs=True,
+        image_outputs=True,
+        tool_calling=takes_tools,
+        tool_choice=takes_tools,
+        structured_output=takes_tools,
+    )

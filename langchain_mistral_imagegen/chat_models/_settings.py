@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validat
 from langchain_mistral_imagegen._conversations.turn import Continuation
 from langchain_mistral_imagegen._messages import tool_schemas
 from langchain_mistral_imagegen._version import __version__
-from langchain_mistral_imagegen.chat_models._profiles import MODELS
+from langchain_mistral_imagegen.chat_models._profiles import agent_profile, model_profile
 from langchain_mistral_imagegen.errors import InvalidInputError, MissingAPIKeyError
 
 DEFAULT_BASE_URL = "https://api.mistral.ai"
@@ -287,20 +287,7 @@ class ModelSettings(BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile:
-        profile = ModelProfile(
-            text_inputs=True,
-            text_outputs=True,
-            image_outputs=True,
-            tool_calling=not self.agent_id,
-            tool_choice=not self.agent_id,
-            structured_output=not self.agent_id,
-        )
-        facts = None if self.agent_id else MODELS.get(self.model)  # an agent's model is not known here
-        if facts:
-            profile["max_input_tokens"] = facts.max_input_tokens
-            for kind in ("image_inputs", "image_url_inputs", "pdf_inputs"):
-                profile[kind] = facts.sees
-        return profile
+        return agent_profile() if self.agent_id else model_profile(self.model)
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
