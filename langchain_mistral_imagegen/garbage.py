@@ -20,6 +20,7 @@ from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ListableStore
 from langchain_mistral_imagegen.stores._incoming import IMAGE_KEY
+from langchain_mistral_imagegen.stores._thumbnails import image_key
 
 _LEFT_BEHIND = re.compile(r"(_ledger/[^/]+/)?\.incoming-[0-9a-f]{16}(\.\w+)?|_ledger/probe-[0-9a-f]+/0\.json")
 _RETENTION = timedelta(days=30)
@@ -35,6 +36,7 @@ def collect_garbage(
 ) -> list[str]:
     """Delete images that nothing refers to, files that crashed writers left behind, and old records of the ledger.
 
+    Thumbnails of `image_routes` go with their images.
     Everything younger than `grace` is kept, because an image is stored before the state refers to it. Files with other
     names, such as those of the command, are kept, too. Storing an image again renews its age, so an image that comes
     back into use while this runs is kept, except in the milliseconds between the last look at its age and its removal.
@@ -111,7 +113,9 @@ class _Sweep:
                 f"{self.grace} would be deleted; to delete everything, delete the folder or bucket itself"
             )
         now = datetime.now(UTC)
-        dead = [key for key in old if key not in kept and _is_older(self.store, key, now - self.grace)]
+        dead = [
+            key for key in old if (image_key(key) or key) not in kept and _is_older(self.store, key, now - self.grace)
+        ]
         dead += _old_records(self.store, now - self.retention)
         for key in [] if self.dry_run else dead:
             self.store.delete(key)
@@ -158,7 +162,7 @@ def _listable(image_store: ListableStore | str) -> ListableStore:
 
 
 def _is_ours(key: str) -> bool:
-    return bool(IMAGE_KEY.fullmatch(key) or _LEFT_BEHIND.fullmatch(key))
+    return bool(IMAGE_KEY.fullmatch(key) or image_key(key) or _LEFT_BEHIND.fullmatch(key))
 
 
 def _is_older(store: ListableStore, key: str, limit: datetime) -> bool:

@@ -54,6 +54,12 @@ def put(store: FsspecImageStore, *keys: str, days_ago: float = 0) -> None:
         os.utime(store.location(key), (when, when))
 
 
+def test_thumbnails_go_with_their_images(store):
+    small = [f"_thumbnails/128/{key}" for key in (A, B)]
+    put(store, A, B, *small, "_thumbnails/x", days_ago=8)
+    assert sorted(collect_garbage(store, [A], grace=WEEK)) == sorted([B, small[1]])
+
+
 def test_what_is_old_and_not_live_goes(store):
     put(store, A, B, days_ago=8)
     put(store, C)

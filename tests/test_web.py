@@ -6,9 +6,11 @@ import hashlib
 import http.client
 import io
 import socket
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 
 import pytest
 import uvicorn
@@ -155,6 +157,92 @@ def test_any_store_will_do(serve, tmp_path):
 
 def test_it_only_reads(serve, store):
     assert serve(image_routes(store))(f"/images/{stored(store, image('PNG'))}", "DELETE")[0] == 405
+
+
+def large(kind: str, size=(600, 300)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, "orange").save(file, kind)
+    return file.getvalue()
+
+
+def thumbnails(store) -> list[str]:
+    return [key for key in store.all_keys() if key.startswith("_thumbnails/")]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_a_thumbnail_is_made_once_and_kept_in_the_store(serve, store, kind):
+    data = large(kind)
+    ask, key = serve(image_routes(store)), stored(store, data)
+    status, headers, body = ask(f"/images/{key}?w=256")
+    small = Image.open(io.BytesIO(body))
+    assert (status, small.size, small.format) == (200, (256, 128), kind)
+    assert headers["content-type"] == f"image/{kind.lower()}"
+    assert headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert headers["etag"] == f'"{hashlib.sha256(data).hexdigest()}-256"'
+    assert headers["x-content-type-options"] == "nosniff"
+    assert ask(f"/images/{key}?w=256", If_None_Match=headers["etag"])[0] == 304
+    assert ask(f"/images/{key}", If_None_Match=headers["etag"])[0] == 200, "the image itself is another version"
+    assert thumbnails(store) == [f"_thumbnails/256/{key}"]
+    store.delete(key)
+    assert ask(f"/images/{key}?w=256")[2] == body, "it came from the store"
+
+
+@pytest.mark.parametrize(
+    "width", ["", "0", "-1", "257", "0256", "1e3", "256px", "99999999999999999999", "%D9%A2", "auto"]
+)
+def test_other_sizes_are_refused_and_named(serve, store, width):
+    key = stored(store, large("PNG"))
+    status, headers, body = serve(image_routes(store))(f"/images/{key}?w={width}")
+    assert (status, body) == (400, b"w must be one of 128, 256, 512, 1024")
+    assert "etag" not in headers
+    assert thumbnails(store) == []
+
+
+def test_small_images_are_not_made_larger(serve, store):
+    body = serve(image_routes(store))(f"/images/{stored(store, image('PNG'))}?w=128")[2]
+    assert Image.open(io.BytesIO(body)).size == (4, 3)
+
+
+def test_an_image_of_too_many_pixels_is_not_decoded(serve, store, monkeypatch):
+    monkeypatch.setattr("langchain_mistral_imagegen._reduced_image.MAX_PIXELS", 600 * 300 - 1)
+    status, _, body = serve(image_routes(store))(f"/images/{stored(store, large('PNG'))}?w=128")
+    assert (status, body) == (422, b"this image cannot be made smaller; request it without w")
+    assert thumbnails(store) == []
+
+
+def bomb() -> bytes:
+    """Return a PNG of a few hundred bytes whose header claims 10 billion pixels."""
+    data = image("PNG")
+    header = b"IHDR" + struct.pack(">II", 100_000, 100_000) + data[24:29]
+    return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+
+
+@pytest.mark.parametrize("data", [large("PNG")[:200], b"<script>", bomb()], ids=["cut", "page", "bomb"])
+def test_what_cannot_be_decoded_has_no_thumbnail(serve, store, tmp_path, data):
+    (tmp_path / "file").write_bytes(data)
+    store.put(tmp_path / "file", f"00/{SECRET}.png")
+    assert serve(image_routes(store))(f"/images/00/{SECRET}.png?w=128")[0] == 422
+
+
+def test_thumbnails_need_no_store_that_can_be_written(serve, store, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("read-only")
+
+    key = stored(store, large("PNG"))
+    monkeypatch.setattr(type(store), "put", refuse)
+    assert serve(image_routes(store))(f"/images/{key}?w=128")[0] == 200
+    assert thumbnails(store) == []
+    assert not list(store.temporary_folder().glob(".incoming-*"))
+
+
+def test_thumbnails_are_for_those_who_may_see_the_image(serve, store):
+    ask, key = serve(image_routes(store, authorize=allows("ann"))), stored(store, large("PNG"))
+    status, headers, _ = ask(f"/images/{key}?w=128", X_User="ann")
+    assert (status, headers["cache-control"]) == (200, "private, max-age=31536000, immutable")
+    for path in (f"{key}?w=128", f"{key}?w=7", f"00/{SECRET}.png?w=128"):
+        assert ask(f"/images/{path}")[0] == 403
+    assert ask(f"/images/00/{SECRET}.png?w=128", X_User="ann")[0] == 404
+    assert ask(f"/images/_thumbnails/128/{key}", X_User="ann")[0] == 404, "only by its image's key"
 
 
 def allows_async(wanted):

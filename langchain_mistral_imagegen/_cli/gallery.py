@@ -16,9 +16,9 @@ from langchain_mistral_imagegen._cli.exit_codes import DONE, NO_IMAGE, UsageErro
 from langchain_mistral_imagegen._cli.gallery_page import Card, EmbeddedImage, Gap, page
 from langchain_mistral_imagegen._cli.manifest import MANIFEST, Record, read_lines
 from langchain_mistral_imagegen._cli.output import short_path
-from langchain_mistral_imagegen._cli.reduced_image import reduced_image
 from langchain_mistral_imagegen._cli.report import Report, times
 from langchain_mistral_imagegen._files import write_file
+from langchain_mistral_imagegen._reduced_image import reduced_image
 from langchain_mistral_imagegen.images import image_size, sniff_image
 
 PAGE = "gallery.html"

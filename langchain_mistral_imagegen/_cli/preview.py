@@ -10,8 +10,8 @@ import os
 import sys
 from collections.abc import Iterable
 
-from langchain_mistral_imagegen._cli.reduced_image import reduced_image
 from langchain_mistral_imagegen._logger import package_logger
+from langchain_mistral_imagegen._reduced_image import reduced_image
 from langchain_mistral_imagegen.images import ImageRef
 from langchain_mistral_imagegen.stores import ImageStore
 

@@ -17,6 +17,13 @@ def reduced_image(source: IO[bytes], longest: int) -> Image.Image:
     Raises:
         OSError: If it cannot be decoded, or has more than `MAX_PIXELS`.
     """
+    try:
+        return _reduced(source, longest)
+    except Image.DecompressionBombError as error:
+        raise OSError(str(error)) from error
+
+
+def _reduced(source: IO[bytes], longest: int) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(source) as image:
