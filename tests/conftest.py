@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import re
@@ -16,6 +17,7 @@ import fsspec
 import psycopg
 import pytest
 from cli_process import variables
+from debian_postgres import find_programs, running_postgres
 from faces import Face
 from hypothesis import settings
 from mistral_rules import check_request
@@ -166,9 +168,15 @@ def s3_store(s3_server: dict[str, Any]) -> FsspecImageStore:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """A real PostgreSQL server, for the length of the tests."""
+    """A real PostgreSQL server, for the length of the tests: of the package `pgserver`, else the system's own."""
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp())  # else its package warns when it is imported
-    pgserver = pytest.importorskip("pgserver", reason="it has wheels for Python 3.11 and 3.12 only")
+    if importlib.util.find_spec("pgserver") is None:
+        programs = find_programs() or pytest.skip("no PostgreSQL: pgserver has wheels for Python 3.11 and 3.12 only")
+        with running_postgres(programs) as (uri, _):
+            yield uri
+        return
+    import pgserver
+
     with pgserver.get_server(tempfile.mkdtemp(), cleanup_mode="delete") as server:
         yield server.get_uri()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from urllib.parse import urlsplit
 
 import pytest
 from engines import free_ports, missing, output, running
+from unsteady_stores import UnsteadyTests
 
 from langchain_mistral_imagegen import FsspecImageStore
 from langchain_mistral_imagegen.stores._ledger_files import fsspec_ledger_files
@@ -20,6 +22,10 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 def connection(port: int, key: str = KEY) -> dict[str, str]:
     place = f"BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT}"
     return {"connection_string": f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};{place};"}
+
+
+def no_pause(*_: object) -> float:
+    return 0.0
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,7 @@ def container(azurite):
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # Azure's library sends 64 MB at once
-class TestAzurite(ImageStoreTests):
+class TestAzurite(ImageStoreTests, UnsteadyTests):
     makes_links = True
 
     @pytest.fixture
@@ -59,6 +65,16 @@ class TestAzurite(ImageStoreTests):
             "no such container": FsspecImageStore("abfs://no-such-container/images", connection(azurite)),
             "a wrong key": FsspecImageStore(f"abfs://{container}/images", connection(azurite, "d3Jvbmc=")),
         }
+
+    @pytest.fixture
+    def upstream(self, azurite):
+        return f"http://127.0.0.1:{azurite}"
+
+    @pytest.fixture
+    def through(self, container, monkeypatch):
+        # Azure's library waits 15 seconds before it repeats a request.
+        monkeypatch.setattr("azure.storage.blob._shared.policies_async.ExponentialRetry.get_backoff_time", no_pause)
+        return lambda url: FsspecImageStore(f"abfs://{container}/images", connection(urlsplit(url).port))
 
     def test_it_can_hold_a_ledger(self, store):
         files = fsspec_ledger_files(store._filesystem, store._place[1], "Azurite")

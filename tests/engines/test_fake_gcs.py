@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import pytest
 from engines import free_ports, missing, running
+from unsteady_stores import UnsteadyTests
 
 from langchain_mistral_imagegen import FsspecImageStore
 from langchain_mistral_imagegen.stores._ledger_files import fsspec_ledger_files
@@ -50,7 +51,8 @@ def bucket(fake_gcs):
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 @pytest.mark.filterwarnings("ignore:Package google.cloud:FutureWarning")  # langgraph-cli wants an older grpcio
-class TestFakeGCS(ImageStoreTests):
+class TestFakeGCS(ImageStoreTests, UnsteadyTests):
+    writes = "POST"
     peak_memory = 32 * MB
 
     @pytest.fixture
@@ -60,6 +62,14 @@ class TestFakeGCS(ImageStoreTests):
     @pytest.fixture
     def broken_stores(self, bucket, fake_gcs):
         return {"no such bucket": FsspecImageStore("gs://no-such-bucket/images", fake_gcs)}
+
+    @pytest.fixture
+    def upstream(self, fake_gcs):
+        return fake_gcs["endpoint_url"]
+
+    @pytest.fixture
+    def through(self, bucket, fake_gcs):
+        return lambda url: FsspecImageStore(f"gs://{bucket}/images", {**fake_gcs, "endpoint_url": url})
 
     @pytest.mark.xfail(strict=True, reason="fake-gcs-server does not heed the condition of an upload in parts")
     def test_the_first_put_of_a_large_file_stays(self, store):

@@ -9,6 +9,7 @@ import time
 import fsspec
 import pytest
 from engines import free_ports, output, program, running
+from unsteady_stores import UnsteadyTests
 
 from langchain_mistral_imagegen import FsspecImageStore
 from langchain_mistral_imagegen.stores._ledger_files import fsspec_ledger_files
@@ -63,7 +64,7 @@ def bucket(seaweedfs):
             return name
 
 
-class TestSeaweedFS(ImageStoreTests):
+class TestSeaweedFS(ImageStoreTests, UnsteadyTests):
     peak_memory = 16 * MB
     makes_links = True
 
@@ -79,6 +80,15 @@ class TestSeaweedFS(ImageStoreTests):
             "a wrong secret": FsspecImageStore(f"s3://{bucket}/images", {**seaweedfs, "secret": "another"}),
             "a wrong key": FsspecImageStore(f"s3://{bucket}/images", {**seaweedfs, "key": "another"}),
         }
+
+    @pytest.fixture
+    def upstream(self, seaweedfs):
+        return seaweedfs["endpoint_url"]
+
+    @pytest.fixture
+    def through(self, bucket, seaweedfs):
+        folder = f"s3://{bucket}/{secrets.token_hex(8)}"
+        return lambda url: FsspecImageStore(folder, {**seaweedfs, "endpoint_url": url, "skip_instance_cache": True})
 
     def test_it_can_hold_a_ledger(self, store):
         files = fsspec_ledger_files(store._filesystem, store._place[1], "SeaweedFS")

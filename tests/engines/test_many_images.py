@@ -1,0 +1,77 @@
+"""Many images on two workers, one of which is killed over and over: as many as were wanted are paid for and stored."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from pathlib import Path
+
+import postgres_workers
+import psycopg
+import pytest
+from debian_postgres import find_programs, running_postgres
+from engines import RAN, missing, temporal_server
+from many_workers import Crew
+from places import stored_images
+from temporal_or_local import connected
+from temporal_workflow import ApprovedImage
+
+from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
+
+DRAWING = 0.5  # seconds
+
+
+@pytest.fixture
+def many(request):
+    return 200 if request.config.getoption("--nightly") else 10
+
+
+def killing(crew: Crew, sandbox: Sandbox, wanted: int) -> asyncio.Task[None]:
+    """Kill a worker each 20 seconds, or for a few images once."""
+    kills = crew.kill_each(20) if wanted > 10 else crew.kill_one_of_those(lambda: bool(sandbox.waiting))
+    return asyncio.create_task(kills)
+
+
+def check(sandbox: Sandbox, crew: Crew, wanted: int, statuses: list[str]) -> None:
+    assert crew.kills >= 1
+    assert statuses == ["stored"] * wanted
+    assert (sandbox.paid, len(stored_images(Path("generated_images")))) == (wanted, wanted)
+
+
+async def test_temporal(sandbox, many):
+    sandbox.behavior = Behavior(delay=DRAWING)
+    queue, at_once = f"images-{secrets.token_hex(4)}", asyncio.Semaphore(8)
+    with temporal_server() as address, Crew("temporal", address, queue, sandbox.url) as crew:
+        client = await connected(address)
+
+        async def drawn(number):
+            async with at_once:
+                options = {"id": f"{queue}-{number}", "task_queue": queue}
+                handle = await client.start_workflow(ApprovedImage.run, f"Draw boat {number}.", **options)
+                await handle.signal(ApprovedImage.decide, {"approve": True})
+                return await handle.result()
+
+        kills = killing(crew, sandbox, many)
+        async with asyncio.timeout(90 + 6 * many):
+            results = await asyncio.gather(*map(drawn, range(many)))
+        kills.cancel()
+    check(sandbox, crew, many, [ref["status"] for result in results for ref in result.values()])
+
+
+async def test_postgres(sandbox, many):
+    sandbox.behavior = Behavior(delay=DRAWING)
+    programs = find_programs() or Path(missing("PostgreSQL", "apt-get install postgresql"))
+    with running_postgres(programs) as (uri, version), Crew("postgres", uri, "", sandbox.url) as crew:
+        RAN["PostgreSQL"] = version
+        postgres_workers.fill(uri, *(f"boat {n}" for n in range(many)))
+        kills = killing(crew, sandbox, many)
+        async with asyncio.timeout(90 + 6 * many):
+            while await asyncio.to_thread(left, uri):
+                await asyncio.sleep(0.2)
+        kills.cancel()
+    check(sandbox, crew, many, ["stored"] * many)
+
+
+def left(uri: str) -> int:
+    with psycopg.connect(uri) as queue:
+        return queue.execute("SELECT count(*) FROM image_jobs WHERE NOT done").fetchone()[0]
