@@ -31,6 +31,7 @@ Measurements = dict[str, Callable[[], Iterator[Row]]]
 def thorough(address: server.Address) -> Measurements:
     return {
         "invoke": lambda: turns.one_turn(address, rounds=15, calls=40),
+        "paid once": lambda: turns.paid_once(address, rounds=15, calls=20),
         "stream": lambda: turns.stream_events(address, rounds=7, few=2_000, many=20_000),
         "ainvoke": lambda: turns.turns_at_once(address, rounds=11, count=64),
         "history": lambda: turns.long_histories(rounds=11, calls=20, lengths=(1, 20, 100)),
@@ -48,6 +49,7 @@ def thorough(address: server.Address) -> Measurements:
 def quick(address: server.Address) -> Measurements:
     return {
         "invoke": lambda: turns.one_turn(address, rounds=1, calls=2),
+        "paid once": lambda: turns.paid_once(address, rounds=1, calls=2),
         "stream": lambda: turns.stream_events(address, rounds=1, few=50, many=100),
         "ainvoke": lambda: turns.turns_at_once(address, rounds=1, count=4),
         "history": lambda: turns.long_histories(rounds=1, calls=1, lengths=(1, 2, 3)),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -16,7 +19,8 @@ from measure import Row, interleaved, medians, ratio
 from mistralai.client import Mistral
 from server import Address
 
-from langchain_mistral_imagegen import ChatMistralConversations
+from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore
+from langchain_mistral_imagegen._conversations.pay_once import PayOnce, paying_once
 from langchain_mistral_imagegen._messages.answers import to_message
 from langchain_mistral_imagegen._protocol.entries import ConversationResponse
 
@@ -52,6 +56,28 @@ def one_turn(server: Address, rounds: int, calls: int) -> Iterator[Row]:
     yield Row(what="`invoke`, to httpx + json", target=2.0, measured=ratio(times, "ours", "httpx + json"), **details)
     yield Row(
         what="`invoke`, SDK to ours", target=8, at_least=True, measured=ratio(times, "mistralai SDK", "ours"), **details
+    )
+
+
+def paid_once(server: Address, rounds: int, calls: int) -> Iterator[Row]:
+    """Compare turns by the clock: what is written to the disk first is mostly waited for."""
+    model, numbers = ours(server.url()), itertools.count()
+    with tempfile.TemporaryDirectory() as folder:
+        store = FsspecImageStore(folder)
+
+        def recorded() -> None:
+            with paying_once(PayOnce(store=store, name=str(next(numbers)))):
+                model.invoke(PROMPT)
+
+        clients = {"recorded": recorded, "not recorded": lambda: model.invoke(PROMPT)}
+        work = {name: _repeated(call, calls) for name, call in clients.items()}
+        times = interleaved(work, rounds, time.perf_counter)
+    yield Row(
+        what="a turn that is recorded and synced, to one that is not",
+        target=5,
+        measured=ratio(times, "recorded", "not recorded"),
+        medians=medians(times, 1e3 / calls),
+        each="ms",
     )
 
 
