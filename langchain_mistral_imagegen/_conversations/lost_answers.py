@@ -23,6 +23,7 @@ from langchain_mistral_imagegen._protocol.entries import ConversationResponse, M
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError, LostAnswer, NotFoundError, OutcomeUnknownError
+from langchain_mistral_imagegen.events import emitter
 
 _POLL = 1.0  # seconds between two looks at an answer that may still be written
 _log = package_logger()
@@ -80,6 +81,7 @@ def look(lost: LostAnswer, wait: float) -> Flow[ConversationResponse | None]:
         looks += 1
         seconds = min(left, pause(looks))
         left -= seconds
+        emitter()({"type": "mistral.image.waiting", "seconds": round(left + seconds, 1)})
         _log.info("The answer is not there yet; looking again in %g s, for at most %g s", seconds, left)
         yield Pause(seconds)
     return found

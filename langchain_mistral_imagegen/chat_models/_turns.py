@@ -24,7 +24,7 @@ from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen._telemetry import turn_span
 from langchain_mistral_imagegen.chat_models._connected import ConnectedModel
 from langchain_mistral_imagegen.chat_models._settings import COMPLETION_ARGS
-from langchain_mistral_imagegen.errors import OutcomeUnknownError
+from langchain_mistral_imagegen.errors import InvalidInputError, OutcomeUnknownError
 from langchain_mistral_imagegen.events import emitter
 from langchain_mistral_imagegen.stores._ledger_files import ledger_files
 
@@ -43,7 +43,15 @@ class TurnsModel(ConnectedModel):
 
         Args:
             overrides: Settings of this call, or of `bind`.
+
+        Raises:
+            InvalidInputError: If one of them is a `key`.
         """
+        if "key" in overrides:
+            raise InvalidInputError(
+                "A chat model keeps no records, so key= has no meaning here: to pay once for a key, use "
+                "MistralImageGenerationTool(model=..., image_store=...).generate(prompt, key=...)"
+            )
         agent_id = overrides.get("agent_id", self.agent_id)
         return self._of_agent(agent_id, overrides) if agent_id else self._of_model(overrides)
 

@@ -6,10 +6,15 @@ import pickle
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langgraph.graph import END, START, StateGraph
 
-from langchain_mistral_imagegen import images_of
+from langchain_mistral_imagegen import ImageState, images_of
+from langchain_mistral_imagegen._conversations.lost_answers import look
+from langchain_mistral_imagegen._protocol.flows import Pause
+from langchain_mistral_imagegen._protocol.requests import Response
 from langchain_mistral_imagegen.errors import (
     InvalidInputError,
+    LostAnswer,
     OutcomeUnknownError,
     ServerError,
     StreamInterruptedError,
@@ -98,3 +103,50 @@ async def test_what_is_not_stored_cannot_be_found(face, make_model, sandbox):
         assert str(unfindable) == str(error)
         with pytest.raises(InvalidInputError, match="no stored conversation in which the answer could be found: POST"):
             await face.call(model, "reconcile", unfindable)
+
+
+NOWHERE = LostAnswer(key="a key that nobody sent", model="mistral-medium-latest")
+
+
+def test_it_is_looked_for_less_and_less_often(caplog):
+    caplog.set_level("INFO")
+    flow = look(NOWHERE, 40)
+    pauses, effect = [], next(flow)
+    with pytest.raises(StopIteration) as end:
+        while True:
+            if isinstance(effect, Pause):
+                pauses.append(effect.seconds)
+                effect = flow.send(None)
+            else:
+                effect = flow.send(Response(status=200, headers={}, content=b"[]"))
+    assert (pauses, end.value.value) == ([1, 2, 4, 8, 10, 10, 5], None)
+    assert len(caplog.records) == len(pauses)
+
+
+@pytest.mark.slow
+async def test_waiting_for_it_is_seen_in_a_graphs_stream(face, make_model):
+    model = make_model()
+
+    def node(state):
+        return {"messages": [model.reconcile(NOWHERE, 0.2)] * 0}
+
+    async def anode(state):
+        return {"messages": [await model.areconcile(NOWHERE, 0.2)] * 0}
+
+    builder = StateGraph(ImageState)
+    builder.add_node("find", anode if face.is_async else node)
+    builder.add_edge(START, "find")
+    builder.add_edge("find", END)
+    events = [event async for event in builder.compile().astream({"messages": []}, stream_mode="custom")]
+    assert events == [{"type": "mistral.image.waiting", "seconds": 0.2}]
+
+
+@pytest.mark.parametrize("how", ["invoke", "bind"])
+async def test_a_key_of_ones_own_is_for_the_tool(face, make_model, sandbox, how):
+    model = make_model()
+    with pytest.raises(InvalidInputError, match=r"MistralImageGenerationTool.*generate\(prompt, key=\.\.\.\)"):
+        if how == "invoke":
+            await face.call(model, "invoke", [CAT], key="sku-4711")
+        else:
+            await face.call(model.bind(key="sku-4711"), "invoke", [CAT])
+    assert not sandbox.requests
