@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import random
 import re
+import signal
 
 import pytest
 from documents import guide
-from killing import Kill, Killer, drawn, note
+from killing import FreshKiller, Kill, Killer, Outcome, drawn, note
 from langgraph.checkpoint.postgres import PostgresSaver
 from paying_program import CELLS
 from zygote import zygote
@@ -53,6 +54,14 @@ def test_random_kills(killer, request):
     assert any(one.kills for one in outcomes)
     if is_nightly:
         note(killer.cell, outcomes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["tool in create_agent", pytest.param("node, async", marks=pytest.mark.nightly)])
+def test_a_fresh_interpreter_makes_no_difference(program, tmp_path, cell):
+    kills = [Kill(point) for point in (4, 9)]
+    outcomes = [kind(program, cell, tmp_path / kind.__name__).together(kills) for kind in (FreshKiller, Killer)]
+    assert outcomes[0] == outcomes[1] == [Outcome([-signal.SIGKILL], paid=1, stored=1)] * len(kills)
 
 
 def test_the_guide_has_this_table():

@@ -8,6 +8,8 @@ import json
 import os
 import secrets
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from loop_disk import LoopDisk
 from paying_program import TRY_AGAIN, calls_of_two_tools
@@ -120,18 +123,31 @@ class Killer:
         with Sandbox(behavior=behavior) as sandbox, self.disk(folder) as disk:
             self._prepare(disk.place, sandbox)
             args = self.cell, sandbox.url, str(disk.place)
-            exits = [run(self.zygote, *args, kill.point, kill_after=moment) for moment in kill.moments or [None]]
+            exits = [self._run(*args, kill.point, kill_after=moment) for moment in kill.moments or [None]]
             disk.cut_power()
-            ends = [run(self.zygote, *args, 0)]
+            ends = [self._run(*args, 0)]
             while ends[-1] == TRY_AGAIN and len(ends) < MOST_RESUMES:
-                ends.append(run(self.zygote, *args, 0))
+                ends.append(self._run(*args, 0))
             assert ends[-1] == 0, f"{self.cell} does not resume after {kill}: {ends}"
             return Outcome(exits, sandbox.paid, len(list(map(_decode, stored_images(disk.place / "images")))))
+
+    def _run(self, *args: Any, kill_after: float | None = None) -> int:
+        return run(self.zygote, *args, kill_after=kill_after)
 
     def _prepare(self, folder: Path, sandbox: Sandbox) -> None:
         if "interrupt" in self.cell:
             sandbox.behave(Behavior(on="text", outputs=calls_of_two_tools()))
         (folder / "postgres").write_text(self.postgres)
+
+
+class FreshKiller(Killer):
+    """Starts a Python of its own for each run, as users do; takes seconds, and knows crash points only."""
+
+    def _run(self, *args: Any, kill_after: float | None = None) -> int:
+        assert kill_after is None
+        code = "import sys, paying_program; paying_program.main(*sys.argv[1:4], int(sys.argv[4]))"
+        command = [sys.executable, "-c", code, *map(str, args)]
+        return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(SUPPORT)}, check=False).returncode
 
 
 def _decode(path: Path) -> None:
