@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from loop_disk import LoopDisk
-from paying_program import TRY_AGAIN, calls_of_two_tools
+from paying_program import CELLS, TRY_AGAIN, calls_of_two_tools
 from PIL import Image
 from places import SUPPORT, stored_images
 from zygote import run
@@ -165,12 +165,18 @@ def note(cell: str, outcomes: list[Outcome]) -> None:
         "paid": sum(outcome.paid for outcome in outcomes),
         "stored": sum(outcome.stored for outcome in outcomes),
     }
+    results["cells"] = dict(sorted(results["cells"].items(), key=_order))
     results |= {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "processors": os.cpu_count(),
         "langgraph": version("langgraph"),
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def _order(row: tuple[str, Any]) -> tuple[bool, int]:
+    program, _, power_cut = row[0].partition("; ")
+    return bool(power_cut), list(CELLS).index(program)
 
 
 def drawn() -> str:

@@ -38,8 +38,8 @@ class LoopDisk:
         self._mount()
 
     def unmount(self) -> None:
-        """Take the disk away; what was not synced is written then."""
-        _run("umount", str(self.place))
+        """Take the disk away at once; Linux may need a moment to let go of what a dead process had mapped."""
+        _run("umount", "--lazy", str(self.place))
 
     def _mount(self) -> None:
         _run("mount", "-o", UNSYNCED, str(self._device), str(self.place))
