@@ -126,7 +126,9 @@ async def test_errors_and_log_lines_do_not_grow_with_what_the_server_sends(face,
     facts = {"model_provider": "mistralai_conversations", "head": "e", "conversation_id": long[:40_000]}
     told = [HumanMessage("Draw a cat."), AIMessage("No.", response_metadata=facts), HumanMessage("Do.")]
     recognise(victim, told)
-    hostile.answers = {"/v1/conversations": Answer([json.dumps({"message": long, "code": long}).encode()], 400)}
+    refusal = json.dumps({"object": "error", "message": long, "type": "x", "code": long}).encode()
+    past = f"/v1/conversations/{long[:40_000]}/history"
+    hostile.answers = {"/v1/conversations": Answer([refusal], 400), past: Answer([refusal], 404)}
     with caplog.at_level(logging.DEBUG, "langchain_mistral_imagegen"), pytest.raises(Exception) as caught:
         await face.call(victim, "invoke", told)
     assert len(str(caught.value)) <= 4_000
