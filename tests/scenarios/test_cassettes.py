@@ -89,10 +89,12 @@ def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     chosen: str | None = request.config.getoption("--record")
     if chosen == "live":
         monkeypatch.setenv("MISTRAL_API_KEY", REAL_KEY or pytest.fail("--record=live needs MISTRAL_API_KEY"))
+        if REAL_SERVER:
+            monkeypatch.setenv("MISTRAL_BASE_URL", REAL_SERVER)
     return chosen
 
 
-REAL_KEY = os.environ.get("MISTRAL_API_KEY")
+REAL_KEY, REAL_SERVER = os.environ.get("MISTRAL_API_KEY"), os.environ.get("MISTRAL_BASE_URL")
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
