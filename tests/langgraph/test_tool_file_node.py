@@ -69,6 +69,16 @@ async def test_images_end_up_in_the_store_and_references_in_the_state(face, mode
     assert sandbox.paid == 3
 
 
+@pytest.mark.parametrize("public_url", ["/images", "https://e.x/images/"])
+async def test_references_have_the_url_of_the_server_that_serves_the_store(face, model, store, public_url):
+    node = ToolFileNode(image_store=store, model=model, public_url=public_url)
+    state = await face.call(graph_of(model, node), "invoke", asking(CAT))
+    assert [ref["url"] for ref in state["images"].values()] == [
+        f"{public_url.rstrip('/')}/{ref['key']}" for ref in state["images"].values()
+    ]
+    assert len(state["images"]) == 1
+
+
 async def test_text_without_images_changes_nothing(face, model, store):
     state = await face.call(graph_of(model, ToolFileNode(image_store=store, model=model)), "invoke", asking("Hello"))
     assert state["images"] == {}
