@@ -9,6 +9,7 @@ import time
 import fsspec
 import pytest
 from engines import free_ports, output, program, running
+from unsteady_proxy import CONFLICT
 from unsteady_stores import UnsteadyTests
 
 from langchain_mistral_imagegen import FsspecImageStore
@@ -89,6 +90,14 @@ class TestSeaweedFS(ImageStoreTests, UnsteadyTests):
     def through(self, bucket, seaweedfs):
         folder = f"s3://{bucket}/{secrets.token_hex(8)}"
         return lambda url: FsspecImageStore(folder, {**seaweedfs, "endpoint_url": url, "skip_instance_cache": True})
+
+    def test_a_conflict_is_repeated(self, proxy, through, tmp_path):
+        (source := tmp_path / "image.jpg").write_bytes(b"image")
+        proxy.faults.extend([CONFLICT, CONFLICT])
+        store = through(proxy.url)
+        store.put(source, "ab/abc.jpg")
+        assert not proxy.faults
+        assert store.get("ab/abc.jpg") == b"image"
 
     def test_it_can_hold_a_ledger(self, store):
         files = fsspec_ledger_files(store._filesystem, store._place[1], "SeaweedFS")
