@@ -133,7 +133,7 @@ class EventBlocks:
             case ThinkChunk():
                 slot = self._slot(self._position(event, "thinking"), event.id)
                 text = slot.text.feed(chunk.text)
-                references = self._urls.redact(chunk.references, event.id)
+                references = chunk.redacted(self._urls, event.id).references
                 yield [slot.once(native_blocks.thinking_block(text, chunk.signature, references))]
             case _:
                 self._previous = None

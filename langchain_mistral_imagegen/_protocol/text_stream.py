@@ -32,7 +32,7 @@ class TextStream:
 
     def __init__(self, urls: SignedUrls, entry_id: str) -> None:
         self._urls = urls
-        self._entry_id = entry_id
+        self._entry_id = entry_id or "unknown"  # as `Wire.redacted` calls it
         self._held: list[tuple[int, str]] = []
         self._is_url = False  # or it holds only the beginning of `https://`
         self._escape = ""  # the end of what is held, if it may be the beginning of an escape

@@ -109,3 +109,13 @@ def test_an_image_between_two_texts_ends_the_first():
     assert message.text == "See mistral-image:eThe end"
     message, _ = streamed(context(), deltas([f"See {URL}"], [file], ["The end"]))
     assert message.text == "See mistral-image:eThe end"
+
+
+def test_an_entry_without_an_id_streamed_and_not():
+    body = {"conversation_id": "c", "outputs": [{"type": "message.output", "content": TEXT}]}
+    message = to_message(read_response(ConversationResponse, json.dumps(body).encode()), context())
+    events = [{"type": "message.output.delta", "output_index": 0, "content": letter} for letter in TEXT]
+    events += [{"type": "conversation.response.done"}]
+    same, _ = streamed(context(), [read_event(json.dumps(event).encode()) for event in events])
+    assert message.text == same.text
+    assert "mistral-image:unknown" in message.text

@@ -172,6 +172,9 @@ def test_a_stream_of_mutated_entries_is_their_message(outputs):
     known = MessageOutputEntry, ToolExecutionEntry, FunctionCallEntry, AgentHandoffEntry
     assume(all(isinstance(entry, known) for entry in read.outputs))
     assume(all(isinstance(entry.get("arguments", ""), str) for entry in outputs))  # events hold them as text
+    contents = [entry["content"] for entry in outputs if not isinstance(entry.get("content", ""), str)]
+    assume(all(isinstance(content, list) for content in contents))
+    assume(all(isinstance(chunk, dict) for content in contents for chunk in content))  # they hold chunks one by one
     try:
         events = list(events_of(response, Behavior()))
     except (KeyError, TypeError, AttributeError, IndexError):
