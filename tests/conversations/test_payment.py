@@ -32,6 +32,7 @@ from langchain_mistral_imagegen.stores import _fsspec, _ledger_files
 from langchain_mistral_imagegen.stores._ledger_files import FolderFiles
 
 CAT, BLUE = HumanMessage("Draw a cat."), HumanMessage("Make it blue.")
+FUTURE = b'{"v": 1, "kind": "asking", "by": "x", "at": "2999-01-01T00:00:00+00:00", "lasts": 0.2}'  # by a clock that was wrong
 SHORT = {"answer_within": 0.6, "max_retries": 0}  # a lost request is watched for 1.6 seconds
 
 
@@ -192,7 +193,7 @@ async def test_a_request_of_a_dead_process_is_waited_for(face, make_model, sandb
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("torn", [b"", b"{", b'{"v": 2}', b"[" * 100_000])
+@pytest.mark.parametrize("torn", [b"", b"{", b'{"v": 2}', b"[" * 100_000, b'["foreign"]', FUTURE])
 async def test_a_broken_record_is_waited_for_and_no_error(face, make_model, sandbox, store, torn):
     model = make_model(timeout=0.5, **SHORT)
     place = Path(store.root, "_ledger", digest("name", model.base_url, "k"))
