@@ -13,6 +13,7 @@ from langchain_mistral_imagegen._version import __version__
 
 if TYPE_CHECKING:
     from langchain_mistral_imagegen._messages.confirmations import confirm, pending_calls
+    from langchain_mistral_imagegen._messages.markdown import to_markdown
     from langchain_mistral_imagegen._messages.portable import to_portable_messages
     from langchain_mistral_imagegen._messages.references import images_of
     from langchain_mistral_imagegen.chat_models import ChatMistralConversations
@@ -51,6 +52,7 @@ __all__ = [
     "merge_images",
     "pending_calls",
     "route_images",
+    "to_markdown",
     "to_portable_messages",
 ]
 
@@ -74,6 +76,7 @@ _MODULES = {
     "merge_images": "images",
     "pending_calls": "_messages.confirmations",
     "route_images": "langgraph",
+    "to_markdown": "_messages.markdown",
     "to_portable_messages": "_messages.portable",
 }
 

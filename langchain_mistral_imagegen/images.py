@@ -60,11 +60,11 @@ class ImageRef(TypedDict):
     attempts: NotRequired[int]
     """Number of downloads so far, failed ones included."""
     prompt: NotRequired[str]
-    """The image in words, as the tool was asked for it."""
+    """The image in words, as the tool was asked for it: ours, or Mistral's, where its call is known."""
     model: NotRequired[str]
     """Name of the model that generated it."""
     created_at: NotRequired[str]
-    """When it was generated, in UTC, such as `2026-11-25T12:00:00+00:00`."""
+    """When its answer arrived (from our tool) or began (from Mistral), in UTC, such as `2026-11-25T12:00:00+00:00`."""
     url: NotRequired[str]
     """Where the program serves it, only with `public_url=...`."""
     base64: NotRequired[str]

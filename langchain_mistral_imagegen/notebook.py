@@ -11,6 +11,7 @@ from typing import Any, overload
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
 from langchain_mistral_imagegen._messages.answers import merge_chunks
+from langchain_mistral_imagegen._messages.markdown import parts_of
 from langchain_mistral_imagegen._messages.message_like import MessageLike, as_messages, is_message
 from langchain_mistral_imagegen._messages.references import images_of
 from langchain_mistral_imagegen._printable import one_line, printable
@@ -194,14 +195,4 @@ def _readable(text: str) -> str:
 
 
 def _parts(message: AIMessage, images: Mapping[str, GeneratedImage]) -> Iterator[_Text | GeneratedImage]:
-    left, text = dict(images), ""
-    blocks = [message.content] if isinstance(message.content, str) else message.content
-    for block in blocks:
-        text += block if isinstance(block, str) else block["text"] if block.get("type") == "text" else ""
-        here = [left.pop(ref["id"]) for ref in images_of(AIMessage([block])) if ref["id"] in left]
-        if here and _readable(text):
-            yield _Text(_readable(text))
-            text = ""
-        yield from here
-    if _readable(text):
-        yield _Text(_readable(text))
+    return (_Text(part) if isinstance(part, str) else images[part["id"]] for part in parts_of(message))

@@ -130,12 +130,14 @@ class _Facts:
         self._entry_ids: dict[str, None] = {}
         self._seen_model: str | None = None
         self._agent_id: str | None = None
+        self._created_at: str | None = None
         self._finish_reason = "stop"
 
     def note(self, item: Wire) -> None:
         self._context.span.item(item)
         if entry_id := _text(item, "id"):
             self._entry_ids[entry_id] = None
+            self._created_at = self._created_at or _text(item, "created_at")
             if len(self._entry_ids) > MOST_BLOCKS:
                 raise too_large(MOST_BLOCKS, "entries")
         self._seen_model = self._seen_model or _text(item, "model")
@@ -161,6 +163,7 @@ class _Facts:
         facts = {
             "model_name": self._seen_model or self._context.model,
             "agent_id": self._agent_id,
+            "created_at": self._created_at,
             "entry_ids": list(self._entry_ids),
             "head": next(reversed(self._entry_ids), None),
             "connectors": usage.connectors if usage else None,

@@ -7,7 +7,7 @@ one image in several places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast, get_args
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_mistral_imagegen._messages.message_like import MessageLike, as_messages, is_message
 from langchain_mistral_imagegen._messages.native_blocks import Block
 from langchain_mistral_imagegen._messages.standard_blocks import image_type
+from langchain_mistral_imagegen._protocol.entries import read_json
 from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL
 from langchain_mistral_imagegen._protocol.signed_urls import image_ids
 from langchain_mistral_imagegen.images import IMAGE_URI_SCHEME, ImageRef, ImageStatus, merge_images
@@ -53,13 +54,12 @@ def _of_message(message: BaseMessage) -> list[ImageRef]:
         return []
     blocks = [block for block in message.content if isinstance(block, dict)]
     texts = [message.content] if isinstance(message.content, str) else message.content
-    conversation_id = message.response_metadata.get("conversation_id")
     for look in _PLACES:
         refs = [ref for block in blocks for ref in look(block)]
         if refs:
-            return [_in_conversation(ref, conversation_id) for ref in refs]
-    bare = (ref for text in texts if isinstance(text, str) for ref in _by_uri(text))
-    return [_in_conversation(ref, conversation_id) for ref in bare]
+            return _described(refs, _prompts(blocks), message)
+    bare = [ref for text in texts if isinstance(text, str) for ref in _by_uri(text)]
+    return _described(bare, _prompts(blocks), message)
 
 
 def _listed(holder: Any) -> list[ImageRef]:
@@ -72,8 +72,38 @@ def _is_reference(image: Any) -> bool:
     return isinstance(image, Mapping) and isinstance(image.get("id"), str) and image.get("status") in _STATUSES
 
 
-def _in_conversation(ref: ImageRef, conversation_id: str | None) -> ImageRef:
-    return {**ref, "conversation_id": conversation_id} if conversation_id else ref
+def _described(refs: Sequence[ImageRef], prompts: Sequence[str], message: AIMessage) -> list[ImageRef]:
+    """Add what the answer knows of its images: conversation, model, time, and the prompts of its image tool."""
+    facts = {name: message.response_metadata.get(fact) for name, fact in _FACTS.items()}
+    about: Any = {name: fact for name, fact in facts.items() if fact}
+    if len(prompts) == 1:  # one call may make several images
+        return [{**ref, **about, "prompt": prompts[0]} for ref in refs]
+    if len(prompts) != len(refs):  # it is not known which call made which
+        return [{**ref, **about} for ref in refs]
+    return [{**ref, **about, "prompt": prompt} for ref, prompt in zip(refs, prompts, strict=True)]
+
+
+_FACTS = {"conversation_id": "conversation_id", "model": "model_name", "created_at": "created_at"}
+
+
+def _prompts(blocks: Iterable[Block]) -> list[str]:
+    """Return the prompts of the image tool's calls that succeeded, in order."""
+    prompts: dict[str, Any] = {}
+    done: list[Any] = []
+    for block in blocks:
+        if block.get("type") in ("tool.execution", "server_tool_call") and block.get("name") == IMAGE_TOOL:
+            prompts[block.get("id", "")] = _prompt(block.get("args", block.get("arguments")))
+        if block.get("type") in ("tool.execution", "server_tool_result") and block.get("status") == "success":
+            done.append(prompts.get(block.get("id") or block.get("tool_call_id") or ""))
+    return [prompt for prompt in done if isinstance(prompt, str) and prompt]
+
+
+def _prompt(arguments: Any) -> Any:
+    try:
+        values = read_json(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:  # an unfinished stream, or something else than JSON
+        return None
+    return values.get("prompt") if isinstance(values, Mapping) else None
 
 
 def _by_uri(text: str) -> Iterator[ImageRef]:

@@ -115,8 +115,9 @@ class ChatMistralConversations(BindingModel):
 
     Response metadata:
         `conversation_id`, `entry_ids`, `head` (the last entry's id), `fingerprint`, `model_name`, `agent_id`,
-        `connectors` (how often each built-in tool was called, which is what Mistral bills) and `finish_reason`: `stop`,
-        `tool_calls`, `confirmation` (calls wait; see `pending_calls`) or `handoff` (the client must continue).
+        `created_at` (of the first entry), `connectors` (how often each built-in tool was called, which is what Mistral
+        bills) and `finish_reason`: `stop`, `tool_calls`, `confirmation` (calls wait; see `pending_calls`) or `handoff`
+        (the client must continue).
 
         ```python
         print(answer.response_metadata["connectors"])

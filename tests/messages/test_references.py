@@ -75,3 +75,41 @@ def test_a_state_s_own_references_are_joined_with_those_of_its_messages():
     assert (first["status"], first["key"], first["conversation_id"]) == ("stored", "aa/f.jpg", "c")
     assert (second["id"], second["status"]) == ("t", "remote")
     assert images_of({}) == []
+
+
+CALL = {**RESULT, "arguments": '{"prompt": "a cat"}'}
+
+
+def test_a_reference_has_the_prompt_the_model_and_the_time_of_its_answer():
+    known = {"model_name": "mistral-medium-latest", "created_at": "2026-11-25T12:00:00Z"}
+    about = {"model": "mistral-medium-latest", "created_at": "2026-11-25T12:00:00Z", "prompt": "a cat"}
+    for content in ([CALL, FILE], [CALL]):
+        message = answer(*content, model_provider="mistralai_conversations", **known)
+        standard = answer(*message.content_blocks, output_version="v1", **known)
+        for one in (message, standard):
+            (ref,) = images_of(one)
+            assert {name: ref[name] for name in about} == about
+
+
+def test_prompts_belong_to_images_in_order_and_are_left_out_where_that_is_not_known():
+    second = {**CALL, "id": "u", "arguments": '{"prompt": "a dog"}', "info": {"result": "mistral-image:u"}}
+    files = [FILE, {**FILE, "file_id": "g"}]
+
+    def prompts(*content):
+        return [ref.get("prompt") for ref in images_of(answer(*content))]
+
+    assert prompts(CALL, second, *files) == ["a cat", "a dog"]
+    assert prompts(CALL, *files) == ["a cat", "a cat"]
+    assert prompts({**CALL, "status": "error"}, {**second, "arguments": "{"}, FILE) == [None]
+    assert prompts({**CALL, "status": "error"}, second, FILE) == ["a dog"]
+    assert prompts(CALL, second, *files, {**FILE, "file_id": "h"}) == [None] * 3
+    assert prompts({**CALL, "arguments": "[]"}, FILE) == [None]
+
+
+async def test_images_of_answers_from_the_server_are_described(face, model):
+    for is_streamed in (False, True):
+        asked = [HumanMessage("Generate an orange cat in an office.")]
+        drawn = await (face.streamed(model, asked) if is_streamed else face.call(model, "invoke", asked))
+        (ref,) = images_of(drawn)
+        assert (ref["prompt"], ref["model"]) == ("an orange cat in an office", "mistral-medium-latest")
+        assert ref["created_at"].startswith("20")
