@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from pydantic import ValidationError
 
 from langchain_mistral_imagegen import ChatMistralConversations, images_of
-from langchain_mistral_imagegen.errors import (
+from langchain_mistral_imagegen.errors import InvalidInputError, (
     AuthenticationError,
     ImageUnavailableError,
     MinuteQuotaError,
@@ -222,12 +222,35 @@ async def test_parallel_function_calls_stay_apart(face, model):
 
 async def test_an_agent_brings_its_own_settings(face, sandbox, make_model):
     agent = sandbox.agents.create({"model": "m", "name": "Painter", "tools": [{"type": "image_generation"}]})
-    model = make_model(agent_id=agent["id"], temperature=0.2)
+    model = make_model(agent_id=agent["id"])
     answer = await face.call(model, "invoke", [SystemMessage("Be kind."), HumanMessage(CAT)])
     assert set(sandbox.requests[-1].json) == {"agent_id", "inputs", "metadata", "store", "stream"}
     assert sandbox.requests[-1].json["inputs"][0]["content"] == "Be kind."
     assert answer.response_metadata["agent_id"] == agent["id"]
     assert len(images_of(answer)) == 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"random_seed": 0},
+        {"temperature": 0.2},
+        {"instructions": "Be kind."},
+        {"guardrails": [{"block_on_error": True}]},
+    ],
+)
+def test_settings_that_an_agent_brings_itself_are_refused(settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=rf"'ag_1' brings its own settings, so {name} would"):
+        ChatMistralConversations(agent_id="ag_1", api_key="k", **settings)
+
+
+@pytest.mark.parametrize("settings", [{"random_seed": 7}, {"tool_choice": "any"}, {"stop": ["x"]}])
+async def test_settings_of_a_call_that_an_agent_brings_itself_are_refused(face, sandbox, make_model, settings):
+    model = make_model(agent_id="ag_1")
+    with pytest.raises(InvalidInputError, match="would have no effect"):
+        await face.call(model.bind(**settings), "invoke", CAT)
+    assert sandbox.requests == []
 
 
 async def test_unknown_things_are_kept_and_shown(face, model, sandbox):

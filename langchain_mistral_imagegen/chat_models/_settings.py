@@ -69,7 +69,7 @@ class ModelSettings(BaseChatModel):
         description="Tools in Mistral's form. `bind_tools` adds functions to them. Not sent with `agent_id`.",
     )
     instructions: str | None = Field(
-        default=None, description="System prompt before the system messages. Not sent with `agent_id`."
+        default=None, description="System prompt before the system messages. Refused with `agent_id`."
     )
     temperature: float | None = Field(default=None, description="Sampling temperature, 0 to 1.")
     top_p: float | None = Field(
@@ -92,7 +92,7 @@ class ModelSettings(BaseChatModel):
         ),
     )
     guardrails: list[dict[str, Any]] | None = Field(
-        default=None, description="Moderation of a started conversation. Not sent with `agent_id`."
+        default=None, description="Moderation of a started conversation. Refused with `agent_id`."
     )
     store: bool = Field(
         default=True,
@@ -257,6 +257,9 @@ class ModelSettings(BaseChatModel):
             raise ValueError(
                 f"Give either model={self.model!r} or agent_id={self.agent_id!r}: an agent brings its own model"
             )
+        if self.agent_id:
+            names = [*COMPLETION_ARGS, "model_kwargs", "instructions", "guardrails"]
+            refuse_settings(self.agent_id, {name: getattr(self, name) for name in names})
         if self.agent_id and self.transport == "completions":
             raise InvalidInputError(f"agent_id={self.agent_id!r} needs transport='conversations'")
         if self.continuation == "append" and self.cache:
@@ -306,3 +309,16 @@ class ModelSettings(BaseChatModel):
                 "`python -m langchain_mistral_imagegen.sandbox` and pass its base_url with api_key='sandbox'"
             )
         return self.mistral_api_key.get_secret_value()
+
+
+def refuse_settings(agent_id: str, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that an agent brings itself, instead of leaving them out.
+
+    Raises:
+        InvalidInputError: Naming those that are set.
+    """
+    if given := [name for name, value in settings.items() if value not in (None, [], {})]:
+        raise InvalidInputError(
+            f"Agent {agent_id!r} brings its own settings, so {', '.join(given)} would have no effect: have "
+            "`ensure_agent` of a model with these settings make the agent, or use `model=` instead of `agent_id=`"
+        )

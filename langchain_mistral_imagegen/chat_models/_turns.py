@@ -23,7 +23,7 @@ from langchain_mistral_imagegen._messages.tool_names import ToolNames
 from langchain_mistral_imagegen._protocol.flows import Flow
 from langchain_mistral_imagegen._telemetry import turn_span
 from langchain_mistral_imagegen.chat_models._connected import ConnectedModel
-from langchain_mistral_imagegen.chat_models._settings import COMPLETION_ARGS
+from langchain_mistral_imagegen.chat_models._settings import COMPLETION_ARGS, refuse_settings
 from langchain_mistral_imagegen.errors import InvalidInputError, OutcomeUnknownError
 from langchain_mistral_imagegen.events import emitter
 from langchain_mistral_imagegen.stores._ledger_files import ledger_files
@@ -31,6 +31,8 @@ from langchain_mistral_imagegen.stores._ledger_files import ledger_files
 _ATTEMPTS = 3  # requests for one answer that is to be paid for once, each after the end of the one before
 # What a call or `bind` may set besides completion arguments.
 _CALL_SETTINGS = {"model", "agent_id", "agent_version", "tools", "tool_choice", "conversation_metadata"}
+# What a call of an agent may set.
+_AGENT_SETTINGS = {"agent_id", "agent_version", "tools", "conversation_metadata"}
 
 
 class TurnsModel(ConnectedModel):
@@ -57,6 +59,7 @@ class TurnsModel(ConnectedModel):
 
     def _of_agent(self, agent_id: str, overrides: Mapping[str, Any]) -> TurnSettings:
         # Completion arguments are the agent's: the server refuses them, with code 3001.
+        refuse_settings(agent_id, {name: value for name, value in overrides.items() if name not in _AGENT_SETTINGS})
         version = overrides.get("agent_version", self.agent_version)
         return TurnSettings(
             target=_given(agent_id=agent_id, agent_version=version),

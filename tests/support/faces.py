@@ -38,10 +38,14 @@ class Face:
         return message_chunk_to_message(merged)
 
 
+_OF_ONE_RUN = {"fingerprint", "quotas", "created_at"}
+
+
 def without_ids(message: AIMessage) -> str:
     """Return a message as text in which ids are numbered by first appearance, so that two runs compare.
 
-    The fingerprint, which is made of ids too, is compared in test_answers.py; quotas come with whole answers only.
+    The fingerprint, which is made of ids too, is compared in test_answers.py; quotas come with whole answers only,
+    and times differ.
     """
     text = json.dumps(
         [
@@ -50,7 +54,7 @@ def without_ids(message: AIMessage) -> str:
             message.tool_calls,
             message.invalid_tool_calls,
             message.usage_metadata,
-            {name: value for name, value in message.response_metadata.items() if name not in {"fingerprint", "quotas"}},
+            {name: value for name, value in message.response_metadata.items() if name not in _OF_ONE_RUN},
             message.id,
         ],
         sort_keys=True,
