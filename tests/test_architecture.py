@@ -94,6 +94,7 @@ def test_the_public_names_are_these():
         "merge_images",
         "pending_calls",
         "route_images",
+        "to_markdown",
         "to_portable_messages",
     ]
     assert dir(package) == sorted(package.__all__)

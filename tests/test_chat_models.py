@@ -13,9 +13,10 @@ from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from pydantic import ValidationError
 
 from langchain_mistral_imagegen import ChatMistralConversations, images_of
-from langchain_mistral_imagegen.errors import InvalidInputError, (
+from langchain_mistral_imagegen.errors import (
     AuthenticationError,
     ImageUnavailableError,
+    InvalidInputError,
     MinuteQuotaError,
     MissingAPIKeyError,
     OutcomeUnknownError,

@@ -120,11 +120,19 @@ def _takes_images(channel: Any) -> bool:
 
 def has_whole_state() -> bool:
     """Return whether the running node received a graph's state, and not what a `Send` or a program passed."""
+    return tuple(_metadata().get("langgraph_path", ())[:1]) == ("__pregel_pull",)
+
+
+def is_first_step() -> bool:
+    """Return whether the running node received a new thread's input itself: no other node has run."""
+    return has_whole_state() and _metadata().get("langgraph_step") == 1
+
+
+def _metadata() -> Mapping[str, Any]:
     try:
-        path = get_config().get("metadata", {}).get("langgraph_path", ())
-    except RuntimeError:
-        return False
-    return tuple(path[:1]) == ("__pregel_pull",)
+        return get_config().get("metadata", {})
+    except RuntimeError:  # outside of a graph
+        return {}
 
 
 def part_of(state: Any, key: str) -> Any:

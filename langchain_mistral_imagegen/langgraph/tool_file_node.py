@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.graph import END
 from langgraph.types import Send
 
@@ -17,7 +18,7 @@ from langchain_mistral_imagegen.chat_models._given import conversations_model
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.events import Emit, download_progress, emitter, outcome_event
 from langchain_mistral_imagegen.images import ImageRef, with_url
-from langchain_mistral_imagegen.langgraph._node import GraphNode, has_whole_state, messages_in, part_of
+from langchain_mistral_imagegen.langgraph._node import GraphNode, has_whole_state, is_first_step, messages_in, part_of
 from langchain_mistral_imagegen.stores import ImageStore, image_store
 from langchain_mistral_imagegen.stores._incoming import DEFAULT_MAX_BYTES
 
@@ -84,7 +85,8 @@ class ToolFileNode(GraphNode):
         """Download what is missing and return the update of the state.
 
         Raises:
-            InvalidInputError: If the graph's state has no channel `images_key`.
+            InvalidInputError: If the graph's state has no channel `images_key`, or the node stands before anything that
+                makes images.
         """
         found, emit = self._found(state), emitter()
         outcomes = self._downloader.store_images(_missing(found), self._store, **self._options(emit))
@@ -105,7 +107,17 @@ class ToolFileNode(GraphNode):
         known = part_of(state, self.images_key)
         if (has_whole_state() and known is None) or not isinstance(known, Mapping | None):
             raise InvalidInputError(self.missing_channel_message(self.images_key))
+        if is_first_step() and not known:
+            self._check_order(messages_in(state, self.messages_key))
         return _new_images(state, self.messages_key, self.images_key)
+
+    def _check_order(self, messages: Sequence[BaseMessage]) -> None:
+        """Refuse to stand where no image can have been made, before the next node pays."""
+        if messages and not any(isinstance(message, AIMessage | ToolMessage) for message in messages):
+            raise InvalidInputError(
+                f"ToolFileNode runs first in this graph, and {self.messages_key!r} holds no answer with images to "
+                "download: add its edge after the node that generates images, such as ConversationNode"
+            )
 
     def _update(
         self, found: Sequence[ImageRef], outcomes: Sequence[ImageRef | Exception], emit: Emit

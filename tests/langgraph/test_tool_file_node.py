@@ -351,3 +351,18 @@ async def test_a_reference_may_have_a_url_for_front_ends(face, model, store):
     update = await face.call(node, "invoke", {"messages": [model.invoke("Draw a boat.")]})
     (ref,) = update["images"].values()
     assert ref["url"] == f"https://e.x/images/{ref['key']}"
+
+
+async def test_a_node_before_anything_that_makes_images_is_refused_before_paying(face, model, sandbox, tmp_path):
+    builder = StateGraph(ImageState)
+    builder.add_node("download", ToolFileNode(image_store=tmp_path, model=model))
+    builder.add_node("draw", ConversationNode(model, image_store=tmp_path))
+    builder.add_edge(START, "download")
+    builder.add_edge("download", "draw")
+    graph = builder.compile()
+    with pytest.raises(InvalidInputError, match="after the node that generates images"):
+        await face.call(graph, "invoke", {"messages": [("user", "Draw a boat.")]})
+    assert sandbox.requests == []
+    answer = await face.call(model, "invoke", "Draw a boat.")
+    done = await face.call(graph, "invoke", {"messages": [("user", "Draw a boat."), answer, ("user", "Hello.")]})
+    assert [ref["status"] for ref in done["images"].values()] == ["stored"]
