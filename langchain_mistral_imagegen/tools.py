@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor, merge_configs
 from langchain_core.runnables.utils import gather_with_concurrency
@@ -19,62 +17,31 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from langchain_mistral_imagegen._conversations.pay_once import PayOnce, current_work, paying_once
 from langchain_mistral_imagegen._image_tool import edits
-from langchain_mistral_imagegen._image_tool.arguments import BLANK, GenerateImageInput, arguments, check_names
+from langchain_mistral_imagegen._image_tool.arguments import GenerateImageInput, arguments, check_names
 from langchain_mistral_imagegen._image_tool.artifact import (
     Generated,
     ImageGenerationArtifact,
-    artifact_of,
     combined,
     text_of,
+    with_an_image,
 )
 from langchain_mistral_imagegen._image_tool.edits import Editable
-from langchain_mistral_imagegen._image_tool.failures import OnError, is_for_model, text_for_model, why_no_image
+from langchain_mistral_imagegen._image_tool.failures import OnError, is_for_model, text_for_model
+from langchain_mistral_imagegen._image_tool.order import MAX_REQUESTS, Order, called, checked_number
 from langchain_mistral_imagegen._ledger.keys import Task
 from langchain_mistral_imagegen._logger import package_logger
-from langchain_mistral_imagegen._messages.references import images_of
-from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS, SHAPES, Shape, with_shape
+from langchain_mistral_imagegen._prompt_words import INSTRUCTIONS, Shape
 from langchain_mistral_imagegen._telemetry import tool_span
 from langchain_mistral_imagegen.chat_models import ChatMistralConversations
 from langchain_mistral_imagegen.chat_models._given import conversations_model
-from langchain_mistral_imagegen.errors import InvalidInputError, MistralImagegenError, NoImageError
-from langchain_mistral_imagegen.events import Emit, ImageEvent, emitter, outcome_event
-from langchain_mistral_imagegen.images import ImageRef
+from langchain_mistral_imagegen.errors import InvalidInputError, MistralImagegenError
 from langchain_mistral_imagegen.stores import ImageStore, LedgerStore, image_store
 
 __all__ = ["GenerateImageInput", "ImageGenerationArtifact", "MistralImageGenerationTool"]
 
 _log = package_logger()
-_MAX_REQUESTS = 16
 # Streams and traces of the agent do not show the image model's tokens as if the agent spoke.
 _QUIET: RunnableConfig = {"tags": ["nostream", "langsmith:hidden"]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Order:
-    """What one call asks for.
-
-    Attributes:
-        prompt: As written by the caller.
-        shape: Format, in words.
-        edit: The image to change; `None` for a new one.
-        tool_call_id: The call; empty outside of an agent.
-    """
-
-    prompt: str
-    shape: Shape | None = None
-    edit: Editable | None = None
-    tool_call_id: str = ""
-
-    def __post_init__(self) -> None:
-        if not self.prompt.strip():
-            raise InvalidInputError(BLANK)
-        if self.shape not in (None, *SHAPES):
-            raise InvalidInputError(f"shape={self.shape!r} is not known; use {', '.join(map(repr, SHAPES))}")
-
-    def emit(self, emit: Emit, event: ImageEvent) -> None:
-        """Emit an event of this call."""
-        call: Any = {"tool_call_id": self.tool_call_id} if self.tool_call_id else {}
-        emit({**event, **call, "prompt": self.prompt})
 
 
 class MistralImageGenerationTool(BaseTool):
@@ -117,7 +84,7 @@ class MistralImageGenerationTool(BaseTool):
     style: str | None = None
     """Text added to each prompt, such as "flat vector illustration, pastel colours"."""
 
-    max_count: int = Field(default=1, ge=1, le=_MAX_REQUESTS)
+    max_count: int = Field(default=1, ge=1, le=MAX_REQUESTS)
     """How many images the calling model may ask for in one call (`count`); each is a request of its own."""
     public_url: str | None = None
     """URL below which the program serves the store; the calling model then reads each image's URL, and `url` is in the
@@ -186,7 +153,7 @@ class MistralImageGenerationTool(BaseTool):
             ModelError: For quota, network and server errors.
         """
         with paying_once(self._named_work(key)):
-            return _with_an_image(*self._generate(_Order(prompt=prompt, edit=edit, shape=shape), config, n))
+            return with_an_image(*self._generate(Order(prompt=prompt, edit=edit, shape=shape), config, n))
 
     async def agenerate(  # noqa: PLR0913  # all but the prompt by name
         self,
@@ -200,7 +167,7 @@ class MistralImageGenerationTool(BaseTool):
     ) -> ImageGenerationArtifact:
         """Generate and store images, without an agent; see `generate`."""
         with paying_once(self._named_work(key)):
-            return _with_an_image(*await self._agenerate(_Order(prompt=prompt, edit=edit, shape=shape), config, n))
+            return with_an_image(*await self._agenerate(Order(prompt=prompt, edit=edit, shape=shape), config, n))
 
     def _named_work(self, key: str | None) -> PayOnce | None:
         if key is None:
@@ -234,12 +201,12 @@ class MistralImageGenerationTool(BaseTool):
 
     def _run(self, prompt: str, config: RunnableConfig, **options: Any) -> tuple[str, ImageGenerationArtifact]:
         with self._reactions():
-            artifact, _ = self._generate(*_called(prompt, config, **options))
+            artifact, _ = self._generate(*called(prompt, config, **options))
             return text_of(artifact), artifact
 
     async def _arun(self, prompt: str, config: RunnableConfig, **options: Any) -> tuple[str, ImageGenerationArtifact]:
         with self._reactions():
-            artifact, _ = await self._agenerate(*_called(prompt, config, **options))
+            artifact, _ = await self._agenerate(*called(prompt, config, **options))
             return text_of(artifact), artifact
 
     def _to_args_and_kwargs(self, tool_input: Any, tool_call_id: str | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -258,99 +225,52 @@ class MistralImageGenerationTool(BaseTool):
                 raise
             raise ToolException(text_for_model(error)) from error
 
-    def _generate(self, order: _Order, config: RunnableConfig | None, n: int) -> Generated:
-        if _checked_number(n) == 1:
+    def _generate(self, order: Order, config: RunnableConfig | None, n: int) -> Generated:
+        if checked_number(n) == 1:
             return self._generate_one(order, config)
         with ContextThreadPoolExecutor(max_workers=n) as pool:
             attempts = [pool.submit(self._attempt, order, config, number) for number in range(n)]
         return combined([attempt.result() for attempt in attempts])
 
-    async def _agenerate(self, order: _Order, config: RunnableConfig | None, n: int) -> Generated:
-        if _checked_number(n) == 1:
+    async def _agenerate(self, order: Order, config: RunnableConfig | None, n: int) -> Generated:
+        if checked_number(n) == 1:
             return await self._agenerate_one(order, config)
         attempts = [self._aattempt(order, config, number) for number in range(n)]
         return combined(await gather_with_concurrency(n, *attempts))
 
-    def _attempt(self, order: _Order, config: RunnableConfig | None, number: int) -> Generated | Exception:
+    def _attempt(self, order: Order, config: RunnableConfig | None, number: int) -> Generated | Exception:
         with paying_once(_part_of_work(number)):
             try:
                 return self._generate_one(order, config)
             except Exception as error:  # noqa: BLE001  # the others may bring images
                 return error
 
-    async def _aattempt(self, order: _Order, config: RunnableConfig | None, number: int) -> Generated | Exception:
+    async def _aattempt(self, order: Order, config: RunnableConfig | None, number: int) -> Generated | Exception:
         with paying_once(_part_of_work(number)):
             try:
                 return await self._agenerate_one(order, config)
             except Exception as error:  # noqa: BLE001  # the others may bring images
                 return error
 
-    def _generate_one(self, order: _Order, config: RunnableConfig | None) -> Generated:
+    def _generate_one(self, order: Order, config: RunnableConfig | None) -> Generated:
         with tool_span(self.name):
             conversation_id = edits.conversation_of(order.edit)
             earlier = self.model.messages(conversation_id) if conversation_id else []
-            emit = self._emit_generating(order)
-            answer = self.model.invoke(self._request(order, earlier), merge_configs(config, _QUIET))
-            references = self._references(order, answer, emit)
+            emit = order.announce()
+            answer = self.model.invoke(order.request(self.style, earlier), merge_configs(config, _QUIET))
+            references = order.references(answer, emit)
             outcomes = self.model.store_images(references, self.store)
-            return self._stored(order, answer, references, outcomes, emit)
+            return order.result(answer, references, outcomes, self.public_url, emit)
 
-    async def _agenerate_one(self, order: _Order, config: RunnableConfig | None) -> Generated:
+    async def _agenerate_one(self, order: Order, config: RunnableConfig | None) -> Generated:
         with tool_span(self.name):
             conversation_id = edits.conversation_of(order.edit)
             earlier = await self.model.amessages(conversation_id) if conversation_id else []
-            emit = self._emit_generating(order)
-            answer = await self.model.ainvoke(self._request(order, earlier), merge_configs(config, _QUIET))
-            references = self._references(order, answer, emit)
+            emit = order.announce()
+            answer = await self.model.ainvoke(order.request(self.style, earlier), merge_configs(config, _QUIET))
+            references = order.references(answer, emit)
             outcomes = await self.model.astore_images(references, self.store)
-            return self._stored(order, answer, references, outcomes, emit)
-
-    def _emit_generating(self, order: _Order) -> Emit:
-        emit = emitter()
-        order.emit(emit, {"type": "mistral.image.generating"})
-        return emit
-
-    def _request(self, order: _Order, earlier: Sequence[BaseMessage]) -> list[BaseMessage]:
-        style = f"\n\nStyle: {self.style}" if self.style else ""
-        verb = "Generate this image" if order.edit is None else "Change this image"
-        text = with_shape(f"{verb}: {order.prompt}{style}", order.shape)
-        before = edits.until_image(earlier, order.edit) if isinstance(order.edit, Mapping) else []
-        return [*before, edits.question(text, order.edit)]
-
-    def _references(self, order: _Order, answer: AIMessage, emit: Emit) -> list[ImageRef]:
-        references = images_of(answer)
-        if not references:
-            raise NoImageError(why_no_image(answer))
-        for ref in references:
-            order.emit(emit, {"type": "mistral.image.generated", "id": ref["id"]})
-        return references
-
-    def _stored(  # what a request brought
-        self,
-        order: _Order,
-        answer: AIMessage,
-        references: Sequence[ImageRef],
-        outcomes: Sequence[ImageRef | Exception],
-        emit: Emit,
-    ) -> Generated:
-        artifact, errors = artifact_of(order.prompt, answer, references, outcomes, self.public_url)
-        for ref in artifact["images"]:
-            order.emit(emit, outcome_event(ref))
-        return artifact, errors
-
-
-def _called(  # noqa: PLR0913  # the arguments that a calling model writes
-    prompt: str,
-    config: RunnableConfig,
-    *,
-    shape: Shape | None = None,
-    edit: str | None = None,
-    count: int = 1,
-    tool_call_id: str = "",
-) -> tuple[_Order, RunnableConfig, int]:
-    """Return the order of a calling model."""
-    image = edits.earlier_image(edit, config) if edit else None
-    return _Order(prompt=prompt, shape=shape, edit=image, tool_call_id=tool_call_id), config, count
+            return order.result(answer, references, outcomes, self.public_url, emit)
 
 
 def _part_of_work(number: int) -> PayOnce | None:
@@ -359,18 +279,6 @@ def _part_of_work(number: int) -> PayOnce | None:
     return work.part(number) if work else None
 
 
-def _checked_number(n: int) -> int:
-    if not 1 <= n <= _MAX_REQUESTS:
-        raise InvalidInputError(f"n={n!r} is not possible; ask for 1 to {_MAX_REQUESTS} images at once")
-    return n
-
-
 @functools.cache
 def _warn_once(store: str) -> None:
     _log.warning("A %s cannot hold a ledger: a call of the tool that is run again after a crash may pay again", store)
-
-
-def _with_an_image(artifact: ImageGenerationArtifact, errors: Sequence[Exception]) -> ImageGenerationArtifact:
-    if len(errors) == len(artifact["images"]):
-        raise errors[0]
-    return artifact

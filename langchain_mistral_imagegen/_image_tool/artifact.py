@@ -102,6 +102,17 @@ def combined(outcomes: Sequence[Generated | Exception]) -> Generated:
     return whole, [error for _, errors in done for error in errors]
 
 
+def with_an_image(artifact: ImageGenerationArtifact, errors: Sequence[Exception]) -> ImageGenerationArtifact:
+    """Return the artifact.
+
+    Raises:
+        Exception: The first error, if no image could be stored.
+    """
+    if len(errors) == len(artifact["images"]):
+        raise errors[0]
+    return artifact
+
+
 def text_of(artifact: ImageGenerationArtifact) -> str:
     """Return what the calling model reads: ids, sizes, the image model's words, and no path of the server."""
     lines = [f"Generated {len(artifact['images'])} image(s) for: {artifact['prompt']}"]
