@@ -246,7 +246,7 @@ def test_settings_that_an_agent_brings_itself_are_refused(settings):
         ChatMistralConversations(agent_id="ag_1", api_key="k", **settings)
 
 
-@pytest.mark.parametrize("settings", [{"random_seed": 7}, {"tool_choice": "any"}, {"stop": ["x"]}])
+@pytest.mark.parametrize("settings", [{"random_seed": 7}, {"tool_choice": "any"}])
 async def test_settings_of_a_call_that_an_agent_brings_itself_are_refused(face, sandbox, make_model, settings):
     model = make_model(agent_id="ag_1")
     with pytest.raises(InvalidInputError, match="would have no effect"):

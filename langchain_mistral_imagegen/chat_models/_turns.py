@@ -31,8 +31,8 @@ from langchain_mistral_imagegen.stores._ledger_files import ledger_files
 _ATTEMPTS = 3  # requests for one answer that is to be paid for once, each after the end of the one before
 # What a call or `bind` may set besides completion arguments.
 _CALL_SETTINGS = {"model", "agent_id", "agent_version", "tools", "tool_choice", "conversation_metadata"}
-# What a call of an agent may set.
-_AGENT_SETTINGS = {"agent_id", "agent_version", "tools", "conversation_metadata"}
+# What a call of an agent may set; LangChain's programs pass `stop` to any model, which an agent does not take.
+_AGENT_SETTINGS = {"agent_id", "agent_version", "tools", "conversation_metadata", "stop"}
 
 
 class TurnsModel(ConnectedModel):
