@@ -84,7 +84,9 @@ class ModelSettings(BaseChatModel):
     reasoning_effort: str | None = Field(
         default=None, description="`none`, `high`, or another value that the model takes."
     )
-    stop: list[str] | str | None = Field(default=None, description="Strings that end the text.")
+    stop: list[str] | str | None = Field(
+        default=None, description="Strings that end the text; not sent with `agent_id`."
+    )
     model_kwargs: dict[str, Any] = Field(
         default_factory=dict,
         description=(
@@ -258,8 +260,8 @@ class ModelSettings(BaseChatModel):
                 f"Give either model={self.model!r} or agent_id={self.agent_id!r}: an agent brings its own model"
             )
         if self.agent_id:
-            names = [*COMPLETION_ARGS, "model_kwargs", "instructions", "guardrails"]
-            refuse_settings(self.agent_id, {name: getattr(self, name) for name in names})
+            names = {*COMPLETION_ARGS, "model_kwargs", "instructions", "guardrails"} - {"stop"}  # LangChain sets it
+            refuse_settings(self.agent_id, {name: getattr(self, name) for name in sorted(names)})
         if self.agent_id and self.transport == "completions":
             raise InvalidInputError(f"agent_id={self.agent_id!r} needs transport='conversations'")
         if self.continuation == "append" and self.cache:
