@@ -163,7 +163,8 @@ class ObjectFiles:
         path = f"{self.root}/{folder}"
         with object_errors(), suppress(FileNotFoundError):
             self.filesystem.invalidate_cache(path)
-            return [str(name).rpartition("/")[2] for name in self.filesystem.ls(path, detail=False)]
+            names = [str(name).rpartition("/")[2] for name in self.filesystem.ls(path, detail=False)]
+            return [name for name in names if name]  # SeaweedFS lists an empty folder as `folder/`
         return []
 
     def read(self, place: str) -> bytes:
