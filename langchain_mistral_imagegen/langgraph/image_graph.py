@@ -32,6 +32,7 @@ def create_image_graph(  # noqa: PLR0913  # all but one by name
     input_schema: type[Any] | None = None,
     messages_key: str = "messages",
     images_key: str = "images",
+    public_url: str | None = None,
 ) -> StateGraph[Any]:
     """Build a graph that generates and stores images, and does not pay twice.
 
@@ -51,6 +52,8 @@ def create_image_graph(  # noqa: PLR0913  # all but one by name
             otherwise images of earlier turns are downloaded again.
         messages_key: Channel of the messages.
         images_key: Channel of the references.
+        public_url: URL below which the program serves the image store, as with `web.image_routes`; each stored
+            reference then has a `url` below it.
 
     Returns:
         A builder: extend it, then `compile` it, with a checkpointer.
@@ -76,7 +79,13 @@ def create_image_graph(  # noqa: PLR0913  # all but one by name
     with_tools = chat_model.bind_tools(tools) if tools else chat_model
     draw = ConversationNode(with_tools, image_store=image_store, messages_key=messages_key, images_key=images_key)
     draw.add_to(builder, "draw", retry_policy=policy)
-    download = ToolFileNode(image_store=image_store, model=downloader, messages_key=messages_key, images_key=images_key)
+    download = ToolFileNode(
+        image_store=image_store,
+        model=downloader,
+        messages_key=messages_key,
+        images_key=images_key,
+        public_url=public_url,
+    )
     download.add_to(builder, "download")
     if approve:
         builder.add_node(

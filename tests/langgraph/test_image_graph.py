@@ -50,6 +50,12 @@ async def test_it_draws_and_stores(face, model, sandbox, store):
     assert sandbox.paid == 2
 
 
+async def test_references_have_the_url_of_the_server_that_serves_the_store(face, model, sandbox, store):
+    graph = create_image_graph(model, image_store=store, public_url="https://e.x/images/").compile()
+    (ref,) = (await face.call(graph, "invoke", request("Draw a boat.")))["images"].values()
+    assert ref["url"] == f"https://e.x/images/{ref['key']}"
+
+
 @pytest.mark.slow
 async def test_a_busy_server_is_asked_again(face, model, sandbox, store):
     sandbox.behave(Behavior(status=429))
