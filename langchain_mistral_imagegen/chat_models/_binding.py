@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +10,12 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
+from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._messages import structured_output, tool_schemas
 from langchain_mistral_imagegen.chat_models._conversations_model import ConversationsModel
 from langchain_mistral_imagegen.errors import InvalidInputError
+
+_log = package_logger()
 
 
 class BindingModel(ConversationsModel):
@@ -33,7 +37,7 @@ class BindingModel(ConversationsModel):
                 `connector`).
             tool_choice: `"auto"`, `"none"`, a function's name, or `"any"`, `"required"` or `True`. Mistral cannot be
                 forced to use a built-in tool, and not be forced at all while it has one: for a forced call those of
-                `self.tools` are left out, and a named function is sent alone.
+                `self.tools` are left out, which is logged once as a warning, and a named function is sent alone.
             strict: Whether arguments must fit a function's schema.
             **kwargs: Passed on to each call.
 
@@ -51,8 +55,24 @@ class BindingModel(ConversationsModel):
                 "a tool_choice with `ensure_agent`, or use `model=` instead of `agent_id=`"
             )
         tool_schemas.resolve([*self.tools, *converted], tool_choice)
+        if tool_schemas.choice_name(tool_choice) == "required":
+            self._warn_of_left_out_tools()
         choice = {} if tool_choice is None else {"tool_choice": tool_choice}
         return self.bind(tools=converted, **choice, **kwargs)
+
+    def _warn_of_left_out_tools(self) -> None:
+        left_out = sorted({tool["type"] for tool in self.tools if tool_schemas.is_built_in(tool)})
+        if left_out and not self._warnings_given:  # an agent binds its tools again for each call
+            self._warnings_given.add("left_out_tools")
+            _log.warning(
+                "The built-in %s of this model cannot be used while a call of a function is forced, and is left out. "
+                "Use response_format=ProviderStrategy(...) to keep it, or a model with tools=[]",
+                ", ".join(left_out),
+            )
+
+    @functools.cached_property
+    def _warnings_given(self) -> set[str]:
+        return set()
 
     def with_structured_output(
         self,

@@ -99,7 +99,7 @@ class ConnectedModel(ModelSettings):
 
     def __copy__(self) -> Self:
         copied = super().__copy__()
-        for own in ("_client", "_async_client", "_known_inputs"):
+        for own in ("_client", "_async_client", "_known_inputs", "_warnings_given"):
             copied.__dict__.pop(own, None)
         return copied
 

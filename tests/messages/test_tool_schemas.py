@@ -141,6 +141,18 @@ async def test_all_results_of_parallel_calls_go_in_one_request(face, model, sand
     assert len(sandbox.requests[-1].json["inputs"]) == 2
 
 
+def test_what_a_forced_call_leaves_out_is_logged_once_for_each_model(model, make_model, caplog):
+    for choice in ("Weather", "auto"):
+        model.bind_tools([Weather], tool_choice=choice)
+    make_model(tools=[]).bind_tools([Weather], tool_choice="any")
+    assert caplog.messages == []
+    for choice in ("any", "required", True):
+        model.bind_tools([Weather], tool_choice=choice)
+    assert [message[:47] for message in caplog.messages] == ["The built-in image_generation of this model can"]
+    model.model_copy().bind_tools([Weather], tool_choice="any")
+    assert len(caplog.messages) == 2
+
+
 async def test_a_named_choice_sends_only_that_function(face, model, sandbox):
     await face.call(model.bind_tools([add, Weather], tool_choice="Weather"), "invoke", "Hello")
     sent = sandbox.requests[-1].json

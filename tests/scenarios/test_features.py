@@ -211,17 +211,23 @@ async def test_provider_strategy(face, speaker):
     assert isinstance(state["structured_response"], Caption)
 
 
-async def test_tool_strategy_without_built_in_tools(face, model, sandbox):
-    state = await face.call(create_agent(model, response_format=ToolStrategy(Caption)), "invoke", DRAW)
+async def test_tool_strategy_without_built_in_tools(face, model, sandbox, caplog):
+    agent = create_agent(model, response_format=ToolStrategy(Caption))
+    await face.call(agent, "invoke", DRAW)
+    state = await face.call(agent, "invoke", DRAW)
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "langchain_mistral_imagegen"]
+    assert "image_generation" in warning
+    assert "ProviderStrategy" in warning
     assert isinstance(state["structured_response"], Caption)
     assert [tool["type"] for tool in sandbox.requests[0].json["tools"]] == ["function"]
     assert sandbox.paid == 0
 
 
-async def test_tool_strategy(face, speaker):
+async def test_tool_strategy(face, speaker, caplog):
     agent = create_agent(speaker, response_format=ToolStrategy(Caption))
     state = await face.call(agent, "invoke", {"messages": [("user", "Give a title.")]})
     assert isinstance(state["structured_response"], Caption)
+    assert "left out" not in caplog.text
 
 
 @pytest.mark.slow
