@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Operation = Literal["converse", "image", "text", "download", "history", "list", "files", "agents", "any"]
+Shape = Literal["tool_file", "url", "markdown", "text"]
+Period = Literal["minute", "day"]
+Framing = Literal["normal", "crlf", "comments", "no_event_line", "done"]
+_WORDS = {
+    "on": get_args(Operation),
+    "shape": get_args(Shape),
+    "quota": (*get_args(Period), None),
+    "framing": get_args(Framing),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +54,13 @@ class Behavior:
         file_size: Pad drawings to this many bytes.
         restart_inclusive: Whether a restarted conversation keeps the entry it is restarted from.
         filters_metadata: Whether the list of conversations applies the metadata filter of the request.
+
+    Raises:
+        ValueError: If `on`, `shape`, `quota` or `framing` is none of its words.
     """
 
     on: Operation = "converse"
-    shape: Literal["tool_file", "url", "markdown", "text"] = "tool_file"
+    shape: Shape = "tool_file"
     images: int = 1
     tool_timeouts: int = 0
     text: str | None = None
@@ -57,13 +69,13 @@ class Behavior:
     status: int | None = None
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
-    quota: Literal["minute", "day"] | None = None
+    quota: Period | None = None
     delay: float = 0.0
     writing: float = 0.0
     pace: float = 0.0
     error_after: int | None = None
     cut_after: int | None = None
-    framing: Literal["normal", "crlf", "comments", "no_event_line", "done"] = "normal"
+    framing: Framing = "normal"
     unknown: bool = False
     documentation: bool = False
     thinking: bool = False
@@ -74,12 +86,18 @@ class Behavior:
     restart_inclusive: bool = True
     filters_metadata: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse words that a knob does not have; a behavior for an unknown operation would never be used."""
+        for knob, words in _WORDS.items():
+            if (word := getattr(self, knob)) not in words:
+                raise ValueError(f"{knob}={word!r} is none of {', '.join(map(repr, words))}")
+
     @classmethod
     def from_json(cls, text: str) -> Behavior:
         """Read knobs from JSON.
 
         Raises:
-            ValueError: If it is not an object with names of knobs.
+            ValueError: If it is not an object with names of knobs, or a knob does not have its word.
         """
         knobs = json.loads(text)
         names = {knob.name for knob in fields(cls)}

@@ -27,6 +27,17 @@ def behavior(**knobs):
     return {"x-sandbox-behavior": json.dumps(knobs)}
 
 
+@pytest.mark.parametrize(
+    ("knob", "allowed"),
+    [("on", "'converse', 'image', 'text'"), ("shape", "'url'"), ("quota", "'day'"), ("framing", "'crlf'")],
+)
+def test_a_word_that_a_knob_does_not_have_is_refused(start, knob, allowed):
+    with pytest.raises(ValueError, match=f"{knob}='append' is none of .*{allowed}"):
+        Behavior(**{knob: "append"})
+    refused = start(**{knob: "append"})
+    assert (refused.status_code, allowed in refused.json()["detail"]) == (400, True)
+
+
 def content_of(response):
     return response.json()["outputs"][-1]["content"]
 
