@@ -1,7 +1,8 @@
-"""Local files that appear complete or not at all."""
+"""Local files that appear complete or not at all, and stay when the power is cut."""
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
@@ -25,3 +26,32 @@ def write_file(target: Path, data: bytes) -> None:
     except BaseException:
         incoming.unlink(missing_ok=True)
         raise
+
+
+def write_new(path: Path, data: bytes, *, synced: bool) -> None:
+    """Write a file that does not exist yet, and put it on the disk if that is wanted."""
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        if synced:
+            os.fsync(file.fileno())
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, each on the disk: what is synced into it later relies on that."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names of a folder on the disk; Windows does so by itself."""
+    if os.name == "nt":
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -22,6 +22,7 @@ from cli_process import wait_for
 from langchain_core.stores import InMemoryByteStore
 from PIL import Image
 from places import arriving
+from synced_disk import SyncedDisk
 
 from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, ImageStore, images_of
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError, InvalidInputError
@@ -184,6 +185,19 @@ def test_what_is_flushed_could_be_written_as_windows_wants_it(tmp_path, monkeypa
     monkeypatch.setattr("os.fsync", lambda file: flushed.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
     written(FsspecImageStore(str(tmp_path)), DATA).finish(content_address)
     assert flushed == [os.O_RDWR, *[os.O_RDONLY] * 2]  # the image, and two folders, which Windows need not flush
+
+
+def test_after_a_power_cut_a_stored_image_is_there_with_all_its_folders(tmp_path, monkeypatch):
+    disk = SyncedDisk(tmp_path, monkeypatch)
+    store = FsspecImageStore(str(tmp_path / "new" / "images"))
+    key = written(store, DATA).finish(content_address)["key"]
+    assert disk.cut_power().get(f"new/images/{key}") == DATA
+
+
+def test_after_a_power_cut_a_record_is_there_with_all_its_folders(tmp_path, monkeypatch):
+    disk = SyncedDisk(tmp_path, monkeypatch)
+    FsspecImageStore(str(tmp_path / "new" / "images")).ledger_files().create("_ledger/k/0.json", b"{}", synced=True)
+    assert disk.cut_power().get("new/images/_ledger/k/0.json") == b"{}"
 
 
 @pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", r"..\x", r"a\..\..\x"])

@@ -16,10 +16,12 @@ import pytest
 import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
+from synced_disk import SyncedDisk
 
 from langchain_mistral_imagegen import FsspecImageStore
 from langchain_mistral_imagegen.errors import InvalidInputError
 from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address
+from langchain_mistral_imagegen.stores._thumbnails import thumbnail
 from langchain_mistral_imagegen.web import image_routes
 
 SECRET = "0" * 64
@@ -167,6 +169,13 @@ def large(kind: str, size=(600, 300)) -> bytes:
 
 def thumbnails(store) -> list[str]:
     return [key for key in store.all_keys() if key.startswith("_thumbnails/")]
+
+
+def test_after_a_power_cut_a_thumbnail_is_whole(store, tmp_path, monkeypatch):
+    disk = SyncedDisk(tmp_path, monkeypatch)
+    key = stored(store, large("JPEG"))
+    small = thumbnail(store, key, 256)
+    assert disk.cut_power().get(f"s/_thumbnails/256/{key}") == small
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF"])

@@ -20,6 +20,7 @@ except ImportError:  # Windows has no such locks
 from typing_extensions import TypedDict
 
 from langchain_mistral_imagegen._cli.exit_codes import UsageError
+from langchain_mistral_imagegen._files import make_folder, sync_folder
 from langchain_mistral_imagegen._protocol.entries import read_json
 from langchain_mistral_imagegen.images import ImageRef
 
@@ -95,8 +96,9 @@ class Manifest:
 
     def __enter__(self) -> Self:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             self._file = self.path.open("a+b", buffering=0)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise BadManifestError(
                 f"Cannot write the manifest: {error}; choose another file with --manifest"

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from langchain_mistral_imagegen._files import make_folder, sync_folder
 from langchain_mistral_imagegen.errors import InvalidInputError
-from langchain_mistral_imagegen.stores._ledger_files import LedgerFiles, fsspec_ledger_files, make_folder, sync_folder
+from langchain_mistral_imagegen.stores._ledger_files import LedgerFiles, fsspec_ledger_files
 from langchain_mistral_imagegen.stores._object_errors import create, object_errors
 
 DEFAULT_FOLDER = "generated_images"
@@ -77,7 +78,7 @@ class FsspecImageStore:
         """See `ImageStore.put`."""
         if self.local_folder:
             target = Path(self._path(key))
-            make_folder(target.parent, synced=True)
+            make_folder(target.parent)
             _link(source, target)
             sync_folder(target.parent)
         else:
@@ -205,7 +206,7 @@ class FsspecImageStore:
         """See `ImageStore.temporary_folder`."""
         if self.local_folder is None:
             return Path(tempfile.gettempdir())
-        self.local_folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.local_folder)
         return self.local_folder
 
 

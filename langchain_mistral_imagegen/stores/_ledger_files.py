@@ -7,7 +7,6 @@ or by `O_EXCL` where there are none; object stores by conditional writes; `memor
 from __future__ import annotations
 
 import functools
-import os
 import secrets
 import threading
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from langchain_mistral_imagegen._files import incoming_file
+from langchain_mistral_imagegen._files import incoming_file, make_folder, sync_folder, write_new
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidInputError
 from langchain_mistral_imagegen.stores._object_errors import create, object_errors
 
@@ -72,10 +71,10 @@ class FolderFiles:
     def create(self, place: str, data: bytes, *, synced: bool) -> None:
         """See `LedgerFiles.create`."""
         target = self.root / place
-        make_folder(target.parent, synced=synced)
+        make_folder(target.parent)
         hidden = incoming_file(target.parent)
         try:
-            _write(hidden, data, synced=synced)
+            write_new(hidden, data, synced=synced)
             _appear(hidden, target, data, synced=synced)
         finally:
             hidden.unlink(missing_ok=True)
@@ -106,36 +105,7 @@ def _appear(hidden: Path, target: Path, data: bytes, *, synced: bool) -> None:
     except FileExistsError:
         raise
     except OSError:  # a filesystem without hard links; a torn file counts as a request
-        _write(target, data, synced=synced)
-
-
-def _write(path: Path, data: bytes, *, synced: bool) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        if synced:
-            os.fsync(file.fileno())
-
-
-def make_folder(folder: Path, *, synced: bool) -> None:
-    """Make a folder and its parents, each on the disk if that is wanted."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent, synced=synced)
-    folder.mkdir(exist_ok=True)
-    if synced:
-        sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names of a folder on the disk; Windows does so by itself."""
-    if os.name == "nt":
-        return
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+        write_new(target, data, synced=synced)
 
 
 @dataclass(frozen=True)

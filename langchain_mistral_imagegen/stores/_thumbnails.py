@@ -7,7 +7,7 @@ import re
 import threading
 from contextlib import suppress
 
-from langchain_mistral_imagegen._files import incoming_file
+from langchain_mistral_imagegen._files import incoming_file, write_new
 from langchain_mistral_imagegen.errors import InvalidImageError
 from langchain_mistral_imagegen.images import ImageFormat, sniff_image
 from langchain_mistral_imagegen.stores import ImageStore
@@ -64,7 +64,7 @@ def _put(store: ImageStore, data: bytes, key: str) -> None:
     # fsspec derives the content type for object stores from the suffix of the local file.
     incoming = incoming_file(store.temporary_folder()).with_suffix(f".{key.rpartition('.')[2]}")
     try:
-        incoming.write_bytes(data)
+        write_new(incoming, data, synced=True)
         store.put(incoming, key)
     finally:
         incoming.unlink(missing_ok=True)

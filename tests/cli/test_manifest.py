@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from synced_disk import SyncedDisk
 
 from langchain_mistral_imagegen._cli.manifest import BadManifestError, Manifest, append_record, read_manifest
 
@@ -22,6 +23,14 @@ def test_the_last_line_of_an_id_counts_and_none_is_changed(tmp_path):
         assert manifest.get("a")["status"] == "text"
     assert {name: one["status"] for name, one in read_manifest(path).items()} == {"a": "text", "b": "failed"}
     assert path.read_bytes().count(b"\n") == 3
+
+
+def test_after_a_power_cut_a_line_is_there_with_all_its_folders(tmp_path, monkeypatch):
+    disk = SyncedDisk(tmp_path, monkeypatch)
+    path = tmp_path / "new" / "images" / "m.jsonl"
+    with Manifest(path) as manifest:
+        manifest.write(LINE)
+    assert disk.cut_power().get("new/images/m.jsonl") == path.read_bytes()
 
 
 @pytest.mark.parametrize("cut", [2, 20, 80])
