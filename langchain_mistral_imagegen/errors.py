@@ -7,9 +7,9 @@
     │   ├── NotFoundError             404: no such conversation, agent or file
     │   ├── InvalidRequestError       any other 4xx: the request itself is wrong
     │   ├── RateLimitError            429: wait, then try again
-    │   │   ├── MinuteQuotaError      429 whose quota of the minute is at zero: it helps to wait for the next one
-    │   │   └── QuotaExceededError    429 whose day quota is at zero: waiting a minute does not help
-    │   └── ServerError               5xx, a response that is a part only (206), and a stream's error before any content
+    │   │   ├── MinuteQuotaError      429: the minute's quota is used up; wait for the next minute
+    │   │   └── QuotaExceededError    429: the day's quota is used up; waiting a minute does not help
+    │   └── ServerError               5xx, an incomplete response (206), or an error of a stream before any content
     ├── APIConnectionError            no response: refused, reset or unreachable
     │   └── APITimeoutError           no response in time
     ├── OutcomeUnknownError           a request that costs money or makes an agent may have been processed
@@ -207,7 +207,7 @@ class StreamInterruptedError(OutcomeUnknownError):
 
 
 class InvalidResponseError(MistralImagegenError, ModelError):
-    """The response cannot be parsed: it lacks what makes it this kind of response, or is too large."""
+    """The response cannot be parsed: required parts are missing, or it is too large."""
 
 
 class InvalidInputError(MistralImagegenError, ModelInvalidRequestError, ValueError):

@@ -106,7 +106,7 @@ class _Sweep:
         return [key for key in self.store.all_keys() if _is_ours(key) and _is_older(self.store, key, limit)]
 
     def delete(self, old: Sequence[str], kept: AbstractSet[str | None]) -> list[str]:
-        """Delete what is old and not kept, if it still is old."""
+        """Delete what is old and not kept, if it is still old."""
         if not kept and any(map(IMAGE_KEY.fullmatch, old)):
             raise InvalidInputError(
                 f"`live` names no image, so all images in {self.store.location('').rstrip('/')!r} older than "

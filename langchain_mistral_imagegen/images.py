@@ -165,7 +165,7 @@ def image_size(source: IO[bytes]) -> tuple[int, int] | None:
 
 
 def decode_image(source: IO[bytes]) -> tuple[int, int]:
-    """Decode an image to its end, and return its width and height in pixels.
+    """Decode the whole image, and return its width and height in pixels.
 
     Raises:
         InvalidImageError: If it is cut off, damaged, or has more than 100 million pixels.

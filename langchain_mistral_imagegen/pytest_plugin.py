@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def mistral_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
-    """Run a sandbox, and send there what a program makes of its environment during the test.
+    """Run a sandbox, and point Mistral's environment variables to it during the test.
 
     It sets `MISTRAL_API_KEY`, `MISTRAL_BASE_URL` and `MISTRAL_IMAGEGEN_STORE` (a folder below `tmp_path`). They are
     read when a model, tool or node is made: what is made while a module is imported is too early.

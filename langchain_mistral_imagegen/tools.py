@@ -179,7 +179,7 @@ class MistralImageGenerationTool(BaseTool):
     # In a LangGraph program with a checkpointer, a call of the tool is paid for once: `run` gets its id and its task.
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the tool; in a LangGraph program with a thread, a call that is run again pays for nothing again."""
+        """Run the tool; in a LangGraph program with a thread, a call that is run again is not paid for again."""
         with paying_once(self._call(**kwargs)):
             return super().run(*args, **kwargs)
 

@@ -67,11 +67,11 @@ class ConnectedModel(ModelSettings):
         return AsyncClient(self._settings, self.http_async_client)
 
     def close(self) -> None:
-        """Close the connections. Short scripts need not, and the model opens new ones when it is used again."""
+        """Close the connections; the model opens new ones when it is used again. Short scripts need not call it."""
         self._client.close()
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop; `asyncio.run` also does when it ends."""
+        """Close the connections of the running event loop; `asyncio.run` also does so when it ends."""
         await self._async_client.aclose()
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from langchain_mistral_imagegen.errors import InvalidInputError
 
 
 def unbound(model: Any) -> Any:
-    """Return the model inside of `model.bind(...)`, `model.bind_tools(...)` and the like."""
+    """Return the model inside `model.bind(...)`, `model.bind_tools(...)` and the like."""
     while isinstance(model, RunnableBinding):
         model = model.bound
     return model

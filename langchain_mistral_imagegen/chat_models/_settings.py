@@ -161,8 +161,8 @@ class ModelSettings(BaseChatModel):
         description=(
             "Seconds after which a response, also a download, must be complete, however often a byte arrives; the time "
             "in which nobody reads a stream does not count. A request that is paid for once ends after `timeout` "
-            "seconds in all (or `answer_within`, if that is longer), and there that time does count: then others count "
-            "it as lost."
+            "seconds in all (or `answer_within`, if that is longer), including that time, because other processes "
+            "then count its answer as lost."
         ),
     )
     answer_within: float = Field(

@@ -42,7 +42,7 @@ class GraphNode(Runnable[Any, Update]):
 
     @abstractmethod
     def run(self, *args: Any, **kwargs: Any) -> Update:
-        """Take the state, and `config` if the method has such a parameter, and return the update of the state."""
+        """Return the update of the state; LangGraph passes `config` if the method has such a parameter."""
 
     @abstractmethod
     async def arun(self, *args: Any, **kwargs: Any) -> Update:

@@ -33,7 +33,7 @@ from langchain_mistral_imagegen.stores import ImageStore, image_store
 
 @dataclass(frozen=True)
 class ConversationNode(GraphNode):
-    """Gets an answer to the messages, and pays for it once, also after a crash or when the answer was lost on the way.
+    """Answers the messages, and pays for the answer once, also after a crash or if it is lost on the way.
 
     Before each request, it writes a record into the image store, under a key made of thread, task and history. A retry
     or a resumed graph finds the record, looks for the answer at Mistral and adopts it (without `usage_metadata`, if it

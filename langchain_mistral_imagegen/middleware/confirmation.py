@@ -42,7 +42,7 @@ class ConfirmationRequest(TypedDict, total=False):
 
 
 class ConfirmationMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]):
-    """Interrupts the agent when a call of Mistral's own tools waits for confirmation, and answers Mistral.
+    """Interrupts the agent when a call of Mistral's own tools waits for confirmation, and sends the decision.
 
     Calls wait if a tool has `tool_configuration={"requires_confirmation": [...]}`. Nothing runs, and no image is paid
     for, before the decision. Resume with `Command(resume={"decisions": [{"type": "approve"}]})`, one decision per call,

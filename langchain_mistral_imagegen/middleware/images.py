@@ -46,7 +46,7 @@ class ImagesAgentState(AgentState[ResponseT]):
 
 
 class ImagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]):
-    """Keeps the bytes of images out of an agent's state, and references to them in its `images`.
+    """Moves the bytes of images out of an agent's state into an image store, and keeps references in its `images`.
 
     An image that a tool returns with its bytes (as base64 or a data URL, in LangChain's, OpenAI's, Anthropic's or MCP's
     form) goes into an image store; the model reads its id, type and size instead. An image that cannot be stored stays

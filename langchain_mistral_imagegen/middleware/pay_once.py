@@ -17,7 +17,7 @@ from langchain_mistral_imagegen.stores._ledger_files import ledger_files
 
 
 class PayOnceMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]):
-    """Has each answer of a `ChatMistralConversations` paid for once, also after a crash or when it was lost on the way.
+    """Pays once for each answer of a `ChatMistralConversations`, also after a crash or if the answer is lost.
 
     The agent needs a checkpointer and a `thread_id`. When it is resumed with `agent.invoke(None, config)`, an answer
     that exists is adopted; while an earlier request may still be answered, it is waited for (see `answer_within` of the

@@ -25,7 +25,7 @@ _log = package_logger()
 
 
 class PortableMessagesMiddleware(AgentMiddleware[AgentState[ResponseT], ContextT, ResponseT]):
-    """Sends the history to models of other providers in a form they accept; see `to_portable_messages`.
+    """Sends the history to other providers' models in a form that they accept; see `to_portable_messages`.
 
     Only the request is rewritten: the agent's state keeps Mistral's answers and their references, and a
     `ChatMistralConversations` receives them unchanged. Put middleware that changes the model before this one in the

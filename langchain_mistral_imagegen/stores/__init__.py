@@ -64,7 +64,7 @@ class ImageStore(Protocol):
         """Return where a key is, for people to read: a path, or a URL of the store."""
 
     def temporary_folder(self) -> Path:
-        """Return an existing local folder for the files that `put` is given, best one from which they can be moved.
+        """Return an existing local folder for the files that `put` is given, ideally one from which they can be moved.
 
         Raises:
             OSError: If the folder cannot be made.
