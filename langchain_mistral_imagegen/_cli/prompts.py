@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from langchain_mistral_imagegen._cli.exit_codes import UsageError
 from langchain_mistral_imagegen._cli.file_names import slug
-from langchain_mistral_imagegen._protocol.entries import read_json
 
 _VERSION = re.compile(r"-([0-9a-f]{8})-v[0-9]+$")
 _JSON_SUFFIXES = {".jsonl", ".ndjson"}
@@ -114,7 +115,7 @@ def _entries(source: str, name: str) -> Iterator[tuple[int, Any]]:
     for number, line in filled:
         if is_json:
             try:
-                yield number, read_json(line)
+                yield number, from_json(line)  # it refuses lone surrogates, which cannot be sent
             except ValueError as error:
                 raise BadPromptsError(f"{name}, line {number}: not JSON: {error}") from error
         elif not line.startswith("#"):

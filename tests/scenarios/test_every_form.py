@@ -68,12 +68,13 @@ async def test_all_forms_hold_the_same_blocks(name, answering):
     }
     for form, answer in forms.items():
         assert shown(answer) == shown(expected), form
-        assert images_of(answer) == [{**ref, "conversation_id": conversation(answer)} for ref in images_of(expected)]
+        own = {name: answer.response_metadata[name] for name in ("conversation_id", "created_at")}
+        assert images_of(answer) == [{**ref, **own} for ref in images_of(expected)]
 
 
 def shown(answer):
     """Return all that must not depend on the form; each answer has a conversation of its own."""
-    varying = {"conversation_id", "output_version", "quotas"}  # streams do not report quotas
+    varying = {"conversation_id", "created_at", "output_version", "quotas"}  # streams do not report quotas
     metadata = {name: value for name, value in answer.response_metadata.items() if name not in varying}
     return [without_place(block) for block in answer.content_blocks], answer.tool_calls, answer.usage_metadata, metadata
 
@@ -81,10 +82,6 @@ def shown(answer):
 def without_place(block):
     # The event stream numbers blocks anew; their order is what counts.
     return {name: value for name, value in block.items() if name != "index"}
-
-
-def conversation(answer):
-    return answer.response_metadata["conversation_id"]
 
 
 @pytest.mark.parametrize("name", NAMES)
