@@ -64,7 +64,7 @@ class ImageRef(TypedDict):
     model: NotRequired[str]
     """Name of the model that generated it."""
     created_at: NotRequired[str]
-    """When its answer arrived (from our tool) or began (from Mistral), in UTC, such as `2026-11-25T12:00:00+00:00`."""
+    """When its answer began, as Mistral sent it, or else when it arrived; ISO 8601, such as `2026-11-25T12:00:00Z`."""
     url: NotRequired[str]
     """Where the program serves it, only with `public_url=...`."""
     base64: NotRequired[str]

@@ -386,6 +386,7 @@ async def test_a_key_is_paid_for_once_in_a_store(face, tool, make_model, sandbox
     again = MistralImageGenerationTool(model=make_model(), image_store=tool.image_store)
     second = await face.call(again, "generate", "a cat", key="sku-4711")
     assert second == first
+    assert first["created_at"] in [entry["created_at"] for entry in sandbox.entries(first["conversation_id"])]
     assert sandbox.paid == 1
     await face.call(tool, "generate", "a cat", key="sku-4712")
     await face.call(tool, "generate", "a cat")

@@ -31,7 +31,7 @@ class ImageGenerationArtifact(TypedDict):
     usage: UsageMetadata | None
     """The sum over all requests."""
     created_at: str
-    """When the answer arrived, in UTC, such as `2026-11-25T12:00:00+00:00`."""
+    """When the answer began, as Mistral sent it, or else when it arrived; ISO 8601, such as `2026-11-25T12:00:00Z`."""
     connectors: NotRequired[dict[str, int]]
     """Number of calls of each built-in tool; Mistral bills these."""
     errors: NotRequired[list[str]]
@@ -50,7 +50,7 @@ def artifact_of(
 ) -> Generated:
     """Return the artifact of one answer, and the errors of images that could not be stored."""
     metadata = answer.response_metadata
-    created_at = datetime.now(UTC).isoformat(timespec="seconds")
+    created_at = metadata.get("created_at") or datetime.now(UTC).isoformat(timespec="seconds")
     about: ImageRef = {"prompt": prompt, "created_at": created_at, "model": metadata["model_name"]}  # type: ignore[typeddict-item]  # a part of one
     stored = [
         attempted(ref, outcome) if isinstance(outcome, Exception) else outcome
