@@ -16,6 +16,7 @@ from rich.text import Text
 
 from langchain_mistral_imagegen._cli.result import Result, result
 from langchain_mistral_imagegen._cli.wording import in_words_of_the_command
+from langchain_mistral_imagegen._messages.markdown import to_markdown
 from langchain_mistral_imagegen._printable import one_line, printable
 from langchain_mistral_imagegen.costs import PRICES
 from langchain_mistral_imagegen.images import ImageRef
@@ -149,7 +150,9 @@ class JsonReport(Report):
         """Keep the result, to print it at the end."""
         self.paths += [path for _, path in stored]
         images = [{"path": path, **ref} for ref, path in stored]
-        self.keep(result("stored" if stored else "text", {**self._facts, "images": images, **facts_of(answer)}))
+        paths = {ref["id"]: path for ref, path in stored}
+        facts = facts_of(answer) | {"markdown": to_markdown(answer, url=lambda ref: paths.get(ref["id"]))}
+        self.keep(result("stored" if stored else "text", {**self._facts, "images": images, **facts}))
 
     def keep(self, finished: Result) -> None:
         """Keep a result, to print it at the end."""

@@ -36,6 +36,7 @@ class Result(TypedDict):
     model_name: NotRequired[str]
     agent_id: NotRequired[str]
     text: NotRequired[str]
+    markdown: NotRequired[str]
     usage: NotRequired[dict[str, Any]]
     connectors: NotRequired[dict[str, int]]
     sandbox: NotRequired[bool]

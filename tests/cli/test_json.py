@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -40,6 +41,17 @@ def test_a_prompt(command, sandbox):
     assert (stored["outcome"], stored["prompt"], "path" in stored["images"][0]) == ("stored", CAT, True)
     (text,) = results(command("--json", "Hello", server=sandbox))
     assert (text["outcome"], text["images"]) == ("text", [])
+
+
+@pytest.mark.parametrize("shape", ["tool_file", "markdown"])
+def test_markdown_has_the_stored_paths(command, sandbox, shape):
+    sandbox.behave(Behavior(shape=shape, images=2))
+    (stored,) = results(command("--json", "-o", "my images", CAT, server=sandbox))
+    paths = [image["path"].replace(" ", "%20") for image in stored["images"]]
+    assert re.findall(r"!\[.+?\]\((.+?)\)", stored["markdown"]) == paths
+    assert len(paths) == 2
+    (text,) = results(command("--json", "Hello", server=sandbox))
+    assert text["markdown"] == text["text"]
 
 
 @pytest.mark.slow
