@@ -128,15 +128,16 @@ class Unknown(Wire):
         return cls(type=kind if isinstance(kind, str) else "unknown", raw=raw)
 
 
-def without_nulls(value: Any) -> Any:
-    """Return a JSON value whose objects have no null fields: to this package null means the same as missing."""
+def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: without_nulls(part) for name, part in value.items() if part is not None}
-    return [without_nulls(part) for part in value] if isinstance(value, list) else value
+        return {name: _without_nulls(part) for name, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
 
 
 def validate_without_nulls(handler: Callable[[Any], T], value: Any) -> T:
-    """Validate a JSON value; if it does not fit, once more without its nulls.
+    """Validate a JSON value; if it does not fit, once more without its null fields: null means the same as missing.
+
+    The parts of its fields keep their nulls, because they may be unknown, or arguments of a function.
 
     Raises:
         ValidationError: If it does not fit either way.
@@ -144,8 +145,10 @@ def validate_without_nulls(handler: Callable[[Any], T], value: Any) -> T:
     try:
         return handler(value)
     except ValidationError:
+        if not isinstance(value, dict):
+            raise
         # Not before the first try, which is the path of each delta of a stream.
-        return handler(without_nulls(value))
+        return handler({name: part for name, part in value.items() if part is not None})
 
 
 def _or_unknown(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -414,7 +417,10 @@ def _validated(kind: type[WireT], data: bytes) -> WireT:
             sent = read_json(data)
         except ValueError:
             raise error from None
-        return kind.model_validate(without_nulls(sent))
+        try:
+            return validate_without_nulls(kind.model_validate, sent)
+        except ValidationError:
+            return kind.model_validate(_without_nulls(sent))  # a list of resources, with a null in one of them
 
 
 def read_response(kind: type[WireT], data: bytes) -> WireT:

@@ -177,3 +177,19 @@ def test_a_run_keeps_the_name_that_one_of_its_events_has(lacks: tuple[int, ...],
             events = changed(events, (place, name), null=null) if name in events[place] else events
     block = streamed(events).content[0]
     assert (block["name"], block["tool"], block["status"]) == ("image_generation", "image_generation", "error")
+
+
+@pytest.mark.parametrize("missing", [{}, {"id": None}])
+def test_nulls_inside_unknown_chunks_and_arguments_are_kept(missing):
+    chunk, arguments = {"type": "weather", "wind": None, "days": [{"rain": None}]}, {"city": None}
+    call = {**CALL, "arguments": arguments}
+    outputs = [{"type": "message.output", "content": [chunk], **missing}, {"type": "function.call", **call, **missing}]
+    events = [
+        STARTED,
+        {"type": "message.output.delta", "output_index": 0, "content": chunk, **missing},
+        {"type": "function.call.delta", "output_index": 1, **call, **missing},
+        DONE,
+    ]
+    for message in (whole({**ANSWER, "outputs": outputs}), streamed(events)):
+        assert [block["value"] for block in message.content if block["type"] == "non_standard"] == [chunk]
+        assert [found["args"] for found in message.tool_calls] == [arguments]
