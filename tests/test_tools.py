@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Sequence
+from contextlib import aclosing, closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,7 @@ from langchain_mistral_imagegen.errors import (
     OutcomeUnknownError,
     QuotaExceededError,
     RateLimitError,
+    StreamInterruptedError,
 )
 from langchain_mistral_imagegen.sandbox import Behavior
 
@@ -428,6 +432,45 @@ async def test_a_call_that_is_run_again_pays_once(face, tool, sandbox):
         agent.invoke({"messages": [("user", "A cat, please.")]}, thread)
     state = await face.call(agent, "invoke", None, thread)
     (message,) = tool_messages(state)
+    assert (message.artifact["images"][0]["status"], sandbox.paid) == ("stored", 1)
+
+
+async def close_at(face, agent, event, is_ready) -> None:
+    """Read a stream of events up to one, and close it when the sandbox is ready."""
+    given = {"messages": [("user", "A cat, please.")]}, THREAD
+    if face.is_async:
+        async with aclosing(agent.astream(*given, stream_mode="custom")) as stream:
+            while (await anext(stream))["type"] != event:
+                pass
+            while not is_ready():
+                await asyncio.sleep(0.01)
+        return
+    with closing(agent.stream(*given, stream_mode="custom")) as stream:
+        while next(stream)["type"] != event:
+            pass
+        while not is_ready():
+            time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("event", ["generating", "generated", "stored"])
+async def test_an_agent_whose_stream_is_closed_early_pays_once(face, tool, sandbox, event):
+    """The first event comes before the answer: the stream is closed while the server draws."""
+    sandbox.behave(Behavior(delay=0.5), times=None)
+    agent = create_agent(scripted("a cat"), [tool], checkpointer=InMemorySaver())
+    await close_at(face, agent, f"mistral.image.{event}", lambda: sandbox.waiting or sandbox.requests)
+    (message,) = tool_messages(await face.call(agent, "invoke", None, THREAD))
+    assert (message.artifact["images"][0]["status"], sandbox.paid) == ("stored", 1)
+
+
+@pytest.mark.slow
+async def test_an_agent_that_is_run_again_after_a_cut_answer_pays_once(face, make_model, sandbox, tmp_path):
+    sandbox.behave(Behavior(cut_after=3))
+    tool = MistralImageGenerationTool(model=make_model(streaming=True, max_retries=0), image_store=tmp_path / "images")
+    agent = create_agent(scripted("a cat"), [tool], checkpointer=InMemorySaver())
+    with pytest.raises(StreamInterruptedError):
+        await face.chunks(agent, {"messages": [("user", "A cat.")]}, config=THREAD, stream_mode="custom")
+    (message,) = tool_messages(await face.call(agent, "invoke", None, THREAD))
     assert (message.artifact["images"][0]["status"], sandbox.paid) == ("stored", 1)
 
 
