@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from documents import GUIDES, PAGES, fences, guide, write_examples
 from langchain_core.language_models import BaseChatModel
-from places import COOKBOOK, README
+from places import COOKBOOK, README, ROOT
 
 from langchain_mistral_imagegen import ChatMistralConversations, MistralImageGenerationTool
 from langchain_mistral_imagegen.chat_models._settings import ModelSettings
@@ -69,10 +69,12 @@ def test_the_table_of_settings_is_complete_and_has_the_defaults():
     assert {name for names, _ in rows for name in re.findall(r"`(\w+)`", names)} == own
     written = {names.strip("`"): default.strip("`") for names, default in rows if names.count("`") == 2}
     defaults = {
-        name: str(ModelSettings.model_fields[name].default)
-        for name in ("timeout", "max_retries", "continuation", "transport")
+        name: str(ModelSettings.model_fields[name].default).removesuffix(".0")
+        for name in ("timeout", "deadline", "answer_within", "max_retries", "continuation", "transport")
     }
-    assert {**defaults, "timeout": "300"} == {name: written[name] for name in defaults}
+    assert defaults == {name: written[name] for name in defaults}
+    switches = {name: "yes" if ModelSettings.model_fields[name].default else "no" for name in ("store", "streaming")}
+    assert switches == {name: written[name] for name in switches}
 
 
 def run_lines(command, sandbox, console) -> None:
@@ -115,6 +117,12 @@ def test_pages_are_short_and_in_the_index():
     assert [page.name for page in GUIDES if page.read_text().count("\n") >= 150] == []
     index = (COOKBOOK / "README.md").read_text()
     assert [page.name for page in GUIDES if f"(guides/{page.name})" not in index] == []
+
+
+def test_prose_is_at_most_140_columns_wide():
+    pages = [*PAGES, COOKBOOK / "README.md", *(ROOT / ".github").rglob("*.md")]
+    lines = [(page.name, line) for page in pages for line in page.read_text().splitlines()]
+    assert [(page, line) for page, line in lines if len(line) > 140 and not line.startswith("|")] == []
 
 
 @pytest.mark.slow
