@@ -36,7 +36,7 @@ def add(a: int, b: int) -> int:
 
 
 def weather(city: str) -> str:
-    """Tell the weather of a city."""
+    """Return the weather of a city."""
     return f"sunny in {city}"
 
 

@@ -118,7 +118,7 @@ def test_results_of_functions_are_no_prompts(passes):
         from langchain_mistral_imagegen import ChatMistralConversations
 
         def weather(city: str) -> str:
-            '''Tell the weather of a city.'''
+            '''Return the weather of a city.'''
 
         def test_a_call(mistral_sandbox):
             model = ChatMistralConversations().bind_tools([weather])

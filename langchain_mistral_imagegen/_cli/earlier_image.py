@@ -82,7 +82,7 @@ def _drawn_in(file: Path, store: FsspecImageStore) -> tuple[str, ImageRef]:
         if ref.get("sha256") == digest and conversation and not record.get("sandbox"):
             return conversation, ref
     raise UsageError(
-        f"No record tells in which conversation {file} was drawn. To show it to the model instead: --image {file}"
+        f"No record names the conversation in which {file} was drawn. To show it to the model instead: --image {file}"
     )
 
 

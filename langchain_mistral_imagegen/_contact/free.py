@@ -309,7 +309,7 @@ FREE = (
         name="headers",
         text="Which quotas do headers report?",
         assumes="image-generation, by minute and day (all optional)",
-        otherwise="works all the same, but a day's quota cannot be told from a minute's",
+        otherwise="works all the same, but a day's quota cannot be distinguished from a minute's",
         find=_headers,
     ),
 )

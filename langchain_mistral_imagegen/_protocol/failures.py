@@ -84,7 +84,7 @@ def _error(response: Response, request: Request | None) -> APIError:
 def _is_mistrals(response: Response, body: Mapping[str, Any]) -> bool:
     """Return whether an error is written as Mistral, or the gateway that is part of it, was seen to write them.
 
-    That gateway writes its 5xx as its 4xx, so only Mistral's own `code` tells whether Mistral refused.
+    That gateway writes its 5xx as its 4xx, so only Mistral's own `code` shows whether Mistral refused.
     """
     if response.status < _FIRST_ERROR:
         return True

@@ -77,8 +77,8 @@ def main() -> None:
     runs = [list(measured(given.only or names, is_quick=given.quick)) for _ in range(given.runs)]
     about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count(), "python": platform.python_version()}
     if given.results:
-        told = [[row.as_json() for row in rows] for rows in runs]
-        given.results.write_text(json.dumps({**about, "rows": told[-1], "runs": told}, indent=2) + "\n")
+        results = [[row.as_json() for row in rows] for rows in runs]
+        given.results.write_text(json.dumps({**about, "rows": results[-1], "runs": results}, indent=2) + "\n")
     if given.guide:
         where = f"Measured on {about['date']}, {about['cores']} cores, Python {about['python']}"
         table.write(given.guide, runs, where)

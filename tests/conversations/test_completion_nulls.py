@@ -69,7 +69,7 @@ CHUNKS = [
     chunk("cmpl-2", delta("assistant", 2, tool_calls=[part(OWN_CALL, '{"at": ')])),
     chunk("cmpl-2", delta("assistant", 2, tool_calls=[part(OWN_CALL, '"sky"}')]), "stop", USAGE),
 ]
-# Without these the answer is another one: what was said, which function is called, with what, and by which type a chunk
+# Without these the answer is another one: its content, which function is called, with what, and by which type a chunk
 # is known. Without a choice or a message there is none.
 NEEDED = frozenset(
     {"type", "text", "image_url", "url", "content", "name", "arguments", "function", "tool_calls", "usage"}

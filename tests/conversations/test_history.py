@@ -149,7 +149,7 @@ def test_of_an_agents_versions_the_same_goes_on(make_model):
 
 async def test_calls_of_functions_and_their_results_come_back(face, make_model):
     def weather(city: str) -> str:
-        """Tell the weather."""
+        """Return the weather."""
         return city
 
     model = make_model().bind_tools([weather])

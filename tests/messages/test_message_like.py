@@ -73,8 +73,8 @@ def test_a_portable_history_is_made_of_every_form(form: str) -> None:
 
 
 def test_the_forms_of_providers_and_people_are_taken() -> None:
-    said: list[Any] = ["Draw.", ("user", "Draw."), {"role": "user", "content": "Draw."}]
-    assert as_messages(said) == 3 * [HumanMessage("Draw.")]
+    forms: list[Any] = ["Draw.", ("user", "Draw."), {"role": "user", "content": "Draw."}]
+    assert as_messages(forms) == 3 * [HumanMessage("Draw.")]
     assert as_messages(("user", "Draw.")) == as_messages("Draw.") == [HumanMessage("Draw.")]
     call = {"id": "Ab3dE5fG7", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
     (answer,) = as_messages({"role": "assistant", "content": None, "tool_calls": [call]})

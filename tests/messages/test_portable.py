@@ -36,7 +36,7 @@ OURS = ("tool_file", "tool.execution", "tool_reference", "agent.handoff", "serve
 
 
 def weather(city: str) -> str:
-    """Tell the weather of a city."""
+    """Return the weather of a city."""
     return f"Sunny in {city}"
 
 

@@ -47,11 +47,11 @@ async def sent(make_model: Any, sandbox: Any, transport: str, *history: Any) -> 
     await model.ainvoke([HumanMessage("Hi."), *history, HumanMessage("Go on.")])
     body = sandbox.requests[-1].json
     assert sandbox.requests[-1].status == 200
-    said = [one for one in body.get("messages") or body["inputs"] if one.get("role") == "assistant"]
-    whole = [{"role": "user", "content": "Hi."}, *map(textual, said), {"role": "user", "content": "Go on."}]
+    answers = [one for one in body.get("messages") or body["inputs"] if one.get("role") == "assistant"]
+    whole = [{"role": "user", "content": "Hi."}, *map(textual, answers), {"role": "user", "content": "Go on."}]
     request = ChatCompletionRequest.from_openai(messages=whole, model="m", reasoning_field_format="thinking_chunks")
     MistralRequestValidatorV13(ValidationMode.serving).validate_request(request)
-    return said
+    return answers
 
 
 def textual(message: dict[str, Any]) -> dict[str, Any]:
@@ -75,15 +75,15 @@ async def test_what_a_model_of_mistral_thought_is_sent_back(
         monkeypatch.setitem(PROVIDER_TRANSLATORS, "mistralai", both)
     else:
         monkeypatch.delitem(PROVIDER_TRANSLATORS, "mistralai", raising=False)
-    (said,) = await sent(make_model, sandbox, transport, answer(*OWN[writer]))
-    assert said["content"] == [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, TEXT]
+    (answered,) = await sent(make_model, sandbox, transport, answer(*OWN[writer]))
+    assert answered["content"] == [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, TEXT]
 
 
 @pytest.mark.parametrize("transport", ["conversations", "completions"])
 @pytest.mark.parametrize("writer", FOREIGN)
 async def test_what_another_model_thought_is_left_out(make_model, sandbox, transport: str, writer: str) -> None:
-    (said,) = await sent(make_model, sandbox, transport, answer(*FOREIGN[writer]))
-    assert said["content"] in ("Hello.", [TEXT])
+    (answered,) = await sent(make_model, sandbox, transport, answer(*FOREIGN[writer]))
+    assert answered["content"] in ("Hello.", [TEXT])
     assert "Hm." not in repr(sandbox.requests[-1].json)
 
 

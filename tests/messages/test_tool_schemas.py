@@ -20,14 +20,14 @@ def add(a: int, b: int) -> int:
 
 
 class Weather(BaseModel):
-    """Tell the weather of a city."""
+    """Return the weather of a city."""
 
     city: str = Field(description="Where")
 
 
 @tool
 def shout(text: str) -> str:
-    """Say it louder."""
+    """Return a text in capital letters."""
     return text.upper()
 
 

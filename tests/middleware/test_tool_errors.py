@@ -29,8 +29,8 @@ def agent(make_model, tmp_path):
 
 async def test_the_model_reads_what_is_still_raised_after_retries(face, agent, sandbox):
     sandbox.behave(*[Behavior(quota="minute", on="image")] * 2)
-    told = ToolErrorMiddleware(lambda error, _: f"{type(error).__name__}; tell the user.")
-    state = await face.call(agent(told), "invoke", CAT)
+    middleware = ToolErrorMiddleware(lambda error, _: f"{type(error).__name__}; tell the user.")
+    state = await face.call(agent(middleware), "invoke", CAT)
     (result,) = [message for message in state["messages"] if message.type == "tool"]
     assert (result.status, result.content) == ("error", "MinuteQuotaError; tell the user.")
     assert sandbox.paid == 0

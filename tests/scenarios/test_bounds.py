@@ -115,22 +115,22 @@ def test_an_error_repeats_the_ends_of_a_long_message():
     assert (len(text), text[:6], text[-5:]) == (3_987, "first ", " last")
 
 
-def recognise(model, told):
+def recognise(model, messages):
     """Have a model take the second of some messages for an answer of its own."""
-    digest = answers.fingerprint(model._prepare(told[:1], {})[0].fingerprint, told[1])
-    told[1].response_metadata["fingerprint"] = digest
+    digest = answers.fingerprint(model._prepare(messages[:1], {})[0].fingerprint, messages[1])
+    messages[1].response_metadata["fingerprint"] = digest
 
 
 async def test_errors_and_log_lines_do_not_grow_with_what_the_server_sends(face, hostile, victim, caplog):
     long = "x" * 1_000_000
     facts = {"model_provider": "mistralai_conversations", "head": "e", "conversation_id": long[:40_000]}
-    told = [HumanMessage("Draw a cat."), AIMessage("No.", response_metadata=facts), HumanMessage("Do.")]
-    recognise(victim, told)
+    messages = [HumanMessage("Draw a cat."), AIMessage("No.", response_metadata=facts), HumanMessage("Do.")]
+    recognise(victim, messages)
     refusal = json.dumps({"object": "error", "message": long, "type": "x", "code": long}).encode()
     past = f"/v1/conversations/{long[:40_000]}/history"
     hostile.answers = {"/v1/conversations": Answer([refusal], 400), past: Answer([refusal], 404)}
     with caplog.at_level(logging.DEBUG, "langchain_mistral_imagegen"), pytest.raises(Exception) as caught:
-        await face.call(victim, "invoke", told)
+        await face.call(victim, "invoke", messages)
     assert len(str(caught.value)) <= 4_000
     assert any("is gone" in record.message for record in caplog.records)
     assert max(len(record.message) for record in caplog.records) < 5_000
@@ -142,10 +142,10 @@ def test_a_request_is_named_by_as_much_as_a_line_needs():
 
 async def test_an_id_that_no_url_can_hold_is_an_error_of_usual_length(face, victim):
     facts = {"model_provider": "mistralai_conversations", "head": "e", "conversation_id": "c" * 100_000}
-    told = [HumanMessage("Draw a cat."), AIMessage("No.", response_metadata=facts), HumanMessage("Do.")]
-    recognise(victim, told)
+    messages = [HumanMessage("Draw a cat."), AIMessage("No.", response_metadata=facts), HumanMessage("Do.")]
+    recognise(victim, messages)
     with pytest.raises(APIConnectionError) as caught:
-        await face.call(victim, "invoke", told)
+        await face.call(victim, "invoke", messages)
     assert len(str(caught.value)) < 1_000
 
 

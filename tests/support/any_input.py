@@ -61,7 +61,7 @@ FIELDS = sorted(
     _names([ENTRIES, EVENTS, RESPONSE, COMPLETION, CHUNKS, PROBLEMS]) | {"extras", "index", "cites", "text"}
 )
 TYPES = sorted({item["type"] for item in [*ENTRIES, *EVENTS]} | {"text", "image_url", "tool_file", "thinking", "error"})
-TELLING = [
+REVEALING = [
     "",
     "h",
     "http",
@@ -78,7 +78,7 @@ TELLING = [
     "image_generation",
 ]
 
-texts = st.sampled_from([*TELLING, *TYPES]) | st.text(st.characters(codec="utf-8"), max_size=5)
+texts = st.sampled_from([*REVEALING, *TYPES]) | st.text(st.characters(codec="utf-8"), max_size=5)
 names = st.sampled_from(FIELDS) | st.text(st.characters(codec="utf-8"), max_size=3)
 numbers = st.integers(-2, 3) | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.just(10**40)
 

@@ -1,4 +1,4 @@
-"""A JSON value with each of its fields set to null or left out; Mistral's SDK says which fields there are."""
+"""A JSON value with each of its fields set to null or left out, by the fields that Mistral's SDK has."""
 
 from __future__ import annotations
 
