@@ -17,6 +17,7 @@ from langchain.agents.middleware import ModelFallbackMiddleware
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.rate_limiters import InMemoryRateLimiter
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -37,6 +38,8 @@ from langchain_mistral_imagegen.middleware import PayOnceMiddleware
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 PROMPT = "Draw a cat."
+# A request that is really lost is waited for, for a bit more than 5 seconds.
+SETTINGS: dict[str, Any] = {"max_retries": 0, "timeout": 5, "answer_within": 3}
 
 
 class Caller(BaseChatModel):
@@ -58,8 +61,7 @@ class Caller(BaseChatModel):
 
 
 def model_of(url: str) -> ChatMistralConversations:
-    # A request that is really lost is waited for, for a bit more than 5 seconds.
-    return ChatMistralConversations(base_url=url, api_key="k", max_retries=0, timeout=5, answer_within=3)
+    return ChatMistralConversations(base_url=url, api_key="k", **SETTINGS)
 
 
 def store_of(folder: Path) -> FsspecImageStore:
@@ -184,6 +186,28 @@ def functional(durability: str) -> Callable[[str, Path], None]:
     return run
 
 
+def awaited_functional(url: str, folder: Path) -> None:
+    asyncio.run(_awaited_functional(url, folder))
+
+
+async def _awaited_functional(url: str, folder: Path) -> None:
+    tool = tool_of(url, folder)
+
+    @task
+    async def draw(prompt: str) -> str:
+        call = {"type": "tool_call", "name": tool.name, "args": {"prompt": prompt}, "id": "call"}
+        return str((await tool.ainvoke(call, get_config())).content)
+
+    async with SlowAsyncSaver.from_conn_string(f"{folder}/checkpoints.db") as saver:
+
+        @entrypoint(checkpointer=saver)
+        async def work(prompt: str) -> str:
+            return await draw(prompt)
+
+        is_begun = await saver.aget_tuple(THREAD) is not None
+        await work.ainvoke(None if is_begun else PROMPT, THREAD)
+
+
 def ask(question: str) -> str:
     """Ask a human."""
     return str(interrupt(question))
@@ -231,7 +255,7 @@ def batch(url: str, folder: Path) -> None:
 
 def _command(variables: dict[str, str]) -> int:
     os.environ |= variables
-    limits = ["--timeout", "5", "--answer-within", "3"]
+    limits = ["--timeout", str(SETTINGS["timeout"]), "--answer-within", str(SETTINGS["answer_within"])]
     return command(["-q", "--from", "prompts.txt", "--resume", "-o", "images", *limits])
 
 
@@ -250,6 +274,7 @@ CELLS: dict[str, Callable[[str, Path], None]] = {
     "functional, sync": functional("sync"),
     "functional, async": functional("async"),
     "functional, exit": functional("exit"),
+    "functional, awaited": awaited_functional,
     "script with a key": script,
     "command, its key forgotten in between": batch,
 }
@@ -258,13 +283,18 @@ CELLS: dict[str, Callable[[str, Path], None]] = {
 TRY_AGAIN = os.EX_TEMPFAIL
 
 
-def main(cell: str, url: str, folder: str, deadly: int) -> None:
+def main(cell: str, url: str, folder: str, deadly: int, settings: dict[str, Any] | None = None) -> None:
     """Run a program until it ends, or is killed at a crash point.
+
+    A model may have other settings; `pause` gives it a `rate_limiter` that lets a request through after so many seconds.
 
     On a busy machine a request may not leave in the half second that it has here, or its answer be late. Such an error
     ends the program with `TRY_AGAIN`.
     """
     install(deadly)
+    SETTINGS.update(settings or {})
+    if pause := SETTINGS.pop("pause", 0):
+        SETTINGS["rate_limiter"] = InMemoryRateLimiter(requests_per_second=1 / pause)
     THREAD["configurable"]["thread_id"] = Path(folder).name
     try:
         CELLS[cell](url, Path(folder))

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,19 @@ def zygote(program: str, folder: Path) -> Iterator[Path]:
         process.kill()
 
 
-def run(path: Path, *args: Any, kill_after: float | None = None) -> int:
-    """Run the program's `main`, and return its exit code; kill it after so many seconds."""
+def run(
+    path: Path, *args: Any, kill_after: float | None = None, kill_when: Callable[[], object] = lambda: False
+) -> int:
+    """Run the program's `main`, and return its exit code; kill it after so many seconds, or when it has come so far."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         file = connection.makefile("rw")
         print(json.dumps([args, kill_after]), file=file, flush=True)
+        while not select.select([connection], [], [], 0.02)[0]:
+            if kill_when():
+                with contextlib.suppress(BrokenPipeError):  # it has ended just now
+                    connection.send(b"kill")
+                break
         return int(file.readline())
 
 
@@ -62,7 +69,8 @@ def _ward(connection: socket.socket, main: Any) -> None:
     args, kill_after = json.loads(file.readline())
     if (pid := os.fork()) == 0:
         _work(main, args)
-    if not select.select([os.pidfd_open(pid)], [], [], kill_after)[0]:
+    end = os.pidfd_open(pid)
+    if end not in select.select([end, connection], [], [], kill_after)[0]:
         os.kill(pid, signal.SIGKILL)  # it may have ended just now, but its id is not free before it is waited for
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=file, flush=True)
     os._exit(0)
