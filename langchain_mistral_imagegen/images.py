@@ -173,9 +173,13 @@ def decode_image(source: IO[bytes]) -> tuple[int, int]:
     try:
         with _opened(source) as image:
             image.load()
-            return image.size
+            size = image.size
+        source.seek(0)
+        with _opened(source) as image:
+            image.verify()  # `load` takes a PNG that lacks its end
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
         raise InvalidImageError(f"It cannot be decoded to its end: {error}") from error
+    return size
 
 
 @contextmanager

@@ -147,7 +147,9 @@ async def test_what_is_no_image_is_marked_in_bounded_memory_and_its_siblings_are
         png_of(8, 8, png_chunk(b"acTL", bytes(8))),
         PNG[:60],
         PNG[:20],
+        PNG[:-12],
         JPEG[:-500],
+        JPEG[:-1],
         JPEG[:4],
     ],
     ids=[
@@ -156,11 +158,14 @@ async def test_what_is_no_image_is_marked_in_bounded_memory_and_its_siblings_are
         "no frames",
         "cut PNG",
         "PNG without header",
+        "PNG without its end",
         "cut JPEG",
+        "JPEG without its last byte",
         "JPEG without header",
     ],
 )
 async def test_what_cannot_be_decoded_fails_in_little_memory(face, hostile, victim, store, data):
+    """A body has no length here and is not chunked: only its bytes tell that it was cut."""
     hostile.answers = {"/v1/files/f/content": Answer([data])}
     images = {}
 
