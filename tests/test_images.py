@@ -24,6 +24,7 @@ def image_of(kind: str, size: tuple[int, int] = (4, 3)) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", list(itertools.permutations([REF, FAILED, STORED, STORED, REF])))
 def test_merging_does_not_depend_on_order_or_number(order):
     merged: dict[str, ImageRef] = {}

@@ -179,7 +179,7 @@ def test_the_command_shows_names_and_ids_in_one_line(command, sandbox):
 
 
 def test_the_command_prints_an_error_in_one_line(command, sandbox):
-    sandbox.behave(Behavior(status=400, body={"message": EVERYTHING}))
+    sandbox.behave(Behavior(status=400, body={"object": "error", "message": EVERYTHING}))
     lines = lines_of(command("Draw a cat.", server=sandbox))
     assert [line for line in lines if line.lstrip().startswith(("WARNING", "forged"))] == []
     assert sum("forged" in line for line in lines) == 1

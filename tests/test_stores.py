@@ -109,6 +109,7 @@ def test_of_several_writers_one_wins(store, tmp_path):
     assert store.get("_notes/x.json") == b"first"
 
 
+@pytest.mark.slow
 def test_writers_in_the_same_moment_keep_one(store, tmp_path):
     if store.root.startswith("memory"):
         pytest.skip("memory:// belongs to one process, and is not made for threads")

@@ -196,6 +196,7 @@ def test_a_thumbnail_is_made_once_and_kept_in_the_store(serve, store, kind):
     assert ask(f"/images/{key}?w=256")[2] == body, "it came from the store"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "width", ["", "0", "-1", "257", "0256", "1e3", "256px", "99999999999999999999", "%D9%A2", "auto"]
 )

@@ -89,6 +89,7 @@ def test_what_others_wrote_is_text_and_nothing_is_fetched(page):
     assert not re.search(r"https?://", page.read_text())
 
 
+@pytest.mark.slow
 def test_images_are_reduced_unless_originals_are_wanted(command, tmp_path):
     (tmp_path / "pics").mkdir()
     original = io.BytesIO()
@@ -216,6 +217,7 @@ def test_it_fits_phones_and_desktops(browser, page, width, columns):
     assert browser.eval("[...document.images].every(i => i.alt)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [375, 1280])
 def test_the_keyboard_opens_and_closes_images(browser, page, width):
     browser.open(page, width, 800)
@@ -238,6 +240,7 @@ def test_the_keyboard_opens_and_closes_images(browser, page, width):
     assert browser.eval("document.activeElement.querySelector('img').alt") == alts[-1]
 
 
+@pytest.mark.slow
 def test_dark_and_light_are_both_readable(browser, page):
     papers = []
     for scheme in ("light", "dark"):
@@ -265,6 +268,7 @@ def test_the_browser_obeys_no_prompt_and_asks_nobody(browser, page):
     assert any("Content Security Policy" in json.dumps(event) for event in complaints)
 
 
+@pytest.mark.slow
 def test_five_scripts_are_readable_and_read_in_their_direction(browser, command, sandbox, tmp_path):
     prompts = [
         "Draw a cat.",

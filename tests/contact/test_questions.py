@@ -246,6 +246,7 @@ def test_whether_a_conversation_is_listed_before_its_answer_is_complete(find, sa
     assert find("unfinished").answer == "no history was seen before the answer was complete"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_image_whose_answer_is_lost_is_asked_for_once(model, sandbox, visit, stream):
     sandbox.behave(Behavior(status=504, on="image"), times=None)
@@ -266,6 +267,7 @@ def test_a_list_that_cannot_be_read_does_not_lose_the_image(find, sandbox):
     assert sandbox.paid == 1
 
 
+@pytest.mark.slow
 def test_a_conversation_that_is_never_listed_is_noticed(find, sandbox):
     sandbox.behave(Behavior(status=200, body=[], on="list"), times=None)
     assert (find("early").answer, find("early").fits) == ("no, and not when the answer is complete", False)
@@ -282,6 +284,7 @@ def test_a_history_with_half_an_answer_is_noticed(find, sandbox, monkeypatch):
     assert finding.answer == "message.input + tool.execution; then message.input"
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_at_once(find, sandbox, monkeypatch):
     monkeypatch.setattr(image_file, "_POLL", 0.02)
     sandbox.behave(Behavior(status=404, on="download"), times=2)
@@ -290,6 +293,7 @@ def test_a_file_that_is_not_there_at_once(find, sandbox, monkeypatch):
     assert find("type").fits is True
 
 
+@pytest.mark.slow
 def test_a_file_that_never_comes(find, sandbox, monkeypatch):
     monkeypatch.setattr(image_file, "_FILE_WAIT", 0.0)
     sandbox.behave(Behavior(status=404, on="download"), times=None)

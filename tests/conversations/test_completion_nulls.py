@@ -111,6 +111,7 @@ def test_a_field_of_one_message(path: tuple[Any, ...], null: bool) -> None:
     assert whole(changed(ONE, path, null=null)) == whole(ONE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", [True, False], ids=["null", "missing"])
 @pytest.mark.parametrize("path", list(fields(CHUNKS, NEEDED)), ids=str)
 def test_a_field_of_a_chunk(path: tuple[Any, ...], null: bool) -> None:

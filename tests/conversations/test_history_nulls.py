@@ -59,6 +59,7 @@ def essence(history: Any, conversation: Any = CONVERSATION) -> Any:
     return [*map(type, messages)], [str(one.text) for one in messages], kinds, calls, len(images_of(messages))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", [True, False], ids=["null", "missing"])
 @pytest.mark.parametrize("path", list(fields(HISTORY, NEEDED)), ids=str)
 def test_a_field_of_a_history(path: Path, null: bool) -> None:

@@ -54,6 +54,7 @@ def test_the_order_of_updates_does_not_matter(parts):
     assert all(outcome == outcomes[0] for outcome in outcomes)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(updates, updates, updates)
 def test_the_grouping_and_number_of_updates_does_not_matter(one, two, three):

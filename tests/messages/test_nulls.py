@@ -105,6 +105,7 @@ def essence(message: Any) -> Any:
     return message.text, files, kinds, message.tool_calls, message.usage_metadata
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", [True, False], ids=["null", "missing"])
 @pytest.mark.parametrize("path", list(fields(ANSWER, NEEDED)), ids=str)
 def test_a_null_or_missing_field_of_an_answer_changes_nothing_else(path: Path, null: bool) -> None:
@@ -117,6 +118,7 @@ def test_a_null_or_missing_field_loses_no_image_that_is_a_url(path: Path, null: 
     assert essence(whole(changed(URL_ANSWER, path, null=null))) == essence(whole(URL_ANSWER))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", [True, False], ids=["null", "missing"])
 @pytest.mark.parametrize("path", list(fields(EVENTS, NEEDED)), ids=str)
 def test_a_null_or_missing_field_of_an_event_changes_nothing_else(path: Path, null: bool) -> None:

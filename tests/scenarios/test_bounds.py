@@ -89,6 +89,7 @@ def handoff(number):
     return {"type": "agent.handoff.done", "id": f"h{number}"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("event", [delta, handoff])
 async def test_a_stream_of_too_many_blocks_ends_with_what_arrived(face, hostile, victim, event):
     events = stream_of(STARTED, *map(event, range(2_001)), DONE)

@@ -116,6 +116,7 @@ async def test_a_question_that_was_edited_is_replayed(threads, places, sandbox):
     assert last_way(sandbox) == "append"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ours", [True, False], ids=["edited", "replaced"])
 @pytest.mark.parametrize(("turn", "way"), [(0, "start"), (2, "restart")])
 async def test_after_an_answer_that_was_edited_it_goes_on_from_the_last_one_that_was_not(
@@ -132,6 +133,7 @@ async def test_after_an_answer_that_was_edited_it_goes_on_from_the_last_one_that
     assert last_way(threads.sandbox) == "append"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("turn", "way"), [(1, "start"), (2, "restart"), (3, "restart")])
 async def test_an_answer_that_is_generated_again_is_paid_for_and_a_sibling(threads, places, sandbox, turn, way):
     old, entries = await threads.conversation(places[2])

@@ -267,6 +267,7 @@ async def test_five_hundred_async_turns_leave_nothing(sandbox_process, tmp_path,
     await turns.aclose()
 
 
+@pytest.mark.slow
 async def test_models_that_are_forgotten_take_their_connections_with_them(sandbox, face):
     async def forget():
         await face.call(ChatMistralConversations(base_url=sandbox.url, api_key="k"), "invoke", "Hello!")

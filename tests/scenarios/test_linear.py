@@ -295,6 +295,7 @@ def grows_too_fast(read, pattern, size):
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 def test_time_grows_with_the_length_of_every_pattern(read):
     assert [pattern for pattern in PATTERNS if grows_too_fast(read, pattern, 4_000)] == []
