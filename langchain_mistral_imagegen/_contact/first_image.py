@@ -89,7 +89,7 @@ def _read_on(conversation_id: str, watch: _Watch) -> Flow[None]:
 
 def _is_complete(entries: Sequence[Wire]) -> bool:
     last = entries[-1] if entries else None
-    return isinstance(last, MessageOutputEntry) and bool(last.as_sent().get("completed_at"))
+    return isinstance(last, MessageOutputEntry) and last.is_finished
 
 
 def _listed(visit: Visit) -> Flow[list[str] | None]:

@@ -104,7 +104,7 @@ def find(lost: LostAnswer) -> Flow[ConversationResponse | None]:
 
 def _is_finished(response: ConversationResponse) -> bool:
     last = response.outputs[-1]
-    return isinstance(last, MessageOutputEntry) and bool(last.as_sent().get("completed_at"))
+    return isinstance(last, MessageOutputEntry) and last.is_finished
 
 
 def entries_of(conversation_id: str) -> Flow[list[Any]]:

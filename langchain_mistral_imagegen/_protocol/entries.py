@@ -296,6 +296,11 @@ class MessageOutputEntry(Wire):
     model: str | None = None
     agent_id: str | None = None
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the server has written it to its end."""
+        return bool(self.as_sent().get("completed_at"))
+
 
 class ToolRun(Wire):
     """A run of a built-in tool, or a piece of one."""

@@ -36,8 +36,6 @@ COMPLETION_ARGS = (
     "reasoning_effort",
     "stop",
 )
-# What a call or `bind` may set besides completion arguments.
-_CALL_SETTINGS = {"model", "agent_id", "agent_version", "tools", "tool_choice", "conversation_metadata"}
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 1),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psutil
 import pytest
+from crowds import restless_threads
 
 from langchain_mistral_imagegen._http import pools
 from langchain_mistral_imagegen._http.pools import AsyncConnections, Connections
@@ -25,11 +25,8 @@ THREADS = 60
 
 @pytest.fixture
 def restless() -> Iterator[None]:
-    """Let threads take turns a thousand times more often, so that they meet in each other's way."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+    with restless_threads():
+        yield
 
 
 def sockets_to(sandbox: Sandbox) -> int:

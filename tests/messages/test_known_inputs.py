@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import sys
-import threading
 
 import pytest
+from crowds import errors_of_threads
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_mistral_imagegen._conversations.turn import TurnSettings, prepare
@@ -96,25 +95,12 @@ def test_its_memory_is_bounded(monkeypatch):
 
 def test_threads_share_it(monkeypatch):
     monkeypatch.setattr(known_inputs, "_MAX_BYTES", 2_000)
-    known, errors = KnownInputs(), []
+    known = KnownInputs()
 
     def work(start):
-        try:
-            for number in range(2000):
-                text = str((start + number) % 70)
-                assert known.read(HumanMessage(text), system_as_user=False).entries[0]["content"] == text
-        except (AssertionError, KeyError, RuntimeError) as error:
-            errors.append(error)
+        for number in range(2000):
+            text = str((start + number) % 70)
+            assert known.read(HumanMessage(text), system_as_user=False).entries[0]["content"] == text
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work, args=(start,)) for start in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    assert errors == []
+    assert errors_of_threads(work, 8) == []
     assert known._size == sum(len(key[2]) for key in known._inputs)

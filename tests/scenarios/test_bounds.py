@@ -10,7 +10,8 @@ import sys
 import threading
 
 import pytest
-from hostile_server import Answer, hostile_server
+from crowds import errors_of_threads
+from hostile_server import Answer
 from langchain_core.messages import AIMessage, HumanMessage
 from PIL import Image
 
@@ -29,17 +30,6 @@ from langchain_mistral_imagegen.images import GeneratedImage
 
 STARTED = {"type": "conversation.response.started", "conversation_id": "conv_1"}
 DONE = {"type": "conversation.response.done"}
-
-
-@pytest.fixture
-def hostile():
-    with hostile_server() as server:
-        yield server
-
-
-@pytest.fixture
-def victim(hostile, make_model):
-    return make_model(base_url=hostile.url, max_retries=0)
 
 
 def chunks(count):
@@ -168,30 +158,17 @@ def test_an_image_of_too_many_pixels_is_not_converted(tmp_path):
 @pytest.mark.slow
 def test_threads_share_what_a_model_remembers():
     """8 threads with 20,000 accesses each, more than fit, while the interpreter changes threads all the time."""
-    urls, errors = RememberedUrls(ImageHosts()), []
+    urls = RememberedUrls(ImageHosts())
     host = "https://mistralaiblackforestprod.blob.core.windows.net"
 
     def work(thread):
-        try:
-            for number in range(20_000):
-                image = f"e{(number + thread) % 1_500}"
-                found = SignedUrls(urls).redact(f"{host}/{image}.jpg?sig=S", image)
-                assert found == f"mistral-image:{image}"
-                assert (urls.get(image) or host).startswith(host)
-        except Exception as error:  # noqa: BLE001  # whatever the thread met is the result
-            errors.append(error)
+        for number in range(20_000):
+            image = f"e{(number + thread) % 1_500}"
+            found = SignedUrls(urls).redact(f"{host}/{image}.jpg?sig=S", image)
+            assert found == f"mistral-image:{image}"
+            assert (urls.get(image) or host).startswith(host)
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
-    assert errors == []
+    assert errors_of_threads(work, 8) == []
     assert len(urls) <= 1_000
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
-from hostile_server import Answer, hostile_server
+from hostile_server import Answer
 from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
@@ -60,18 +60,6 @@ GZIP = {"content-encoding": "gzip"}
 
 
 BOMB = gzip.compress(bytes(400 * MEGABYTE))
-
-
-@pytest.fixture
-def hostile():
-    with hostile_server() as server:
-        yield server
-
-
-@pytest.fixture
-def victim(hostile, make_model):
-    """A model that believes the hostile server."""
-    return make_model(base_url=hostile.url, max_retries=0)
 
 
 @pytest.fixture
