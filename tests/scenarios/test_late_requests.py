@@ -10,7 +10,7 @@ import signal
 import time
 
 import pytest
-from paying_program import TRY_AGAIN
+from killing import resume
 from places import stored_images
 from zygote import run, zygote
 
@@ -52,9 +52,7 @@ class Trial:
         self.kill(settings, kill_when=is_drawing)
 
     def resume(self, settings) -> None:
-        while (code := self._run(settings)) == TRY_AGAIN:
-            pass
-        assert code == 0
+        assert resume(lambda: self._run(settings))[-1] == 0
         while self._sandbox.waiting:  # it draws for the dead, too
             time.sleep(0.02)
         assert (self._sandbox.paid, len(stored_images(self._folder / "images"))) == (1, 1)

@@ -125,9 +125,7 @@ class Killer:
             args = self.cell, sandbox.url, str(disk.place)
             exits = [self._run(*args, kill.point, kill_after=moment) for moment in kill.moments or [None]]
             disk.cut_power()
-            ends = [self._run(*args, 0)]
-            while ends[-1] == TRY_AGAIN and len(ends) < MOST_RESUMES:
-                ends.append(self._run(*args, 0))
+            ends = resume(lambda: self._run(*args, 0))
             assert ends[-1] == 0, f"{self.cell} does not resume after {kill}: {ends}"
             return Outcome(exits, sandbox.paid, len(list(map(_decode, stored_images(disk.place / "images")))))
 
@@ -148,6 +146,14 @@ class FreshKiller(Killer):
         code = "import sys, paying_program; paying_program.main(*sys.argv[1:4], int(sys.argv[4]))"
         command = [sys.executable, "-c", code, *map(str, args)]
         return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(SUPPORT)}, check=False).returncode
+
+
+def resume(start: Callable[[], int]) -> list[int]:
+    """Run a program again while a busy machine makes it give up, a few times at most, and return its exit codes."""
+    ends = [start()]
+    while ends[-1] == TRY_AGAIN and len(ends) < MOST_RESUMES:
+        ends.append(start())
+    return ends
 
 
 def _decode(path: Path) -> None:
