@@ -7,6 +7,7 @@ import io
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `&`; the programs of tests would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "live: asks the real API; runs with --live only, or to record from it")
     config.addinivalue_line("markers", "engines: needs a real server; runs with -m engines only")
     config.addinivalue_line("markers", "nightly: takes long; runs with --nightly only")
@@ -62,6 +65,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.path.name == "test_cassettes.py":
                 item.add_marker("live")
+    if config.getoption("--nightly"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

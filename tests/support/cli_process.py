@@ -82,4 +82,5 @@ def stop(process: subprocess.Popen[Any], how: int = signal.SIGINT) -> tuple[Any,
             return process.communicate(timeout=10)
         except subprocess.TimeoutExpired:
             continue
+    process.kill()
     raise AssertionError(f"signal {how} does not end it")
