@@ -8,9 +8,12 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,9 +25,10 @@ def find_browser() -> str | None:
 
 
 class Browser:
-    """One tab of a browser that can reach no network."""
+    """One tab of a browser that can reach no network. It has `patience` seconds for each answer, and to end."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, patience: float = 60) -> None:
+        self.patience = patience
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
@@ -39,6 +43,7 @@ class Browser:
             pass_fds=(commands, answers),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         os.close(commands)
         os.close(answers)
@@ -46,6 +51,13 @@ class Browser:
         self._count = 0
         self.events: list[dict[str, Any]] = []
         self._session: str | None = None
+        try:
+            self._attach()
+        except BaseException:
+            self.close()
+            raise
+
+    def _attach(self) -> None:
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
@@ -55,8 +67,15 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        try:
+            self._process.wait(self.patience)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         os.close(self._commands)
         os.close(self._answers)
         self._profile.cleanup()
@@ -67,7 +86,8 @@ class Browser:
         if self._session:
             message["sessionId"] = self._session
         os.write(self._commands, json.dumps(message).encode() + b"\0")
-        while (answer := self._read()).get("id") != self._count:
+        deadline = time.monotonic() + self.patience
+        while (answer := self._read(method, deadline)).get("id") != self._count:
             self.events.append(answer)
         assert "error" not in answer, answer
         return answer["result"]
@@ -79,8 +99,9 @@ class Browser:
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
         self.send("Page.navigate", url=page if isinstance(page, str) else page.absolute().as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._read())
+        loaded, deadline = "Page.loadEventFired", time.monotonic() + self.patience
+        while not any(event.get("method") == loaded for event in self.events):
+            self.events.append(self._read(loaded, deadline))
 
     def eval(self, script: str) -> Any:
         result = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
@@ -97,8 +118,10 @@ class Browser:
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self, awaited: str, deadline: float) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            if not select.select([self._answers], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise TimeoutError(f"the browser has not answered {awaited} in {self.patience} s")
             piece = os.read(self._answers, 1 << 20)
             assert piece, "the browser has ended"
             self._buffer += piece
