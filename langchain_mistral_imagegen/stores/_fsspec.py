@@ -6,7 +6,7 @@ import functools
 import mimetypes
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from typing import Any
 
 from langchain_mistral_imagegen._files import make_folder, sync_folder
 from langchain_mistral_imagegen.errors import InvalidInputError
+from langchain_mistral_imagegen.stores._blocks import put_blocks
 from langchain_mistral_imagegen.stores._ledger_files import LedgerFiles, fsspec_ledger_files
 from langchain_mistral_imagegen.stores._object_errors import create, object_errors
 
@@ -22,7 +23,9 @@ DEFAULT_FOLDER = "generated_images"
 STORE_VARIABLE = "MISTRAL_IMAGEGEN_STORE"
 _FRESH = timedelta(hours=1)  # younger objects are not written again to renew their time
 _PIECE = 1024 * 1024
-_PART = 5 * _PIECE  # the least that S3 takes as a part of a large object
+_LARGE = 5 * _PIECE  # smaller files are one request
+_S3_PART = 5 * _PIECE  # the least that S3 takes, but for the last part
+_GCS_CHUNK = 3 * _PIECE  # a multiple of 256 KB; aiohttp holds two of them
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 
@@ -86,7 +89,7 @@ class FsspecImageStore:
 
     def _put_object(self, source: Path, path: str, *, renews: bool) -> None:
         # Object stores make an object visible when it is complete, and refuse a second one of the same name.
-        write = functools.partial(self._filesystem.put_file, str(source), path, **self._upload_options(source))
+        write = self._writer(source, path)
         try:
             create(functools.partial(write, mode="create"))
         except OSError as error:
@@ -97,19 +100,23 @@ class FsspecImageStore:
                 if renews and self._modified(path) < datetime.now(UTC) - _FRESH:
                     write()
 
-    def _upload_options(self, source: Path) -> dict[str, Any]:
-        """Return what keeps memory small, and what labels an object: s3fs and gcsfs read the suffix themselves."""
+    def _writer(self, source: Path, path: str) -> Callable[..., None]:
+        """Return what uploads a file with little memory, and labels it: s3fs and gcsfs read the suffix themselves."""
+        put_file = functools.partial(self._filesystem.put_file, str(source), path)
         protocol = self._filesystem.protocol
         protocols = {protocol} if isinstance(protocol, str) else set(protocol)
         if "s3" in protocols:
-            return {"chunksize": _PART, "max_concurrency": 1}
+            return functools.partial(put_file, chunksize=_S3_PART, max_concurrency=1)
         if "gs" in protocols:
-            return {"chunksize": _PART}
+            return functools.partial(put_file, chunksize=_GCS_CHUNK)
         if "abfs" not in protocols:
-            return {}
+            return put_file
         from azure.storage.blob import ContentSettings  # noqa: PLC0415  # comes with the extra
 
-        return {"content_settings": ContentSettings(content_type=mimetypes.guess_type(source)[0]), "max_concurrency": 1}
+        settings = ContentSettings(content_type=mimetypes.guess_type(source)[0])
+        if source.stat().st_size < _LARGE:
+            return functools.partial(put_file, content_settings=settings, max_concurrency=1)
+        return functools.partial(put_blocks, self._filesystem, source, path, content_settings=settings)
 
     def _holds(self, path: str, source: Path) -> bool:
         """Return whether an object is there and has these bytes; `False` if the store does not know."""

@@ -15,6 +15,7 @@ from langchain_mistral_imagegen import FsspecImageStore
 from langchain_mistral_imagegen.stores._ledger_files import fsspec_ledger_files
 from langchain_mistral_imagegen.testing import ImageStoreTests
 
+MB = 1024 * 1024
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # every Azurite's
 
@@ -51,9 +52,10 @@ def container(azurite):
     return name
 
 
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # Azure's library sends 64 MB at once
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 class TestAzurite(ImageStoreTests, UnsteadyTests):
     makes_links = True
+    peak_memory = 8 * MB
 
     @pytest.fixture
     def store(self, container, azurite):

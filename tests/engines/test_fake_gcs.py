@@ -53,7 +53,7 @@ def bucket(fake_gcs):
 @pytest.mark.filterwarnings("ignore:Package google.cloud:FutureWarning")  # langgraph-cli wants an older grpcio
 class TestFakeGCS(ImageStoreTests, UnsteadyTests):
     writes = "POST"
-    peak_memory = 32 * MB
+    peak_memory = 8 * MB
 
     @pytest.fixture
     def store(self, bucket, fake_gcs):
