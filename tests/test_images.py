@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import random
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 from langchain_mistral_imagegen import GeneratedImage, ImageRef, merge_images
 from langchain_mistral_imagegen.errors import InvalidImageError, InvalidInputError
-from langchain_mistral_imagegen.images import image_size, sniff_image
+from langchain_mistral_imagegen.images import decode_image, image_size, sniff_image
 
 REF: ImageRef = {"id": "a", "status": "remote", "file_id": "a"}
 FAILED: ImageRef = {"id": "a", "status": "failed", "file_id": "a", "error": "boom", "attempts": 1}
@@ -121,3 +122,52 @@ def test_a_notebook_shows_it_and_a_log_does_not():
     assert set(bundle) == {"image/png", "text/plain"}
     assert metadata == {"image/png": {"width": 4, "height": 3}}
     assert repr(image) == "GeneratedImage(mime_type='image/png', width=4, height=3)"
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """Cut an image off, or change bytes of it."""
+    if rng.random() < 0.4:
+        return data[: rng.randrange(20, len(data))]
+    changed = bytearray(data)
+    for _ in range(rng.choice([1, 3, 50])):
+        changed[rng.randrange(len(data))] = rng.randrange(256)
+    return bytes(changed)
+
+
+def is_read(data: bytes) -> bool:
+    """Return whether Pillow decodes an image in its full size, and has nothing against its file."""
+    try:
+        for check in ("load", "verify"):
+            with Image.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP", "GIF"]) as image:
+                getattr(image, check)()
+    except (OSError, ValueError, SyntaxError, EOFError):
+        return False
+    return True
+
+
+def is_decoded(data: bytes) -> bool:
+    try:
+        return decode_image(io.BytesIO(data)) is not None
+    except InvalidImageError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("GIF", {}),
+    ],
+)
+def test_an_image_is_decoded_as_strictly_as_in_its_full_size(kind, options):
+    file, rng = io.BytesIO(), random.Random(kind)
+    Image.frombytes("RGB", (97, 61), rng.randbytes(97 * 61 * 3)).save(file, kind, **options)
+    whole = file.getvalue()
+    assert decode_image(io.BytesIO(whole)) == (97, 61)
+    files = [whole[:-6], *(damaged(whole, rng) for _ in range(60))]
+    assert [is_decoded(data) for data in files] == [is_read(data) for data in files]
+    assert not is_decoded(whole[: len(whole) // 2])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from langchain_mistral_imagegen._files import incoming_file
+from langchain_mistral_imagegen._files import append, incoming_file
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError
 from langchain_mistral_imagegen.images import SUFFIXES, ImageFormat, ImageRef, decode_image, sniff_image
 from langchain_mistral_imagegen.stores import ImageStore
@@ -77,9 +77,8 @@ class IncomingImage:
             raise InvalidImageError(f"Image {self._ref['id']!r} is larger than the {self._max_bytes:,} bytes allowed")
         self._hash.update(piece)
         # Not open between two pieces: a process may have fewer open files than downloads.
-        with self._lock, self._as_store_error(), path.open("rb+") as file:  # "ab" would make it anew
-            file.seek(0, os.SEEK_END)
-            file.write(piece)
+        with self._lock, self._as_store_error():
+            append(path, piece)
 
     def finish(self, name: Callable[[str], str]) -> ImageRef:
         """Put the image in its place and return its reference, `stored`.

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from by_hand import ByHand
 from measure import Row, interleaved, medians, ratio
 from mistralai.client import Mistral
 from server import Address
@@ -33,6 +34,8 @@ class Images:
         self._model = ours(url)
         self._store = FsspecImageStore(str(folder / "store"))
         self._sdk = Mistral(api_key="k", server_url=url)
+        (folder / "by hand").mkdir()
+        self._by_hand = ByHand(url, folder / "by hand", CONCURRENCY)
 
     def _next(self) -> list[str]:
         return list(itertools.islice(self._ids, self._count))
@@ -45,6 +48,15 @@ class Images:
 
     def astored(self, runner: asyncio.Runner) -> None:
         _check(runner.run(self._model.astore_images(self._refs(), self._store, max_concurrency=CONCURRENCY)))
+
+    def by_hand(self) -> None:
+        self._by_hand.stored(self._next())
+
+    def aby_hand(self, runner: asyncio.Runner) -> None:
+        runner.run(self._by_hand.astored(self._next()))
+
+    def close(self, runner: asyncio.Runner) -> None:
+        runner.run(self._by_hand.aclose())
 
     def by_curl(self) -> None:
         asked = "".join(
@@ -74,13 +86,23 @@ def downloads(server: Address, rounds: int, count: int, size: int) -> Iterator[R
         images = Images(server.url(latency=0.03), Path(folder), count, size)
         clients = {
             "ours": images.stored,
+            "by hand": images.by_hand,
             "ours, async": lambda: images.astored(runner),
+            "by hand, async": lambda: images.aby_hand(runner),
             "curl": images.by_curl,
             "documentation": images.one_by_one,
         }
         times = interleaved(clients, rounds, time.perf_counter)
+        images.close(runner)
     details = {"medians": medians(times, 1e3), "each": "ms"}
     what = f"{count} images of {size / 1e6:g} MB, "
+    for name in ("by hand", "by hand, async"):
+        yield Row(
+            what=f"{what}to httpx {name}",
+            target=1.15,
+            measured=ratio(times, name.replace("by hand", "ours"), name),
+            **details,
+        )
     yield Row(what=f"{what}to curl", target=1.3, measured=ratio(times, "ours", "curl"), **details)
     yield Row(what=f"{what}async, to curl", target=1.3, measured=ratio(times, "ours, async", "curl"), **details)
     for name in ("ours", "ours, async"):
