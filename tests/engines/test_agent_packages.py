@@ -13,6 +13,7 @@ from langchain_mistral_imagegen.sandbox import Behavior
 
 pytestmark = pytest.mark.engines
 WISH = {"messages": [("user", "Use generate_image for an orange cat.")]}
+FEW_STEPS = {"recursion_limit": 60}  # instead of ten thousand, should an agent never end
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def call(name, **arguments):
 
 async def test_deepagents(face, speaker, tool, sandbox):
     deepagents = pytest.importorskip("deepagents")
-    state = await face.call(deepagents.create_deep_agent(model=speaker, tools=[tool]), "invoke", WISH)
+    state = await face.call(deepagents.create_deep_agent(model=speaker, tools=[tool]), "invoke", WISH, FEW_STEPS)
     assert ([ref["status"] for ref in images_of(state["messages"])], sandbox.paid) == (["stored"], 1)
 
 
@@ -45,7 +46,7 @@ async def test_supervisor(face, speaker, tool, sandbox):
         team = package.create_supervisor([painter], model=speaker, output_mode="full_history").compile()
     sandbox.behave(call("transfer_to_painter"))
     sandbox.behave(call("generate_image", prompt="an orange cat"))
-    state = await face.call(team, "invoke", WISH)
+    state = await face.call(team, "invoke", WISH, FEW_STEPS)
     assert ([ref["status"] for ref in images_of(state["messages"])], sandbox.paid) == (["stored"], 1)
 
 
@@ -56,5 +57,5 @@ async def test_swarm(face, speaker, tool, sandbox):
     swarm = package.create_swarm([host, painter], default_active_agent="host").compile()
     sandbox.behave(call("transfer_to_painter"))
     sandbox.behave(call("generate_image", prompt="an orange cat"))
-    state = await face.call(swarm, "invoke", WISH)
+    state = await face.call(swarm, "invoke", WISH, FEW_STEPS)
     assert ([ref["status"] for ref in images_of(state["messages"])], sandbox.paid) == (["stored"], 1)

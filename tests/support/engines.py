@@ -50,7 +50,9 @@ def running(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, env={**os.environ, **(env or {})}
         )
         try:
-            _wait_for(port, process, log)
+            if not _answers(port, process):
+                log.seek(0)
+                missing(engine, f"{command[0]} does not answer here: {log.read()[-1000:]!r}")
             RAN[engine] = version
             yield
         finally:
@@ -62,7 +64,7 @@ def running(
                 process.wait()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: object) -> None:
+def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -70,9 +72,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: object) -> None:
         except OSError:
             time.sleep(0.1)
         else:
-            return
-    log.seek(0)
-    pytest.fail(f"{process.args[0]} does not answer: {log.read()[-2000:]!r}")
+            return True
+    return False
 
 
 def output(*command: str) -> str:
