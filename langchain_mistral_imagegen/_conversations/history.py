@@ -94,7 +94,7 @@ def _add_fingerprints(messages: Sequence[BaseMessage], conversation: Conversatio
         # One pass: each digest goes on from the one before.
         for message, digest in zip(messages, settings.digests(parts, instructions), strict=False):
             if isinstance(message, AIMessage) and "head" in message.response_metadata:
-                message.response_metadata["fingerprint"] = fingerprint(digest, message)
+                message.response_metadata["fingerprint"] = fingerprint(digest.hexdigest(), message)
 
 
 def _sendable(messages: Sequence[BaseMessage], settings: TurnSettings) -> list[Inputs]:

@@ -93,18 +93,20 @@ class TurnSettings:
         """Join the inputs of a history, with all instructions."""
         return join(parts, self.instructions)
 
-    def digests(self, parts: Iterable[Inputs], instructions: str) -> Iterator[str]:
-        """Yield a digest of what stands before each message of a history, and then of the whole history.
+    def digests(self, parts: Iterable[Inputs], instructions: str) -> Iterator[hashlib.blake2b]:
+        """Yield a hash of what stands before each message of a history, and then of the whole history.
+
+        Few of them are ever asked for their digest, which takes longer than all else.
 
         Args:
             parts: The messages.
             instructions: All of the history.
         """
         running = hashlib.blake2b(canonical([self.target, instructions]), digest_size=32)
-        yield running.hexdigest()
+        yield running.copy()
         for part in parts:
             running.update(part.digest)
-            yield running.hexdigest()
+            yield running.copy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,10 +183,10 @@ class Turn(TurnSettings):
     @property
     def fingerprint(self) -> str:
         """Digest of everything that is answered."""
-        return self._digests[-1]
+        return self._digests[-1].hexdigest()
 
     @cached_property
-    def _digests(self) -> list[str]:
+    def _digests(self) -> list[hashlib.blake2b]:
         return list(self.digests(self._parts, self.inputs.instructions))
 
     @cached_property
@@ -212,8 +214,9 @@ class Turn(TurnSettings):
             facts.get("model_provider") == MODEL_PROVIDER
             and facts.get("store") is not False
             and facts.get("conversation_id")
+            and "head" in facts
         )
-        if not is_kept or "head" not in facts or facts.get("fingerprint") != fingerprint(self._digests[place], message):
+        if not is_kept or facts.get("fingerprint") != fingerprint(self._digests[place].hexdigest(), message):
             return None
         return ContinuationPoint(place, facts["conversation_id"], facts["head"])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from langchain_core.messages import HumanMessage, ToolCall
+from langchain_core.messages import BaseMessage, HumanMessage, ToolCall
 
 from langchain_mistral_imagegen._messages.message_like import MessageLike, as_messages
 from langchain_mistral_imagegen.errors import InvalidInputError
@@ -25,6 +25,11 @@ def pending_calls(message: MessageLike) -> list[ToolCall]:
     because they are not (yet) the client's to run.
     """
     (answer,) = as_messages(message)
+    return waiting_calls(answer)
+
+
+def waiting_calls(answer: BaseMessage) -> list[ToolCall]:
+    """Return the calls of a message that wait for confirmation; see `pending_calls`."""
     if answer.response_metadata.get("finish_reason") != "confirmation":
         return []
     blocks = cast("list[dict[str, Any]]", answer.content_blocks)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_mistral_imagegen._messages.confirmations import CONFIRMATION, pending_calls
+from langchain_mistral_imagegen._messages.confirmations import CONFIRMATION, waiting_calls
 from langchain_mistral_imagegen._messages.image_shapes import image_in
 from langchain_mistral_imagegen._messages.native_blocks import MODEL_PROVIDER
 from langchain_mistral_imagegen._messages.tool_names import to_wire
@@ -92,8 +92,12 @@ def with_missing_results(messages: Sequence[BaseMessage], parts: Sequence[Inputs
     the server would take nothing more.
     """
     complete = list(parts)
-    answers = [(place, one) for place, one in enumerate(messages[:-1], start=1) if isinstance(one, AIMessage)]
-    if not any(answer.invalid_tool_calls for _, answer in answers):
+    answers = [
+        (place, one)
+        for place, one in enumerate(messages[:-1], start=1)
+        if isinstance(one, AIMessage) and one.invalid_tool_calls
+    ]
+    if not answers:
         return complete
     given = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
     for place, answer in answers:
@@ -316,7 +320,7 @@ def _open_calls(messages: Iterable[BaseMessage]) -> tuple[_Names, _Names]:
             case AIMessage():
                 for call in message.tool_calls:
                     missing[call["id"] or ""] = call["name"]
-                for call in pending_calls(message):
+                for call in waiting_calls(message):
                     waiting[call["id"]] = call["name"]
             case ToolMessage():
                 missing.pop(message.tool_call_id, None)
