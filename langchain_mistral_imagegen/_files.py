@@ -30,16 +30,16 @@ def append(path: Path, data: bytes) -> None:
 
 
 def write_file(target: Path, data: bytes) -> None:
-    """Write a file atomically: readers see the old file, the new one, or none.
+    """Write a file atomically, and put it on the disk: readers see the old file, the new one, or none.
 
     Raises:
         OSError: If it cannot be written.
     """
     incoming = incoming_file(target.parent)
     try:
-        with incoming.open("xb") as file:
-            file.write(data)
+        write_new(incoming, data, synced=True)
         incoming.replace(target)
+        sync_folder(target.parent)
     except BaseException:
         incoming.unlink(missing_ok=True)
         raise

@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import re
-import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple, NotRequired, cas
 
 from typing_extensions import TypedDict
 
-from langchain_mistral_imagegen._files import write_file
+from langchain_mistral_imagegen._files import make_folder, write_file
+from langchain_mistral_imagegen._frames import check_gif_end, decode_frames
 from langchain_mistral_imagegen.errors import InvalidImageError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -167,19 +167,27 @@ def image_size(source: IO[bytes]) -> tuple[int, int] | None:
 def decode_image(source: IO[bytes]) -> tuple[int, int]:
     """Decode the whole image, and return its width and height in pixels.
 
+    Of a longer animation, frames are decoded until they have 100 million pixels in all.
+
     Raises:
         InvalidImageError: If it is cut off, damaged, or has more than 100 million pixels.
     """
     try:
         with _opened(source) as image:
-            size, is_png = image.size, image.format == "PNG"
+            kind, size = image.format, image.size
             image.draft(None, (1, 1))  # a JPEG is read to its end all the same, and takes a 64th of the memory
             image.load()
-        if is_png:  # `load` takes one that lacks its end; Pillow verifies no other format
+            if kind != "MPO":  # a photograph with previews, which are no frames
+                decode_frames(image, _MOST_PIXELS)
+        if kind == "PNG":  # `load` takes one that lacks its end; Pillow verifies no other format
             source.seek(0)
             with _opened(source) as image:
                 image.verify()
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
+        if kind == "GIF":
+            check_gif_end(source)
+    except (InvalidImageError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever damage leads to, also `IndexError`
         raise InvalidImageError(f"It cannot be decoded to its end: {error}") from error
     return size
 
@@ -248,7 +256,7 @@ class GeneratedImage:
         return next(known.suffix for known in FORMATS if known.mime_type == self.mime_type)
 
     def save(self, path: str | os.PathLike[str], *, format: FormatName | None = None) -> Path:  # noqa: A002  # as Pillow
-        """Write the image to a file, atomically.
+        """Write the image to a file, atomically, and put it on the disk.
 
         Args:
             path: A file, whose suffix may be left out, or an existing folder, in which the name is made of the hash.
@@ -279,7 +287,7 @@ class GeneratedImage:
                 stacklevel=2,
             )
             target = corrected
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         write_file(target, data)
         return target
 

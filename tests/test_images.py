@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from synced_disk import SyncedDisk
 
-from langchain_mistral_imagegen import GeneratedImage, ImageRef, merge_images
+from langchain_mistral_imagegen import GeneratedImage, ImageRef, _frames, images, merge_images
 from langchain_mistral_imagegen.errors import InvalidImageError, InvalidInputError
 from langchain_mistral_imagegen.images import decode_image, image_size, sniff_image
 
@@ -72,6 +73,71 @@ def test_other_bytes_are_no_image(data):
     assert sniff_image(data) is None
     with pytest.raises(InvalidImageError, match="'a' is not an image"):
         GeneratedImage.from_bytes(data, REF)
+
+
+ANIMATED = ["GIF", "PNG", "WEBP"]
+
+
+def animation(kind: str, frames: int = 8) -> bytes:
+    """Return frames of noise, which take about as many bytes each."""
+    first, *others = [Image.effect_noise((40, 30), 90 + number) for number in range(frames)]
+    file = io.BytesIO()
+    first.save(file, kind, save_all=True, append_images=others, duration=100)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ANIMATED)
+def test_an_animation_is_decoded_to_its_last_frame(kind):
+    data = animation(kind)
+    assert decode_image(io.BytesIO(data)) == (40, 30)
+    assert decode_image(io.BytesIO(data + bytes(100))) == (40, 30), "padding is no damage"
+    for cut in [*range(1, 40), *range(40, 100, 3)]:
+        with pytest.raises(InvalidImageError, match="cannot be decoded to its end"):
+            decode_image(io.BytesIO(data[: len(data) * cut // 100]))
+
+
+@pytest.mark.parametrize("kind", ANIMATED)
+def test_a_damaged_frame_is_noticed(kind):
+    data = bytearray(animation(kind))
+    place = int(len(data) * 0.7)
+    data[place : place + 300] = b"\xff" * 300
+    with pytest.raises(InvalidImageError):
+        decode_image(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("kind", ANIMATED)
+def test_of_a_long_animation_only_as_many_pixels_are_decoded_as_of_any_image(kind, monkeypatch):
+    data = animation(kind)
+    monkeypatch.setattr(images, "_MOST_PIXELS", 3 * _frames._LEAST)
+    loaded = []
+    load = Image.Image.load
+    monkeypatch.setattr(Image.Image, "load", lambda image: (loaded.append(image.tell()), load(image))[1])
+    assert decode_image(io.BytesIO(data)) == (40, 30)
+    assert max(loaded) <= 3
+    with pytest.raises(InvalidImageError):
+        decode_image(io.BytesIO(data[:-20]))
+
+
+def test_what_pillow_raises_on_a_damaged_block_is_our_error():
+    data = animation("GIF")
+    place = data.rindex(b"!\xf9\x04")
+    damaged = data[:place] + b"!\xf9\x01\x00\x00" + data[place + 8 :]  # an extension that lacks bytes: `struct.error`
+    with pytest.raises(InvalidImageError):
+        decode_image(io.BytesIO(damaged))
+
+
+def test_a_photograph_with_a_preview_is_decoded():
+    file = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (4, 3))])
+    whole = file.getvalue()
+    assert decode_image(io.BytesIO(whole)) == (40, 30)
+
+
+def test_after_a_power_cut_a_saved_image_is_there_with_all_its_folders(tmp_path, monkeypatch):
+    disk = SyncedDisk(tmp_path, monkeypatch)
+    image = GeneratedImage.from_bytes(image_of("JPEG"), REF)
+    image.save(tmp_path / "new" / "images" / "cat.jpg")
+    assert disk.cut_power().get("new/images/cat.jpg") == image.data
 
 
 def test_a_cut_header_has_no_size():

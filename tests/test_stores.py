@@ -181,6 +181,17 @@ def test_a_full_disk_is_a_store_error_and_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_an_animation_that_lacks_its_last_frame_is_not_stored(tmp_path, kind):
+    first, *others = [Image.effect_noise((40, 30), 90 + number) for number in range(4)]
+    file = io.BytesIO()
+    first.save(file, kind, save_all=True, append_images=others)
+    data = file.getvalue()
+    with pytest.raises(InvalidImageError, match="The file of 'f' is damaged"):
+        written(FsspecImageStore(str(tmp_path)), data[: len(data) * 4 // 5]).finish(content_address)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_flushed_could_be_written_as_windows_wants_it(tmp_path, monkeypatch):
     flushed = []
     monkeypatch.setattr("os.fsync", lambda file: flushed.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))

@@ -17,7 +17,7 @@ from langchain_mistral_imagegen._cli.gallery_page import Card, EmbeddedImage, Ga
 from langchain_mistral_imagegen._cli.manifest import MANIFEST, Record, read_lines
 from langchain_mistral_imagegen._cli.output import short_path
 from langchain_mistral_imagegen._cli.report import Report, times
-from langchain_mistral_imagegen._files import write_file
+from langchain_mistral_imagegen._files import make_folder, write_file
 from langchain_mistral_imagegen._reduced_image import reduced_image
 from langchain_mistral_imagegen.images import image_size, sniff_image
 
@@ -49,7 +49,7 @@ class GalleryCommand:
             raise UsageError(f"{self.args.folder} is not a folder")
         gallery = Gallery(folder, self._lines(folder), is_reduced=not self.args.originals)
         target = Path(self.args.output or folder / PAGE)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         title = self.args.title or folder.resolve().name.replace("_", " ").capitalize()
         write_file(target, gallery.page(title).encode("utf-8", "replace"))
         self.report.print(short_path(str(target.absolute())))

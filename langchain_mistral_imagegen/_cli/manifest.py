@@ -157,16 +157,19 @@ class Manifest:
 def append_record(path: Path, record: Record) -> None:
     """Add a line to a manifest, also while another run writes it. Make the file if it does not exist.
 
+    The line, and the file's name, are on the disk when this returns.
+
     Raises:
         OSError: If it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with path.open("a+b", buffering=0) as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 file.write(b"\n")
         _add(file, record)
+    sync_folder(path.parent)
 
 
 def _add(file: FileIO, record: Record) -> None:

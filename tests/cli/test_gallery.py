@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from browser import Browser, find_browser
 from PIL import Image
+from synced_disk import SyncedDisk
 
 EVIL = (
     """Draw a "cat" '&amp;' </p></style><script>document.title = "owned"</script><img src=x onerror=alert(1)> ${7*7}"""
@@ -102,6 +103,14 @@ def test_images_are_reduced_unless_originals_are_wanted(command, tmp_path):
         sizes.append([(int(image["width"]), int(image["height"])) for image in images])
     assert sizes == [[(640, 320), (1600, 800)], [(640, 320), (2400, 1200)]]
     assert base64.b64encode(original.getvalue()).decode() in (tmp_path / "pics" / "gallery.html").read_text()
+
+
+def test_after_a_power_cut_a_page_is_there_with_all_its_folders(command, tmp_path, monkeypatch):
+    (tmp_path / "pics").mkdir()
+    Image.new("RGB", (8, 6)).save(tmp_path / "pics" / "boat.png")
+    disk = SyncedDisk(tmp_path, monkeypatch)
+    assert command("gallery", "pics", "-o", "new/pages/boats.html").returncode == 0
+    assert disk.cut_power().get("new/pages/boats.html") == (tmp_path / "new/pages/boats.html").read_bytes()
 
 
 def test_a_folder_without_a_manifest_shows_all_images_in_it_and_no_others(command, tmp_path):

@@ -33,6 +33,13 @@ def test_after_a_power_cut_a_line_is_there_with_all_its_folders(tmp_path, monkey
     assert disk.cut_power().get("new/images/m.jsonl") == path.read_bytes()
 
 
+def test_after_a_power_cut_the_line_of_a_single_prompt_is_there_with_all_its_folders(tmp_path, monkeypatch):
+    disk = SyncedDisk(tmp_path, monkeypatch)
+    path = tmp_path / "new" / "images" / "m.jsonl"
+    append_record(path, LINE)
+    assert disk.cut_power().get("new/images/m.jsonl") == path.read_bytes()
+
+
 @pytest.mark.parametrize("cut", [2, 20, 80])
 def test_a_line_that_was_cut_does_not_count_and_is_removed_by_the_next_writer(tmp_path, cut):
     path = tmp_path / "m.jsonl"
