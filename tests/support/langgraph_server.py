@@ -22,10 +22,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def development_server(folder: Path, environment: dict[str, str]):
-    """Runs `langgraph dev` in a folder and gives its URL and the file it logs to."""
+def development_server(folder: Path, environment: dict[str, str], *options: str):
+    """Runs `langgraph dev` in a folder, gives its URL and the file it logs to, and kills it (SIGKILL) in the end."""
     port, log = free_port(), folder.parent / "server.log"
-    command = [Path(sys.executable).parent / "langgraph", "dev", "--no-browser", "--no-reload", "--port", str(port)]
+    program = Path(sys.executable).parent / "langgraph"
+    command = [program, "dev", "--no-browser", "--no-reload", "--port", str(port), *options]
     with log.open("wb") as output:
         server = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
