@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from synced_disk import SyncedDisk
 
-from langchain_mistral_imagegen import GeneratedImage, ImageRef, _frames, images, merge_images
+from langchain_mistral_imagegen import GeneratedImage, ImageRef, _frames, merge_images
 from langchain_mistral_imagegen.errors import InvalidImageError, InvalidInputError
-from langchain_mistral_imagegen.images import decode_image, image_size, sniff_image
+from langchain_mistral_imagegen.images import _formats, decode_image, image_size, sniff_image
 
 REF: ImageRef = {"id": "a", "status": "remote", "file_id": "a"}
 FAILED: ImageRef = {"id": "a", "status": "failed", "file_id": "a", "error": "boom", "attempts": 1}
@@ -108,7 +108,7 @@ def test_a_damaged_frame_is_noticed(kind):
 @pytest.mark.parametrize("kind", ANIMATED)
 def test_of_a_long_animation_only_as_many_pixels_are_decoded_as_of_any_image(kind, monkeypatch):
     data = animation(kind)
-    monkeypatch.setattr(images, "_MOST_PIXELS", 3 * _frames._LEAST)
+    monkeypatch.setattr(_formats, "_MOST_PIXELS", 3 * _frames._LEAST)
     loaded = []
     load = Image.Image.load
     monkeypatch.setattr(Image.Image, "load", lambda image: (loaded.append(image.tell()), load(image))[1])

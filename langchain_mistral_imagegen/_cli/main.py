@@ -9,7 +9,8 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol
 
 from langchain_mistral_imagegen._cli.arguments import BadArgumentsError, parse, refuse
@@ -19,6 +20,19 @@ from langchain_mistral_imagegen._cli.standard_streams import UnfailingStream, un
 
 if TYPE_CHECKING:
     from langchain_mistral_imagegen._cli.report import Report
+
+
+_COMMANDS = {
+    "draw": "draw:DrawCommand.of",
+    "batch": "batch:BatchCommand.of",
+    "gallery": "gallery:GalleryCommand",
+    "show": "show:ShowCommand.of",
+    "recent": "recent:RecentCommand",
+    "gc": "gc:GarbageCommand",
+    "agents": "agents:AgentsCommand",
+    "check": "check:CheckCommand",
+    "completion": "shell_completion:CompletionCommand",
+}
 
 
 class Command(Protocol):
@@ -65,45 +79,10 @@ def _main(argv: Sequence[str] | None, output: UnfailingStream) -> int:
     return code if code in {FAILED, INTERRUPTED} else FAILED
 
 
-def _command(args: argparse.Namespace) -> Command:  # noqa: PLR0911  # one for each command
+def _command(args: argparse.Namespace) -> Command:
     # Imported late: `--help` must be fast, and the extra `cli` may be missing.
-    match args.command:
-        case "batch":
-            from langchain_mistral_imagegen._cli.batch import BatchCommand  # noqa: PLC0415
-
-            return BatchCommand.of(args)
-        case "gallery":
-            from langchain_mistral_imagegen._cli.gallery import GalleryCommand  # noqa: PLC0415
-
-            return GalleryCommand(args)
-        case "show":
-            from langchain_mistral_imagegen._cli.show import ShowCommand  # noqa: PLC0415
-
-            return ShowCommand.of(args)
-        case "agents":
-            from langchain_mistral_imagegen._cli.agents import AgentsCommand  # noqa: PLC0415
-
-            return AgentsCommand(args)
-        case "check":
-            from langchain_mistral_imagegen._cli.check import CheckCommand  # noqa: PLC0415
-
-            return CheckCommand(args)
-        case "recent":
-            from langchain_mistral_imagegen._cli.recent import RecentCommand  # noqa: PLC0415
-
-            return RecentCommand(args)
-        case "gc":
-            from langchain_mistral_imagegen._cli.gc import GarbageCommand  # noqa: PLC0415
-
-            return GarbageCommand(args)
-        case "completion":
-            from langchain_mistral_imagegen._cli.shell_completion import CompletionCommand  # noqa: PLC0415
-
-            return CompletionCommand(args)
-        case _:
-            from langchain_mistral_imagegen._cli.draw import DrawCommand  # noqa: PLC0415
-
-            return DrawCommand.of(args)
+    make: Callable[[argparse.Namespace], Command] = resolve_name(f"{__package__}.{_COMMANDS[args.command]}")
+    return make(args)
 
 
 def _run(command: Command) -> int:
