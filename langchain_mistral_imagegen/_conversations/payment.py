@@ -104,7 +104,7 @@ class PaidOnceEndpoint(Endpoint):
             if adopted := (yield from self.adopt()):
                 return adopted
             if failure and attempt >= self.attempts:
-                yield from self._record(Void(about=self.subject))  # it was watched to its end
+                yield from self._note(Void(about=self.subject))  # it was watched to its end
                 raise failure
             try:
                 message = self.message((yield from self.ask()))
@@ -177,10 +177,7 @@ class PaidOnceEndpoint(Endpoint):
         if self._own is None:
             return
         gave_up = Asking(way=self._way, lasts=self.patience.answer, why="gave_up", about=self.subject)
-        try:
-            yield from self._record(Void(about=self.subject) if is_unpaid(error) else gave_up)
-        except ImageStoreError as problem:
-            _log.warning("The end of a request could not be recorded, so it is waited for: %s", problem)
+        yield from self._note(Void(about=self.subject) if is_unpaid(error) else gave_up)
         self._own = self._watching = None
 
     # --- records ---
@@ -202,10 +199,19 @@ class PaidOnceEndpoint(Endpoint):
 
     def _record(self, record: Record) -> Flow[bool]:
         last = self._own if self._own is not None else self._watching.head.number if self._watching else -1
-        is_mine = yield from blocking(lambda: self.ledger.create(self.key, last + 1, record))
+        # An answer that Mistral does not keep is nowhere else.
+        synced = isinstance(record, Answered) and not self.turn.is_stored
+        is_mine = yield from blocking(lambda: self.ledger.create(self.key, last + 1, record, synced=synced))
         if is_mine:
             self._own = last + 1
         return is_mine
+
+    def _note(self, record: Record) -> Flow[None]:
+        """Record how a request ended; without, others wait for its answer."""
+        try:
+            yield from self._record(record)
+        except ImageStoreError as problem:
+            _log.warning("The end of a request could not be recorded, so it is waited for: %s", problem)
 
     # --- looking ---
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 from langchain_mistral_imagegen._ledger.decision import Head
 from langchain_mistral_imagegen._ledger.records import Asking, Record, See, read_record, write_record
@@ -40,26 +41,35 @@ class Ledger:
         except OSError as error:
             raise self._unusable("read", error) from error
 
-    def create(self, key: str, number: int, record: Record) -> bool:
+    def create(self, key: str, number: int, record: Record, *, synced: bool = False) -> bool:
         """Create a record, unless its number is taken, and return whether it was created by this very call.
 
         An `Asking` or a `See` is on the disk when this returns; to lose one of the others costs a wait or a look.
+
+        Args:
+            key: The chain.
+            number: The record's place in it.
+            record: The record.
+            synced: Whether it is on the disk in any case.
 
         Raises:
             ImageStoreError: If it cannot be written. A request must not leave then.
         """
         place, data = f"{FOLDER}/{key}/{number}.json", write_record(record)
-        failure: OSError = FileExistsError(place)
+        synced = synced or isinstance(record, Asking | See)
+        failure: OSError | None = None
         for _ in range(_ATTEMPTS):
             try:
-                self.files.create(place, data, synced=isinstance(record, Asking | See))
+                self.files.create(place, data, synced=synced)
             except OSError as error:  # also FileExistsError: a client library may have repeated its own success
-                failure = error
+                failure = failure or error
                 with suppress(OSError):
-                    return read_record(self.files.read(place)).by == record.by
+                    found = read_record(self.files.read(place)).by
+                    if found or isinstance(failure, FileExistsError):  # else it may be torn by this very call
+                        return found == record.by
             else:
                 return True
-        raise self._unusable("written", failure) from failure
+        raise self._unusable("written", cast("OSError", failure)) from failure
 
     def _head(self, key: str) -> Head:
         folder = f"{FOLDER}/{key}"

@@ -167,8 +167,10 @@ def task_key(task: Task, ledger: Ledger, *about: str) -> Flow[str]:
 def _exit_key(task: Task, ledger: Ledger, key: str, about: tuple[str, ...]) -> Flow[str]:
     head = yield from task.durable_head()
     other = task.exit_key(head, *about)
-    is_new = yield from blocking(lambda: ledger.create(key, 0, See(key=other)))
-    return other if is_new else key
+    if (yield from blocking(lambda: ledger.create(key, 0, See(key=other)))):
+        return other
+    record = (yield from blocking(lambda: ledger.head(key))).record
+    return record.key if isinstance(record, See) else key  # another process that resumes the task was faster
 
 
 def _wait_until_durable(task: Task) -> Flow[None]:

@@ -348,3 +348,62 @@ def test_power_loss_pays_once(make_model, sandbox, tmp_path, monkeypatch, moment
         draw()
     store.ledger_files().lose_power(leaves_empty=leaves_empty)
     assert len(images_of(draw())) == sandbox.paid == 1
+
+
+@pytest.mark.parametrize("leaves_empty", [False, True])
+def test_an_answer_that_mistral_does_not_keep_survives_a_power_loss(make_model, sandbox, tmp_path, leaves_empty):
+    store, model = VolatileStore(str(tmp_path / "images")), make_model(timeout=0.5, store=False, **SHORT)
+
+    def draw():
+        with paying_once(PayOnce(store=store, name="k")):
+            return model.invoke([CAT]).id
+
+    first = draw()
+    store.ledger_files().lose_power(leaves_empty=leaves_empty)
+    assert (draw(), sandbox.paid) == (first, 1)
+
+
+@dataclass(frozen=True)
+class FullFiles:
+    """A disk that is full after so many records."""
+
+    files: FolderFiles
+    most: int
+
+    def create(self, place, data, *, synced):
+        if int(Path(place).stem) >= self.most:
+            raise OSError(28, "No space left on device")
+        self.files.create(place, data, synced=synced)
+
+    def __getattr__(self, name):
+        return getattr(self.files, name)
+
+
+class FullStore(FsspecImageStore):
+    most = 0
+
+    def ledger_files(self):
+        return FullFiles(FolderFiles(Path(self.root)), self.most)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("trouble", "most"), [("none", 0), ("none", 1), ("lost", 1), ("lost", 2), ("refused", 1), ("refused", 2)]
+)
+async def test_a_disk_that_is_full_at_any_record_pays_once_and_hides_no_error(
+    face, make_model, sandbox, tmp_path, trouble, most
+):
+    full, store = FullStore(str(tmp_path / "images")), FsspecImageStore(str(tmp_path / "images"))
+    object.__setattr__(full, "most", most)
+    model = make_model(timeout=0.5, **SHORT)
+    if trouble != "none":
+        sandbox.behave(Behavior(status=503, body="a gateway") if trouble == "lost" else Behavior(quota="minute"))
+    expected = {"none": (), "lost": OutcomeUnknownError, "refused": MinuteQuotaError}[trouble]
+    with suppress(expected or ImageStoreError):
+        try:
+            await asked(face, model, full)
+        except ImageStoreError:
+            assert (most, sandbox.paid, sandbox.requests) == (0, 0, [])
+        else:
+            assert trouble == "none"
+    assert len(images_of(await asked(face, model, store))) == sandbox.paid == 1

@@ -83,6 +83,22 @@ def test_an_uncertain_record_is_read_back(tmp_path):
         Ledger(Uncertain(FolderFiles(tmp_path), ["before"] * 3)).create("d", 0, Asking())
 
 
+@dataclass
+class Full(Uncertain):
+    """A full disk without hard links: a file appears under its name, and has no bytes."""
+
+    def create(self, place, data, *, synced):
+        self.files.create(place, b"", synced=synced)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_record_that_a_full_disk_tore_is_an_error_and_no_other_process(tmp_path):
+    """Taken for the record of another process, it would be waited for, and torn again, for ever."""
+    with pytest.raises(ImageStoreError, match="No space left on device; nothing was asked or paid"):
+        Ledger(Full(FolderFiles(tmp_path))).create("k", 0, Asking())
+    assert not Ledger(FolderFiles(tmp_path)).create("k", 0, Asking()), "it may be of another process"
+
+
 def test_a_request_is_on_the_disk_with_all_its_folders(tmp_path, monkeypatch):
     synced = []
     real = os.fsync

@@ -16,6 +16,7 @@ from langgraph.types import RetryPolicy, Send
 from langchain_mistral_imagegen._ledger import keys
 from langchain_mistral_imagegen._ledger.chains import Ledger
 from langchain_mistral_imagegen._ledger.keys import Task, task_key
+from langchain_mistral_imagegen._ledger.records import See
 from langchain_mistral_imagegen._protocol.flows import Blocking, Pause
 from langchain_mistral_imagegen.stores._ledger_files import FolderFiles
 
@@ -112,6 +113,24 @@ def test_a_killed_run_without_checkpoints_has_the_same_key_when_it_is_run_again(
     run(graph(draw, InMemorySaver()), INPUT, durability="exit")
     run(graph(draw, InMemorySaver()), INPUT, durability="exit")
     assert len(set(draw.keys)) == 1
+
+
+class NoCheckpoints:
+    def get_tuple(self, config):
+        return None
+
+
+def test_of_two_processes_that_resume_a_run_without_checkpoints_the_slower_one_takes_the_others_key(tmp_path):
+    task = Task(thread="1", segments=("draw:1",), checkpoints={"": "c"}, checkpointer=NoCheckpoints(), is_exit=True)
+    ledger = Ledger(FolderFiles(tmp_path))
+    flow = task_key(task, ledger, "a cat")
+    head = next(flow).call()
+    assert ledger.create(task.key("a cat"), 0, See(key="theirs"))
+    with pytest.raises(StopIteration) as end:
+        effect = flow.send(head)
+        while True:
+            effect = flow.send(effect.call())
+    assert end.value.value == "theirs"
 
 
 def test_new_input_and_a_fork_and_a_replay_have_other_keys(draw):
