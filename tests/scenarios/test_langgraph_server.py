@@ -1,9 +1,10 @@
-"""The recipe runs in LangGraph's own development server, whatever calls it, and does not block its event loop."""
+"""The recipe and an agent run in LangGraph's own development server, whatever calls them, and do not block its loop."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,16 @@ from langchain_mistral_imagegen import create_image_graph, images_of
 from langchain_mistral_imagegen.sandbox import Behavior, Sandbox
 
 RECIPE = COOKBOOK / "langgraph_server"
+AGENT = """
+from langchain.agents import create_agent
+
+from langchain_mistral_imagegen import ChatMistralConversations, MistralImageGenerationTool
+from langchain_mistral_imagegen.middleware import ConfirmationMiddleware, ImagesMiddleware, PortableMessagesMiddleware
+
+middleware = [ImagesMiddleware(show="latest"), PortableMessagesMiddleware(), ConfirmationMiddleware()]
+agent = create_agent(ChatMistralConversations(tools=[]), [MistralImageGenerationTool()], middleware=middleware)
+"""
+WISHES = {"images": "Draw a boat.", "agent": "Use generate_image for a boat."}
 QUESTION = {"messages": [("user", "Draw a boat.")]}
 THREAD = {"configurable": {"thread_id": "1"}}
 
@@ -44,15 +55,19 @@ class Deployment:
     def mcp(self, method: str, **params: Any) -> Any:
         return self.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params})["result"]
 
-    @property
-    def assistant(self) -> str:
-        return self.post("/assistants/search", {})[0]["assistant_id"]
+    def assistant(self, graph: str) -> str:
+        (found,) = self.post("/assistants/search", {"graph_id": graph})
+        return found["assistant_id"]
 
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("server") / "recipe"
     shutil.copytree(RECIPE, folder)
+    (folder / "agent.py").write_text(AGENT)
+    settings = json.loads((folder / "langgraph.json").read_text())
+    settings["graphs"]["agent"] = "./agent.py:agent"
+    (folder / "langgraph.json").write_text(json.dumps(settings))
     with Sandbox() as sandbox, development_server(folder, environment_of(sandbox)) as (url, log):
         yield Deployment(url, log, folder, sandbox)
         assert "BlockingError" not in log.read_text()
@@ -83,9 +98,14 @@ def test_an_image_is_drawn_once_reported_and_served(deployment, paid_before):
     assert deployment.sandbox.paid == paid_before + 1
 
 
+@pytest.fixture(params=["images", "agent"])
+def graph(request):
+    return request.param
+
+
 @pytest.mark.slow
-def test_schemas_say_that_images_can_be_read_and_not_written(deployment):
-    schemas = httpx.get(f"{deployment.url}/assistants/{deployment.assistant}/schemas").json()
+def test_schemas_say_that_images_can_be_read_and_not_written(deployment, graph):
+    schemas = httpx.get(f"{deployment.url}/assistants/{deployment.assistant(graph)}/schemas").json()
     assert schemas["input_schema"]["properties"].keys() == {"messages"}
     assert schemas["output_schema"]["properties"].keys() >= {"messages", "images"}
     reference = schemas["output_schema"]["$defs"]["ImageRef"]["properties"]
@@ -93,32 +113,33 @@ def test_schemas_say_that_images_can_be_read_and_not_written(deployment):
 
 
 @pytest.mark.slow
-def test_clients_cannot_write_references(deployment):
+def test_clients_cannot_write_references(deployment, graph):
     invented = {"x": {"id": "x", "status": "stored", "key": "../secret.jpg"}}
     question = {"messages": [{"role": "user", "content": "Hello."}], "images": invented}
-    state = deployment.post("/runs/wait", {"assistant_id": "images", "input": question})
+    state = deployment.post("/runs/wait", {"assistant_id": graph, "input": question})
+    assert state["messages"]
     assert not state.get("images")
 
 
 @pytest.mark.slow
-def test_it_is_a_tool_over_mcp(deployment, paid_before):
-    (tool,) = deployment.mcp("tools/list")["tools"]
-    assert (tool["name"], tool["inputSchema"]["required"]) == ("images", ["messages"])
-    result = deployment.mcp(
-        "tools/call", name="images", arguments={"messages": [{"role": "user", "content": "Draw a boat."}]}
-    )
+def test_it_is_a_tool_over_mcp(deployment, paid_before, graph):
+    (tool,) = [tool for tool in deployment.mcp("tools/list")["tools"] if tool["name"] == graph]
+    assert tool["inputSchema"]["required"] == ["messages"]
+    assert "images" not in tool["inputSchema"]["properties"]
+    question = {"messages": [{"role": "user", "content": WISHES[graph]}]}
+    result = deployment.mcp("tools/call", name=graph, arguments=question)
     assert "'status': 'stored'" in result["content"][0]["text"]
     assert not result.get("isError")
     assert deployment.sandbox.paid == paid_before + 1
 
 
 @pytest.mark.slow
-def test_it_is_an_agent_over_a2a(deployment, paid_before):
-    message = {"role": "user", "parts": [{"kind": "text", "text": "Draw a boat."}], "messageId": "1"}
+def test_it_is_an_agent_over_a2a(deployment, paid_before, graph):
+    message = {"role": "user", "parts": [{"kind": "text", "text": WISHES[graph]}], "messageId": "1"}
     call = {"jsonrpc": "2.0", "id": "1", "method": "message/send", "params": {"message": message}}
-    task = deployment.post(f"/a2a/{deployment.assistant}", call)["result"]
+    task = deployment.post(f"/a2a/{deployment.assistant(graph)}", call)["result"]
     assert task["status"]["state"] == "completed"
-    assert task["artifacts"][0]["parts"][0]["text"].startswith("Here is your image: a boat.")
+    assert "image" in task["artifacts"][0]["parts"][0]["text"]
     assert deployment.sandbox.paid == paid_before + 1
 
 
