@@ -291,7 +291,10 @@ async def test_state_classes_of_ones_own(face, model, tmp_path, sandbox):
 
 ELSEWHERE = {
     "engines/test_agent_packages.py": {"test_deepagents", "test_supervisor", "test_swarm"},
-    "engines/test_javascript_client.py": {"test_it_reads_v1_blocks_and_shows_the_image"},
+    "engines/test_javascript_client.py": {
+        "test_it_reads_v1_blocks_and_shows_the_image",
+        "test_buttons_decide_over_an_image",
+    },
     "scenarios/test_langgraph_server.py": {
         "test_schemas_say_that_images_can_be_read_and_not_written",
         "test_it_is_a_tool_over_mcp",
