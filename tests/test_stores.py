@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.request import urlopen
@@ -28,6 +29,7 @@ from langchain_mistral_imagegen import ByteStoreImageStore, FsspecImageStore, Im
 from langchain_mistral_imagegen.errors import ImageStoreError, InvalidImageError, InvalidInputError
 from langchain_mistral_imagegen.stores import ListableStore, image_store
 from langchain_mistral_imagegen.stores._incoming import IncomingImage, content_address, longer_names
+from langchain_mistral_imagegen.stores._object_errors import object_errors
 
 REF = {"id": "f", "status": "remote", "file_id": "f", "error": "before"}
 
@@ -246,6 +248,24 @@ def test_what_an_object_store_cannot_do_is_an_os_error(s3_server, monkeypatch):
     with pytest.raises(ImageStoreError, match="'f' cannot be stored in s3://images: ") as raised:
         written(anonymous, DATA).finish(content_address)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RuntimeError("Forbidden: https://host/o?alt=media&upload_id=hidden\nBusy"), OSError),
+        (ConnectionResetError("redis://user:hidden@host:6379/0 hung up"), ConnectionResetError),
+        (PermissionError("Access Denied"), PermissionError),
+        (FileNotFoundError(), FileNotFoundError),
+    ],
+)
+def test_an_error_of_a_client_library_names_the_place_and_shows_no_secrets(error, kind):
+    with pytest.raises(OSError, match=r"^s3://bucket/ab/abc\.jpg: ") as raised, object_errors("s3://bucket/ab/abc.jpg"):
+        raise error
+    assert type(raised.value) is kind
+    assert str(raised.value).isprintable()
+    assert "hidden" not in "".join(traceback.format_exception(raised.value))
+    assert (raised.value.__cause__ is error) != ("hidden" in str(error))
 
 
 def test_a_byte_store_of_langchain_will_do():

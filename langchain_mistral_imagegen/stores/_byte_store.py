@@ -30,13 +30,13 @@ class ByteStoreImageStore:
 
     def put(self, source: Path, key: str) -> None:
         """See `ImageStore.put`; not atomic."""
-        with object_errors():
+        with object_errors(self.location(key)):
             if self.byte_store.mget([key]) == [None]:
                 self.byte_store.mset([(key, source.read_bytes())])
 
     def get(self, key: str) -> bytes:
         """See `ImageStore.get`."""
-        with object_errors():
+        with object_errors(self.location(key)):
             (data,) = self.byte_store.mget([key])
         if data is None:
             raise FileNotFoundError(key)
@@ -44,7 +44,7 @@ class ByteStoreImageStore:
 
     def delete(self, key: str) -> None:
         """See `ImageStore.delete`."""
-        with object_errors():
+        with object_errors(self.location(key)):
             self.byte_store.mdelete([key])
 
     def location(self, key: str) -> str:

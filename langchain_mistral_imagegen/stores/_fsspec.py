@@ -85,19 +85,20 @@ class FsspecImageStore:
             _link(source, target)
             sync_folder(target.parent)
         else:
-            self._put_object(source, self._path(key), renews=not key.startswith("_"))
+            self._put_object(source, key)
 
-    def _put_object(self, source: Path, path: str, *, renews: bool) -> None:
+    def _put_object(self, source: Path, key: str) -> None:
         # Object stores make an object visible when it is complete, and refuse a second one of the same name.
+        path, place = self._path(key), self.location(key)
         write = self._writer(source, path)
         try:
-            create(functools.partial(write, mode="create"))
+            create(functools.partial(write, mode="create"), place)
         except OSError as error:
             # Another error may hide that the write succeeded: its answer was lost, and a repetition was refused.
             if not isinstance(error, FileExistsError) and not self._holds(path, source):
                 raise
-            with object_errors():
-                if renews and self._modified(path) < datetime.now(UTC) - _FRESH:
+            with object_errors(place):
+                if not key.startswith("_") and self._modified(path) < datetime.now(UTC) - _FRESH:
                     write()
 
     def _writer(self, source: Path, path: str) -> Callable[..., None]:
@@ -133,7 +134,7 @@ class FsspecImageStore:
     def get(self, key: str) -> bytes:
         """See `ImageStore.get`."""
         path = self._path(key)
-        with object_errors():
+        with object_errors(self.location(key)):
             data: bytes = self._filesystem.cat_file(path)
         return data
 
@@ -175,7 +176,7 @@ class FsspecImageStore:
         """Yield the paths of all objects, folder by folder: a list of a million takes hundreds of megabytes."""
         filesystem, root = self._place
         filesystem.invalidate_cache()
-        with object_errors(), suppress(FileNotFoundError):
+        with object_errors(self.root), suppress(FileNotFoundError):
             for place in filesystem.ls(root, detail=False):
                 if place.rstrip("/") != root:  # an empty object that stands for the folder itself
                     yield from filesystem.find(place)
@@ -183,8 +184,9 @@ class FsspecImageStore:
 
     def modified(self, key: str) -> datetime:
         """See `ListableStore.modified`."""
-        with object_errors():
-            return self._modified(self._path(key))
+        path = self._path(key)
+        with object_errors(self.location(key)):
+            return self._modified(path)
 
     def _modified(self, path: str) -> datetime:
         self._filesystem.invalidate_cache(path.rpartition("/")[0])
@@ -193,8 +195,9 @@ class FsspecImageStore:
 
     def delete(self, key: str) -> None:
         """See `ImageStore.delete`."""
-        with suppress(FileNotFoundError), object_errors():
-            self._filesystem.rm_file(self._path(key))
+        path = self._path(key)
+        with suppress(FileNotFoundError), object_errors(self.location(key)):
+            self._filesystem.rm_file(path)
 
     def ledger_files(self) -> LedgerFiles:
         """Return the files in which a ledger is kept, below `_ledger/`.

@@ -121,7 +121,7 @@ class ObjectFiles:
         """See `LedgerFiles.create`."""
         path = f"{self.root}/{place}"
         if self.lock is None:
-            create(functools.partial(self.filesystem.pipe_file, path, data, mode="create"))
+            create(functools.partial(self.filesystem.pipe_file, path, data, mode="create"), f"{self.name}/{place}")
             return
         with self.lock:
             if self.filesystem.exists(path):
@@ -131,7 +131,7 @@ class ObjectFiles:
     def names(self, folder: str) -> list[str]:
         """See `LedgerFiles.names`."""
         path = f"{self.root}/{folder}"
-        with object_errors(), suppress(FileNotFoundError):
+        with object_errors(f"{self.name}/{folder}"), suppress(FileNotFoundError):
             self.filesystem.invalidate_cache(path)
             names = [str(name).rpartition("/")[2] for name in self.filesystem.ls(path, detail=False)]
             return [name for name in names if name]  # SeaweedFS lists an empty folder as `folder/`
@@ -139,13 +139,13 @@ class ObjectFiles:
 
     def read(self, place: str) -> bytes:
         """See `LedgerFiles.read`."""
-        with object_errors():
+        with object_errors(f"{self.name}/{place}"):
             data: bytes = self.filesystem.cat_file(f"{self.root}/{place}")
         return data
 
     def remove(self, place: str) -> None:
         """See `LedgerFiles.remove`."""
-        with object_errors(), suppress(FileNotFoundError):
+        with object_errors(f"{self.name}/{place}"), suppress(FileNotFoundError):
             self.filesystem.rm_file(f"{self.root}/{place}")
 
 

@@ -55,6 +55,7 @@ def container(azurite):
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 class TestAzurite(ImageStoreTests, UnsteadyTests):
     makes_links = True
+    never_shown = (KEY,)
     peak_memory = 8 * MB
 
     @pytest.fixture
