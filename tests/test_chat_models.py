@@ -415,3 +415,18 @@ def test_a_model_works_on_one_event_loop_after_another(sandbox, make_model):
             await model.aclose()
 
     assert asyncio.run(ask()) == asyncio.run(ask())
+
+
+def test_no_schema_is_built_for_the_parts_of_the_model():
+    parts = [one for one in ChatMistralConversations.__mro__ if one.__module__.startswith("langchain_mistral_imagegen")]
+    built = [one for one in parts if one.__dict__["__pydantic_complete__"]]
+    assert (built, len(parts) > 1) == ([ChatMistralConversations], True)
+
+
+def test_a_subclass_of_a_users_own_has_a_schema():
+    class Own(ChatMistralConversations):
+        mark: int = 1
+
+    assert Own(api_key="k", mark="2").mark == 2
+    with pytest.raises(ValueError, match="mark"):
+        Own(api_key="k", mark="many")

@@ -9,6 +9,7 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict
 
 from langchain_mistral_imagegen._conversations.endpoints import Endpoint
 from langchain_mistral_imagegen._http.nested import Nested
@@ -125,6 +126,8 @@ class ChatMistralConversations(BindingModel):
 
     Docs: https://docs.mistral.ai/studio-api/agents/agent-tools/image_generation
     """
+
+    model_config = ConfigDict(defer_build=False)  # other than its parts: see `ModelSettings`
 
     # --- LangChain's hooks ---
 

@@ -51,8 +51,9 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 class ModelSettings(BaseChatModel):
     """Settings of `ChatMistralConversations`, each declared once."""
 
-    # No error shows its input: it may be the key.
-    model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True)
+    # No error shows its input: it may be the key. The parts of the model need no schema of their own, because nobody
+    # makes objects of them; to build them took half of the time that the model adds to an import.
+    model_config = ConfigDict(populate_by_name=True, hide_input_in_errors=True, defer_build=True)
 
     model: str = Field(default=DEFAULT_MODEL, description="Model to converse with; left out when `agent_id` is given.")
     agent_id: str | None = Field(
