@@ -59,7 +59,8 @@ def translated_errors(request: Request | str) -> Iterator[None]:
     except (httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         raise APITimeoutError(f"{request}: no connection in time", sent=False) from error
     except httpx.ConnectError as error:
-        raise APIConnectionError(f"{request}: cannot connect: {error}", sent=False) from error
+        server = error.request.url.netloc.decode()  # without a user's name and password
+        raise APIConnectionError(f"{request}: cannot connect to {server}: {error}", sent=False) from error
     except httpx.TimeoutException as error:
         raise APITimeoutError(f"{request}: no response in time", sent=True) from error
     except httpx.DecodingError as error:

@@ -118,9 +118,18 @@ async def test_a_flow_may_catch_what_went_wrong_and_is_closed_in_the_end(driver)
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_a_refused_connection_was_certainly_not_sent(kind):
     driver = Driver(kind, settings("http://127.0.0.1:9"))
-    with pytest.raises(APIConnectionError, match="cannot connect") as caught:
+    with pytest.raises(APIConnectionError, match=r"cannot connect to 127.0.0.1:9: ") as caught:
         await driver.run(send(LIST))
     assert not caught.value.sent
+    await driver.close()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_refused_connection_names_the_server_without_its_password(kind):
+    driver = Driver(kind, settings("http://me:secret@127.0.0.1:9"))
+    with pytest.raises(APIConnectionError, match=r"cannot connect to 127.0.0.1:9: ") as caught:
+        await driver.run(send(LIST))
+    assert "secret" not in str(caught.value)
     await driver.close()
 
 
