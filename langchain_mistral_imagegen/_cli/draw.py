@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage, BaseMessage
 
+from langchain_mistral_imagegen._cli.draw_report import report_for
 from langchain_mistral_imagegen._cli.earlier_image import (
     NEEDS_KEY,
     conversation_of,
@@ -19,7 +20,7 @@ from langchain_mistral_imagegen._cli.exit_codes import DONE, NO_IMAGE
 from langchain_mistral_imagegen._cli.manifest import Status
 from langchain_mistral_imagegen._cli.output import Output, short_path, writable_output
 from langchain_mistral_imagegen._cli.preview import is_previewed, preview
-from langchain_mistral_imagegen._cli.report import Report, facts_of, report_for
+from langchain_mistral_imagegen._cli.report import Report, facts_of
 from langchain_mistral_imagegen._cli.run_record import RunRecord, fetch_command
 from langchain_mistral_imagegen._cli.session import Session, session
 from langchain_mistral_imagegen._conversations.turn import KEY

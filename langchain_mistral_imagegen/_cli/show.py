@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from langchain_mistral_imagegen import api
+from langchain_mistral_imagegen._cli.draw_report import JsonReport
 from langchain_mistral_imagegen._cli.exit_codes import DONE, UsageError
 from langchain_mistral_imagegen._cli.output import Output, short_path, writable_output
 from langchain_mistral_imagegen._cli.preview import is_previewed, preview
-from langchain_mistral_imagegen._cli.report import JsonReport, Report
+from langchain_mistral_imagegen._cli.report import Report
 from langchain_mistral_imagegen._cli.result import ResultImage, result
 from langchain_mistral_imagegen._cli.session import session
 from langchain_mistral_imagegen._cli.transcript import conversation_images, paragraphs
