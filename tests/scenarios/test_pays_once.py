@@ -11,7 +11,7 @@ import signal
 
 import pytest
 from documents import guide
-from killing import FreshKiller, Kill, Killer, Outcome, drawn, note
+from killing import FreshKiller, Kill, Killer, Outcome, TwinKiller, drawn, note
 from langgraph.checkpoint.postgres import PostgresSaver
 from paying_program import CELLS
 from zygote import zygote
@@ -62,6 +62,12 @@ def test_a_fresh_interpreter_makes_no_difference(program, tmp_path, cell):
     kills = [Kill(point) for point in (4, 9)]
     outcomes = [kind(program, cell, tmp_path / kind.__name__).together(kills) for kind in (FreshKiller, Killer)]
     assert outcomes[0] == outcomes[1] == [Outcome([-signal.SIGKILL], paid=1, stored=1)] * len(kills)
+
+
+@pytest.mark.slow
+def test_two_processes_that_go_on_at_once_pay_once(program, tmp_path):
+    outcomes = TwinKiller(program, "script with a key", tmp_path).together(map(Kill, range(1, 17)))
+    assert {(one.paid, one.stored) for one in outcomes} == {(1, 1)}
 
 
 def test_the_guide_has_this_table():

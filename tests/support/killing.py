@@ -125,9 +125,12 @@ class Killer:
             args = self.cell, sandbox.url, str(disk.place)
             exits = [self._run(*args, kill.point, kill_after=moment) for moment in kill.moments or [None]]
             disk.cut_power()
-            ends = resume(lambda: self._run(*args, 0))
+            ends = self._resume(*args)
             assert ends[-1] == 0, f"{self.cell} does not resume after {kill}: {ends}"
             return Outcome(exits, sandbox.paid, len(list(map(_decode, stored_images(disk.place / "images")))))
+
+    def _resume(self, *args: Any) -> list[int]:
+        return resume(lambda: self._run(*args, 0))
 
     def _run(self, *args: Any, kill_after: float | None = None) -> int:
         return run(self.zygote, *args, kill_after=kill_after)
@@ -146,6 +149,15 @@ class FreshKiller(Killer):
         code = "import sys, paying_program; paying_program.main(*sys.argv[1:4], int(sys.argv[4]))"
         command = [sys.executable, "-c", code, *map(str, args)]
         return subprocess.run(command, env={**os.environ, "PYTHONPATH": str(SUPPORT)}, check=False).returncode
+
+
+class TwinKiller(Killer):
+    """Resumes a program in two processes at once."""
+
+    def _resume(self, *args: Any) -> list[int]:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: self._run(*args, 0), range(2)))
+        return super()._resume(*args)
 
 
 def resume(start: Callable[[], int]) -> list[int]:
