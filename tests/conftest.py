@@ -22,7 +22,6 @@ from debian_postgres import find_programs, running_postgres
 from faces import Face
 from hypothesis import settings
 from mistral_rules import check_request
-from moto.server import ThreadedMotoServer
 
 from langchain_mistral_imagegen import ChatMistralConversations, FsspecImageStore
 from langchain_mistral_imagegen._cli.main import main
@@ -157,6 +156,8 @@ async def model(make_model: Callable[..., ChatMistralConversations]) -> ChatMist
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[dict[str, Any]]:
     """A server that speaks S3 (moto's), as options of an fsspec filesystem."""
+    from moto.server import ThreadedMotoServer  # heavy
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
