@@ -12,6 +12,12 @@ import pytest
 from places import ROOT, TESTS
 
 BENCHMARKS = TESTS / "benchmarks"
+CHECKPOINTS = """
+import graphs, server
+with server.running() as address:
+    *_, row = graphs.turns(address, rounds=1, count=20)
+print(row.what, row.met, row.measured, sep="; ")
+"""
 BEGIN = "<!-- measured: begin"
 
 
@@ -36,6 +42,15 @@ def test_the_command_measures_what_needs_no_further_process_and_writes_the_table
     assert all(f"| {row['what']} |" in written for row in runs[0])
     assert "langchain-mistralai: " in written
     assert written.partition(BEGIN)[0] == (ROOT / "cookbook/guides/speed.md").read_text().partition(BEGIN)[0]
+
+
+@pytest.mark.nightly
+@NEEDS
+def test_the_checkpoints_of_twenty_turns_are_as_small_as_wanted():
+    """Unlike times, sizes do not depend on the machine."""
+    command = [sys.executable, "-c", CHECKPOINTS]
+    ran = subprocess.run(command, cwd=BENCHMARKS, check=True, timeout=900, capture_output=True, text=True)
+    assert ran.stdout.startswith("checkpoints of 20 turns; True; "), ran.stdout
 
 
 @pytest.mark.nightly
