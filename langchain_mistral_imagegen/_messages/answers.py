@@ -326,12 +326,12 @@ class AnswerStream:
         )
 
     def _chunk(
-        self, *, content: Any = (), response_metadata: dict[str, Any] | None = None, **fields: Any
+        self, *, content: Any = None, response_metadata: dict[str, Any] | None = None, **fields: Any
     ) -> AIMessageChunk:
         metadata = {"model_provider": MODEL_PROVIDER, **(response_metadata or {})}
         if not self._chunks and self.conversation_id:
             metadata["conversation_id"] = self.conversation_id
-        chunk = AIMessageChunk(content=list(content), id=self._facts.message_id, response_metadata=metadata, **fields)
+        chunk = AIMessageChunk(content=content or [], id=self._facts.message_id, response_metadata=metadata, **fields)
         if len(self._chunks) >= MOST_PIECES:
             raise too_large(MOST_PIECES, "pieces")
         self._chunks.append(chunk)

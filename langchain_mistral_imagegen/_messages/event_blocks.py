@@ -154,7 +154,9 @@ class EventBlocks:
         for index, text in parts:
             shown = self._links.setdefault(index, DeadLinks()).feed(text) if index in self._after_image else text
             # Each piece has all of its fields: type and id merge with themselves.
-            pieces.append([{**native_blocks.text_block(shown, entry_id), "index": index}])
+            block = native_blocks.text_block(shown, entry_id)
+            block["index"] = index
+            pieces.append([block])
         return pieces
 
     def _end_of_text(self) -> Iterator[Piece]:

@@ -78,7 +78,7 @@ def placed(block: Block, index: int, text_index: int | None) -> Block:
 
 def text_block(text: str, entry_id: str) -> Block:
     """Make a block of text."""
-    return {"type": "text", "text": text} | ({"id": entry_id} if entry_id else {})
+    return {"type": "text", "text": text, "id": entry_id} if entry_id else {"type": "text", "text": text}
 
 
 def thinking_block(text: str, signature: str | None, references: list[Block]) -> Block:

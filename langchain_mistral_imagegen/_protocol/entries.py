@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from langchain_mistral_imagegen._protocol.image_tool import IMAGE_TOOL, tool_name
-from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
+from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls, may_hold_url
 from langchain_mistral_imagegen._protocol.surrogates import replace_lone_surrogates
 from langchain_mistral_imagegen._protocol.text_stream import redacted_parts
 from langchain_mistral_imagegen.errors import InvalidResponseError
@@ -77,6 +77,8 @@ class Wire(BaseModel):
         entry_id, of_any_host = entry_id or getattr(self, "id", "") or "unknown", self.is_image_tool
         changed = {}  # only that, because `as_sent` leaves out what was never set
         for name, value in (vars(self) | (self.model_extra or {})).items():
+            if value is None or (isinstance(value, str) and not may_hold_url(value)):
+                continue  # nearly all
             clean = _redacted(value, urls, entry_id, of_any_host=of_any_host)
             if clean is not value and clean != value:
                 changed[name] = clean
@@ -273,7 +275,8 @@ KnownChunk = Annotated[
     TextChunk | ImageURLChunk | ToolFileChunk | DocumentURLChunk | ThinkChunk | ToolReferenceChunk,
     Field(discriminator="type"),
 ]
-Content = Annotated[str | list[Annotated[KnownChunk, OrUnknown]], BeforeValidator(_as_content)]
+_Chunks = Annotated[str | list[Annotated[KnownChunk, OrUnknown]], BeforeValidator(_as_content)]
+Content = Annotated[str | _Chunks, Field(union_mode="left_to_right")]  # most contents are texts
 
 # --- entries ---
 

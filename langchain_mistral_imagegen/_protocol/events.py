@@ -130,13 +130,13 @@ Event: TypeAlias = KnownEvent | Unknown
 
 _ERROR: Literal["conversation.response.error"] = "conversation.response.error"
 _DIGITS = 6
-_EVENTS: TypeAdapter[Event] = TypeAdapter(KnownEvent)
+_EVENTS = TypeAdapter[Event](KnownEvent).validator  # the adapter has methods of the same names that only call these
 
 
 def read_event(data: bytes) -> Event:
     """Read the `data` of one server-sent event; what is not JSON or not known becomes `Unknown`."""
     try:
-        event = _EVENTS.validate_json(data)
+        event: Event = _EVENTS.validate_json(data)
     except ValidationError:
         return as_event(_json_or_text(data))
     return error_event(event.model_dump()) or event if isinstance(event, ResponseErrorEvent) else event
@@ -145,7 +145,7 @@ def read_event(data: bytes) -> Event:
 def as_event(value: Any) -> Event:
     """Read an event from a JSON value; what is not known becomes `Unknown`."""
     try:
-        event = validate_without_nulls(_EVENTS.validate_python, value)
+        event: Event = validate_without_nulls(_EVENTS.validate_python, value)
     except ValidationError:
         return error_event(value) or Unknown.of(value)
     return error_event(value) or event if isinstance(event, ResponseErrorEvent) else event

@@ -38,17 +38,6 @@ class EventStreamDecoder:
             lines[0] = bytes(self._rest) + lines[0]
             self._rest.clear()
         self._rest += rest
-        yield from self._events(lines)
-        if len(self._rest) + self._size > _MAX_EVENT:
-            raise InvalidResponseError(f"The server sent an event larger than {_MAX_EVENT:,} bytes")
-
-    def flush(self) -> Iterator[bytes]:
-        """Yield the last event, which may lack its blank line, after the body has ended."""
-        rest = bytes(self._rest)
-        self._rest.clear()
-        yield from self._events([rest, b""])
-
-    def _events(self, lines: list[bytes]) -> Iterator[bytes]:
         for line in lines:
             if line.startswith(b"data:"):
                 data = line[5:].removesuffix(b"\r").removeprefix(b" ")
@@ -57,3 +46,9 @@ class EventStreamDecoder:
             elif self._data and line in _BLANK:
                 yield self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
                 self._data, self._size = [], 0
+        if len(self._rest) + self._size > _MAX_EVENT:
+            raise InvalidResponseError(f"The server sent an event larger than {_MAX_EVENT:,} bytes")
+
+    def flush(self) -> Iterator[bytes]:
+        """Yield the last event, which may lack its blank line, after the body has ended."""
+        return self.feed(b"\n\n")

@@ -165,7 +165,7 @@ class ChatMistralConversations(BindingModel):
             for chunk in self._chunks(endpoint):
                 generation = ChatGenerationChunk(message=chunk)
                 if run_manager:
-                    run_manager.on_llm_new_token(chunk.text, chunk=generation)
+                    run_manager.on_llm_new_token(generation.text, chunk=generation)
                 yield generation
 
     def _chunks(self, endpoint: Endpoint) -> Iterator[AIMessageChunk]:
@@ -199,7 +199,7 @@ class ChatMistralConversations(BindingModel):
                 async for chunk in chunks:
                     generation = ChatGenerationChunk(message=chunk)
                     if run_manager:
-                        await run_manager.on_llm_new_token(chunk.text, chunk=generation)
+                        await run_manager.on_llm_new_token(generation.text, chunk=generation)
                     yield generation
 
     async def _achunks(self, endpoint: Endpoint) -> AsyncGenerator[AIMessageChunk, None]:
