@@ -79,7 +79,7 @@ def stop(process: subprocess.Popen[Any], how: int = signal.SIGINT) -> tuple[Any,
     for _ in range(3):
         process.send_signal(how)
         try:
-            return process.communicate(timeout=10)
+            return process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             continue
     process.kill()
