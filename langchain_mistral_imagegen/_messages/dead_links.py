@@ -43,8 +43,12 @@ class DeadLinks:
 
     def _released(self, text: str, end: int) -> str:
         certain, self._held = text[:end], text[end:]
-        start, self._before = len(self._before), certain[-1:]
-        return _LINK.sub(lambda found: found[1] or "", certain)[start:]
+        at, self._before = len(self._before), certain[-1:]
+        kept = []
+        for link in _LINK.finditer(certain, at):  # none begins in what was released
+            kept += [certain[at : link.start()], link[1] or ""]
+            at = link.end()
+        return "".join([*kept, certain[at:]])
 
 
 def without_dead_links(text: str) -> str:
