@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import IO
 
 from PIL import Image, ImageOps
+
+from langchain_mistral_imagegen._silence import silence
 
 MAX_PIXELS = 50_000_000
 """More are not decoded: a small file can hold an image that takes gigabytes."""
@@ -24,12 +25,10 @@ def reduced_image(source: IO[bytes], longest: int) -> Image.Image:
 
 
 def _reduced(source: IO[bytes], longest: int) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(source) as image:
-            image.draft("RGB", (longest, longest))  # JPEG: decode no more than is needed
-            if image.width * image.height > MAX_PIXELS:
-                raise OSError(f"{image.width} x {image.height} pixels are too many to be shown")
-            image.thumbnail((longest, longest))
-            upright = ImageOps.exif_transpose(image)
-            return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    with silence(), Image.open(source) as image:
+        image.draft("RGB", (longest, longest))  # JPEG: decode no more than is needed
+        if image.width * image.height > MAX_PIXELS:
+            raise OSError(f"{image.width} x {image.height} pixels are too many to be shown")
+        image.thumbnail((longest, longest))
+        upright = ImageOps.exif_transpose(image)
+        return upright.convert("RGBA" if upright.has_transparency_data else "RGB")

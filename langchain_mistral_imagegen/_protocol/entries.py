@@ -7,6 +7,7 @@ whose fields do not fit, becomes an `Unknown` that keeps what was sent. Nothing 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MOST_OBJECTS = 500_000  # in one response, counted by their braces: a small body may hold millions, of a kilobyte each
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?')  # also one without an end, so that it takes linear time
 Json: TypeAlias = dict[str, Any]
 """A JSON object as Mistral sends or takes it."""
 
@@ -437,7 +439,7 @@ def read_response(kind: type[WireT], data: bytes) -> WireT:
     Raises:
         InvalidResponseError: If it is not JSON, lacks what makes it this kind of response, or holds too many objects.
     """
-    if data.count(b"{") > _MOST_OBJECTS:
+    if data.count(b"{") > _MOST_OBJECTS and _STRING.sub(b"", data).count(b"{") > _MOST_OBJECTS:
         raise InvalidResponseError(f"The server's {kind.__name__} holds more than {_MOST_OBJECTS:,} JSON objects")
     try:
         return _validated(kind, data)

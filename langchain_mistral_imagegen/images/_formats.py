@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from langchain_mistral_imagegen._frames import check_gif_end, decode_frames
+from langchain_mistral_imagegen._silence import silence
 from langchain_mistral_imagegen.errors import InvalidImageError
 
 if TYPE_CHECKING:
@@ -56,10 +56,8 @@ def image_size(source: IO[bytes]) -> tuple[int, int] | None:
     from PIL import Image  # noqa: PLC0415  # takes 37 ms, and is not needed for references
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(source, formats=[known.name for known in FORMATS]) as image:
-                return image.size
+        with silence(), Image.open(source, formats=[known.name for known in FORMATS]) as image:
+            return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
@@ -102,11 +100,9 @@ def opened(source: IO[bytes]) -> Iterator[Image.Image]:
     from PIL import Image  # noqa: PLC0415  # see image_size
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(source, formats=[known.name for known in FORMATS]) as image:
-                if image.width * image.height > _MOST_PIXELS:
-                    raise InvalidImageError(f"It has {image.width} x {image.height} pixels, more than are decoded")
-                yield image
+        with silence(), Image.open(source, formats=[known.name for known in FORMATS]) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise InvalidImageError(f"It has {image.width} x {image.height} pixels, more than are decoded")
+            yield image
     except Image.DecompressionBombError as error:
         raise InvalidImageError(f"It has more pixels than are decoded: {error}") from error

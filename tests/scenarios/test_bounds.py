@@ -67,6 +67,13 @@ async def test_an_answer_of_very_much_is_read(face, hostile, victim):
     assert len((await face.call(victim, "invoke", "Draw a cat.")).content) == 1_900
 
 
+async def test_braces_in_a_text_are_no_objects(face, hostile, victim):
+    text = '\\"{' * 500_001
+    body = {"conversation_id": "c", "outputs": [{"type": "message.output", "id": "m", "content": text}]}
+    hostile.answers = {"/v1/conversations": Answer([json.dumps(body).encode()])}
+    assert (await face.call(victim, "invoke", "Draw a cat.")).text == text
+
+
 def stream_of(*events):
     return [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
 
