@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -160,6 +161,13 @@ def s3_server() -> Iterator[dict[str, Any]]:
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    app, turn = server._server.app, threading.Lock()
+
+    def one_at_a_time(*request: Any) -> Any:
+        with turn:  # moto looks and then writes: of two conditional puts at once, both might succeed
+            return app(*request)
+
+    server._server.app = one_at_a_time
     host, port = server.get_host_and_port()
     yield {"endpoint_url": f"http://{host}:{port}", "key": "k", "secret": "s"}
     server.stop()
