@@ -23,7 +23,7 @@ def _code(error: BaseException | None) -> str | None:
         if isinstance(response, dict):
             code: str | None = response.get("Error", {}).get("Code")
             return code
-        error = error.__cause__
+        error = error.__cause__ or error.__context__  # a cause with secrets is not shown
     return None
 
 

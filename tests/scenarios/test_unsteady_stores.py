@@ -49,6 +49,15 @@ def test_a_conflict_is_repeated_and_reported_if_it_does_not_end(store, proxy, so
 
 
 @pytest.mark.slow
+def test_a_conflict_whose_error_holds_a_secret_is_repeated(store, proxy, source):
+    status, text = CONFLICT
+    proxy.faults.append((status, text.replace("The conditional", "https://host/?sig=hidden The conditional")))
+    store.put(source, KEY)
+    assert not proxy.faults
+    assert store.get(KEY) == b"image"
+
+
+@pytest.mark.slow
 def test_a_refusal_that_does_not_name_the_condition_means_that_the_image_is_there(store, proxy, source):
     store.put(source, KEY)
     proxy.faults.append(UNNAMED_CONDITION)
