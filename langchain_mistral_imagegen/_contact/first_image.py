@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from langchain_mistral_imagegen import api
 from langchain_mistral_imagegen._contact.question import Finding
 from langchain_mistral_imagegen._contact.visit import Answer, Visit
-from langchain_mistral_imagegen._protocol.entries import MessageOutputEntry, Wire
+from langchain_mistral_imagegen._protocol.entries import is_finished
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause, now, together
 from langchain_mistral_imagegen.errors import APIError, MistralImagegenError
 
@@ -80,16 +79,11 @@ def _read_on(conversation_id: str, watch: _Watch) -> Flow[None]:
     except MistralImagegenError:
         return
     else:
-        if _is_complete(history.entries):  # and on its way to the client
+        if is_finished(history.entries):  # and on its way to the client
             return
         types = [entry.type for entry in history.entries]
     if not watch.is_over and types not in watch.histories:
         watch.histories.append(types)
-
-
-def _is_complete(entries: Sequence[Wire]) -> bool:
-    last = entries[-1] if entries else None
-    return isinstance(last, MessageOutputEntry) and last.is_finished
 
 
 def _listed(visit: Visit) -> Flow[list[str] | None]:

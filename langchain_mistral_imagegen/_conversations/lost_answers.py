@@ -19,7 +19,7 @@ from langchain_mistral_imagegen._conversations.turn import KEY, Turn
 from langchain_mistral_imagegen._ledger.decision import pause
 from langchain_mistral_imagegen._logger import package_logger
 from langchain_mistral_imagegen._messages.answers import AnswerContext, to_message
-from langchain_mistral_imagegen._protocol.entries import ConversationResponse, MessageOutputEntry, Wire
+from langchain_mistral_imagegen._protocol.entries import ConversationResponse, Wire, is_finished
 from langchain_mistral_imagegen._protocol.flows import Flow, Pause
 from langchain_mistral_imagegen._protocol.signed_urls import SignedUrls
 from langchain_mistral_imagegen.errors import InvalidInputError, LostAnswer, NotFoundError, OutcomeUnknownError
@@ -95,16 +95,11 @@ def find(lost: LostAnswer) -> Flow[ConversationResponse | None]:
     before: list[Any] = []
     while found := (yield from _find(lost)):
         entries = [entry.as_sent() for entry in found.outputs]
-        if _is_finished(found) or entries == before:
+        if is_finished(found.outputs) or entries == before:
             return found
         before = entries
         yield Pause(_POLL)
     return None
-
-
-def _is_finished(response: ConversationResponse) -> bool:
-    last = response.outputs[-1]
-    return isinstance(last, MessageOutputEntry) and last.is_finished
 
 
 def entries_of(conversation_id: str) -> Flow[list[Any]]:

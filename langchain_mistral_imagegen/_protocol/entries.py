@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
@@ -301,10 +301,11 @@ class MessageOutputEntry(Wire):
     model: str | None = None
     agent_id: str | None = None
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether the server has written it to its end."""
-        return bool(self.as_sent().get("completed_at"))
+
+def is_finished(entries: Sequence[Wire]) -> bool:
+    """Return whether entries end with a `message.output` that the server has written to its end."""
+    last = entries[-1] if entries else None
+    return isinstance(last, MessageOutputEntry) and bool(last.as_sent().get("completed_at"))
 
 
 class ToolRun(Wire):
