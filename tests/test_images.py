@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from synced_disk import SyncedDisk
 
-from langchain_mistral_imagegen import GeneratedImage, ImageRef, _frames, merge_images
+from langchain_mistral_imagegen import GeneratedImage, ImageRef, merge_images
 from langchain_mistral_imagegen.errors import InvalidImageError, InvalidInputError
-from langchain_mistral_imagegen.images import _formats, decode_image, image_size, sniff_image
+from langchain_mistral_imagegen.images import _formats, _frames, decode_image, image_size, sniff_image
 
 REF: ImageRef = {"id": "a", "status": "remote", "file_id": "a"}
 FAILED: ImageRef = {"id": "a", "status": "failed", "file_id": "a", "error": "boom", "attempts": 1}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from langchain_mistral_imagegen._frames import check_gif_end, decode_frames
 from langchain_mistral_imagegen._silence import silence
 from langchain_mistral_imagegen.errors import InvalidImageError
+from langchain_mistral_imagegen.images._frames import check_gif_end, decode_frames
 
 if TYPE_CHECKING:
     from PIL import Image
